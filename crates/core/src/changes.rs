@@ -1,0 +1,139 @@
+//! A write as plain data: what must still be true, and what to put. Rules make these values, a store's `commit`
+//! takes them whole or not at all.
+
+use crate::ids::{AccessKeyId, DatasetName, Generation, PoolId, SyncCount, Version};
+use crate::model::{
+    DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, Record, Sweep,
+};
+use crate::time::UnixMillis;
+
+/// One atomic change of a store: every expectation holds and every write is made, or nothing happens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What the decision was based on.
+    pub expect: Vec<Expect>,
+    /// What it puts, in order; no two writes of one commit put the same row.
+    pub write: Vec<Write>,
+}
+
+/// A fact that must hold at the moment of the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The pool exists in this incarnation.
+    Pool(PoolRef),
+    /// The pool exists in this incarnation and its settings have not changed.
+    PoolVersion(PoolRef, Version),
+    /// No pool has this id.
+    NoPool(PoolId),
+    /// The dataset name stands where it stood; `None` means that it has no head.
+    Dataset(DatasetRef, Option<Stamp>),
+    /// The identity has created and deleted no dataset since.
+    Holdings(IdentityRef, Version),
+    /// No identity has this id.
+    NoIdentity(IdentityRef),
+    /// The identity exists.
+    Identity(IdentityRef),
+    /// No developer key has this id.
+    NoKey(AccessKeyId),
+    /// The named setting is not stored.
+    NoSetting(Setting),
+}
+
+/// What tells one state of a dataset name from every other: its counts never repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The head's generation.
+    pub generation: Generation,
+    /// The head's count.
+    pub sync_count: SyncCount,
+}
+
+impl Stamp {
+    /// The stamp of `head`.
+    pub fn of(head: &Head) -> Self {
+        Self { generation: head.generation, sync_count: head.sync_count }
+    }
+}
+
+/// One typed put or removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Sets the head of a dataset name.
+    PutHead(DatasetRef, Head),
+    /// Drops the head of a deleted dataset name.
+    RemoveHead(DatasetRef),
+    /// Puts records into the life of a dataset that began after `generation` deletions.
+    PutRecords {
+        /// The dataset.
+        at: DatasetRef,
+        /// Its generation.
+        generation: Generation,
+        /// The records, each key once.
+        records: Vec<PutRecord>,
+    },
+    /// Makes the records of one life of a dataset unreachable; their space is reclaimed later.
+    ForgetRecords(DatasetRef, Generation),
+    /// Sets what an identity holds.
+    PutHoldings(IdentityRef, Holdings),
+    /// Adds to a pool's usage.
+    AddUsage(PoolRef, UsageDelta),
+    /// Creates a pool or replaces its settings.
+    PutPool(Box<Pool>),
+    /// Removes a pool with everything in it; the space is reclaimed later.
+    RemovePool(PoolRef),
+    /// Creates an identity or replaces it.
+    PutIdentity(Identity),
+    /// Removes an identity; its datasets are removed by writes of their own.
+    RemoveIdentity(IdentityRef),
+    /// Asks for an identity's data to be cleared once more later.
+    PutSweep(Sweep),
+    /// Ends such a request.
+    RemoveSweep(Sweep),
+    /// Drops what is kept of an identity's holdings.
+    RemoveHoldings(IdentityRef),
+    /// Stores a developer key.
+    PutKey(DeveloperKey),
+    /// Removes a developer key.
+    RemoveKey(AccessKeyId),
+    /// Stores a named setting of the installation.
+    PutSetting(Setting, Vec<u8>),
+}
+
+/// A record on its way into a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutRecord {
+    /// The record as it will be.
+    pub record: Record,
+    /// The count that the key had before; `None` if the key is new to this life of the dataset.
+    pub replaces: Option<SyncCount>,
+}
+
+/// What a commit adds to a pool's usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageDelta {
+    /// Bytes added, or removed if negative.
+    pub data_bytes: i64,
+    /// Sync sessions begun.
+    pub sync_sessions: u64,
+    /// When data changed; `None` if it did not.
+    pub modified: Option<UnixMillis>,
+}
+
+/// Facts about the installation that are stored beside the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Setting {
+    /// A value sealed under the master key, so that another key is noticed at start.
+    MasterKeyCheck,
+}
+
+impl Setting {
+    /// The name under which stores keep it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MasterKeyCheck => "master-key-check",
+        }
+    }
+}
+
+/// A dataset name with its head.
+pub type NamedHead = (DatasetName, Head);

@@ -1,0 +1,272 @@
+//! Sync sessions and page positions as values, and the bytes that are sealed into the tokens that carry them.
+//!
+//! Sealing is not done here. The bytes begin with the version of their layout; the layout names its own purpose
+//! through the key that seals it, so one kind of token never opens as another.
+
+use crate::ids::{
+    DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, SessionId, SyncCount,
+};
+use crate::model::DatasetRef;
+use crate::store::RecordCursor;
+use crate::time::UnixMillis;
+
+/// Version of the layouts below.
+const LAYOUT_VERSION: u8 = 1;
+
+/// What a sync session token vouches for (`docs/protocol.md` section 7.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The pool's incarnation at the time.
+    pub pool: PoolIncarnation,
+    /// Whose dataset was listed.
+    pub identity: IdentityId,
+    /// Which dataset.
+    pub dataset: DatasetName,
+    /// The dataset's generation when it was listed.
+    pub generation: Generation,
+    /// The session itself.
+    pub id: SessionId,
+    /// When the token stops being accepted.
+    pub expires: UnixMillis,
+}
+
+impl Session {
+    /// Whether the session was begun by listing the dataset at `at`, in whatever generation.
+    pub fn is_for(&self, at: &DatasetRef) -> bool {
+        self.pool == at.owner.pool.incarnation
+            && self.identity == at.owner.identity
+            && self.dataset == at.name
+    }
+
+    /// The bytes to seal.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.identity.as_str().len() + self.dataset.as_str().len());
+        out.push(LAYOUT_VERSION);
+        self.write(&mut out);
+        out
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::versioned(bytes)?;
+        let session = Self::read(&mut reader)?;
+        reader.end()?;
+        Some(session)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.pool.0.to_be_bytes());
+        out.extend(self.generation.0.to_be_bytes());
+        out.extend(self.id.0.to_be_bytes());
+        out.extend(self.expires.0.to_be_bytes());
+        write_text(out, self.identity.as_str());
+        write_text(out, self.dataset.as_str());
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            pool: PoolIncarnation(reader.u64()?),
+            generation: Generation(reader.u64()?),
+            id: SessionId(reader.u64()?),
+            expires: UnixMillis(reader.u64()?.cast_signed()),
+            identity: IdentityId::parse(reader.text()?).ok()?,
+            dataset: DatasetName::parse(reader.text()?).ok()?,
+        })
+    }
+}
+
+/// Where the next page of a listing of records begins, and what every page of that listing repeats
+/// (`docs/protocol.md` section 7.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordsPage {
+    /// The session that the first page began.
+    pub session: Session,
+    /// The LastSyncCount that the listing was asked for.
+    pub last_sync_count: SyncCount,
+    /// The dataset's count on the first page.
+    pub dataset_sync_count: SyncCount,
+    /// Whether the first page said that the dataset was deleted after the requested count.
+    pub deleted_after: bool,
+    /// The count of the last record delivered.
+    pub after_count: SyncCount,
+    /// The key of the last record delivered.
+    pub after_key: RecordKey,
+}
+
+impl RecordsPage {
+    /// Where to go on reading.
+    pub fn cursor(&self) -> RecordCursor {
+        RecordCursor::Record(self.after_count, self.after_key.clone())
+    }
+
+    /// The bytes to seal.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(160 + self.after_key.as_str().len());
+        out.push(LAYOUT_VERSION);
+        self.session.write(&mut out);
+        out.extend(self.last_sync_count.0.to_be_bytes());
+        out.extend(self.dataset_sync_count.0.to_be_bytes());
+        out.push(u8::from(self.deleted_after));
+        out.extend(self.after_count.0.to_be_bytes());
+        write_text(&mut out, self.after_key.as_str());
+        out
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::versioned(bytes)?;
+        let page = Self {
+            session: Session::read(&mut reader)?,
+            last_sync_count: SyncCount(reader.u64()?),
+            dataset_sync_count: SyncCount(reader.u64()?),
+            deleted_after: reader.u8()? == 1,
+            after_count: SyncCount(reader.u64()?),
+            after_key: RecordKey::from_stored(reader.text()?),
+        };
+        reader.end()?;
+        Some(page)
+    }
+}
+
+/// Where the next page of a listing by name begins: after this name, of this list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamesPage {
+    /// Which list: the pool's incarnation and the identity, as far as they matter to it.
+    pub list: String,
+    /// The last name delivered.
+    pub after: String,
+}
+
+impl NamesPage {
+    /// The list of an identity's datasets.
+    pub fn datasets_of(pool: PoolIncarnation, identity: &IdentityId) -> String {
+        format!("datasets/{pool}/{identity}")
+    }
+
+    /// The list of a pool's identities.
+    pub fn identities_of(pool: &PoolId, incarnation: PoolIncarnation) -> String {
+        format!("identities/{pool}/{incarnation}")
+    }
+
+    /// The list of all pools.
+    pub fn pools() -> String {
+        "pools".to_owned()
+    }
+
+    /// The bytes to seal.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![LAYOUT_VERSION];
+        write_text(&mut out, &self.list);
+        write_text(&mut out, &self.after);
+        out
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::versioned(bytes)?;
+        let page = Self { list: reader.text()?.to_owned(), after: reader.text()?.to_owned() };
+        reader.end()?;
+        Some(page)
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    // Every text here is bounded far below four gigabytes by the limits on ids and keys.
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    out.extend(length.to_be_bytes());
+    out.extend(text.as_bytes());
+}
+
+/// Takes values off the front of a byte slice; every method is `None` once the bytes run out.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn versioned(bytes: &'a [u8]) -> Option<Self> {
+        let (version, rest) = bytes.split_first()?;
+        (*version == LAYOUT_VERSION).then_some(Self(rest))
+    }
+
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = u32::from_be_bytes(self.take(4)?.try_into().ok()?);
+        std::str::from_utf8(self.take(usize::try_from(length).ok()?)?).ok()
+    }
+
+    fn end(self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn session() -> Session {
+        Session {
+            pool: PoolIncarnation(7),
+            identity: IdentityId::parse("us-east-1:0a").unwrap(),
+            dataset: DatasetName::parse("prefs").unwrap(),
+            generation: Generation(2),
+            id: SessionId(99),
+            expires: UnixMillis(1_700_000_000_000),
+        }
+    }
+
+    #[test]
+    fn a_session_survives_its_bytes() {
+        assert_eq!(Session::from_bytes(&session().to_bytes()), Some(session()));
+    }
+
+    #[test]
+    fn a_page_survives_its_bytes() {
+        let page = RecordsPage {
+            session: session(),
+            last_sync_count: SyncCount(3),
+            dataset_sync_count: SyncCount(9),
+            deleted_after: true,
+            after_count: SyncCount(5),
+            after_key: RecordKey::from_stored("k\u{0}é"),
+        };
+        assert_eq!(RecordsPage::from_bytes(&page.to_bytes()), Some(page.clone()));
+        assert_eq!(Session::from_bytes(&page.to_bytes()), None, "trailing bytes are refused");
+        let names = NamesPage { list: NamesPage::pools(), after: "us-east-1:0".into() };
+        assert_eq!(NamesPage::from_bytes(&names.to_bytes()), Some(names));
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let mut bytes = session().to_bytes();
+        bytes[0] = 2;
+        assert_eq!(Session::from_bytes(&bytes), None);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Session::from_bytes(&bytes);
+            let _ = RecordsPage::from_bytes(&bytes);
+            let _ = NamesPage::from_bytes(&bytes);
+        }
+
+        #[test]
+        fn truncated_bytes_are_refused(cut in 0_usize..60) {
+            let bytes = session().to_bytes();
+            prop_assert_eq!(Session::from_bytes(&bytes[..cut.min(bytes.len() - 1)]), None);
+        }
+    }
+}

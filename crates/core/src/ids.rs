@@ -1,0 +1,268 @@
+//! Names and numbers that identify things. A value that exists is valid: each is made by parsing, once, and what
+//! cannot be parsed says which member broke which constraint (`docs/protocol.md` section 6.1).
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::violation::{Constraint, Violation};
+
+/// Longest pool or identity id, in characters.
+pub const ID_CHARS_MAX: usize = 55;
+/// Longest dataset name, in characters; the alphabet is ASCII, so also in bytes.
+pub const DATASET_NAME_CHARS_MAX: usize = 128;
+/// Longest device id, in characters.
+pub const DEVICE_ID_CHARS_MAX: usize = 256;
+
+const ID_PATTERN: &str = r"[\w-]+:[0-9a-f-]+";
+const DATASET_NAME_PATTERN: &str = "[a-zA-Z0-9_.:-]+";
+
+/// Declares an id: an immutable string that clones without copying and prints as itself.
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $member:literal, $parse:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Parses `text`, or says which constraint it breaks.
+            pub fn parse(text: &str) -> Result<Self, Violation> {
+                $parse($member, text)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:?})", stringify!($name), &*self.0)
+            }
+        }
+    };
+}
+
+text_id!(
+    /// Names an identity pool: `region:` and a part in lower-case hexadecimal digits and hyphens.
+    PoolId, "identityPoolId", check_namespaced_id
+);
+text_id!(
+    /// Names an identity within a pool; the same alphabet as [`PoolId`].
+    IdentityId, "identityId", check_namespaced_id
+);
+text_id!(
+    /// Names a dataset of an identity, 1 to 128 characters of a small ASCII alphabet.
+    DatasetName, "datasetName", check_dataset_name
+);
+text_id!(
+    /// Names a device that registered for push, or that a client merely claims to be.
+    DeviceId, "deviceId", check_device_id
+);
+text_id!(
+    /// Names a pair of signing credentials: 16 to 128 upper-case letters and digits.
+    AccessKeyId, "accessKeyId", check_access_key_id
+);
+
+impl PoolId {
+    /// The part before the colon: the region that the id was made in.
+    pub fn region(&self) -> &str {
+        self.0.split_once(':').map_or("", |(region, _)| region)
+    }
+}
+
+fn check_length(member: &str, text: &str, chars_max: usize) -> Result<(), Violation> {
+    if text.is_empty() {
+        return Err(Violation::new(member, text, Constraint::LengthMin(1)));
+    }
+    if text.chars().count() > chars_max {
+        return Err(Violation::new(member, text, Constraint::LengthMax(chars_max as u64)));
+    }
+    Ok(())
+}
+
+fn check_namespaced_id(member: &str, text: &str) -> Result<(), Violation> {
+    check_length(member, text, ID_CHARS_MAX)?;
+    // `\w` is read as ASCII: two spellings of one id must never name two things.
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-';
+    let valid = text.split_once(':').is_some_and(|(region, rest)| {
+        !region.is_empty() && region.bytes().all(word) && !rest.is_empty() && rest.bytes().all(digit)
+    });
+    if valid { Ok(()) } else { Err(Violation::new(member, text, Constraint::Pattern(ID_PATTERN))) }
+}
+
+fn check_dataset_name(member: &str, text: &str) -> Result<(), Violation> {
+    check_length(member, text, DATASET_NAME_CHARS_MAX)?;
+    let valid = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'));
+    if valid { Ok(()) } else { Err(Violation::new(member, text, Constraint::Pattern(DATASET_NAME_PATTERN))) }
+}
+
+fn check_device_id(member: &str, text: &str) -> Result<(), Violation> {
+    check_length(member, text, DEVICE_ID_CHARS_MAX)
+}
+
+fn check_access_key_id(member: &str, text: &str) -> Result<(), Violation> {
+    if text.len() < 16 {
+        return Err(Violation::new(member, text, Constraint::LengthMin(16)));
+    }
+    check_length(member, text, 128)?;
+    let valid = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if valid { Ok(()) } else { Err(Violation::new(member, text, Constraint::Pattern(r"[\w]+"))) }
+}
+
+/// The key of a record: any Unicode text of 1 to `key_bytes_max` bytes in UTF-8.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RecordKey(Arc<str>);
+
+impl RecordKey {
+    /// Parses `text`; `member` says where it stood in the request, `bytes_max` is the configured limit.
+    pub fn parse(member: &str, text: &str, bytes_max: usize) -> Result<Self, Violation> {
+        if text.is_empty() {
+            return Err(Violation::new(member, text, Constraint::LengthMin(1)));
+        }
+        if text.len() > bytes_max {
+            return Err(Violation::new(member, text, Constraint::LengthMax(bytes_max as u64)));
+        }
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// A key that was valid when it was stored; limits may have shrunk since, and that must not hide data.
+    pub fn from_stored(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Declares a counter or random number that must not be mistaken for another.
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+number_id!(
+    /// A dataset's count of successful updates and deletions, or a record's count as of its last change; it never
+    /// falls (`docs/protocol.md` section 7.1).
+    SyncCount
+);
+number_id!(
+    /// How many times a dataset name has been deleted (`docs/protocol.md` section 7.8).
+    Generation
+);
+number_id!(
+    /// Tells a pool from an earlier one that had the same id: random, chosen when the pool is created
+    /// (`docs/protocol.md` section 5.6).
+    PoolIncarnation
+);
+number_id!(
+    /// Raised when credentials of an identity must stop working before they expire (`docs/protocol.md`
+    /// section 5.6).
+    IdentityEpoch
+);
+number_id!(
+    /// One sync session, from a ListRecords to the UpdateRecords that uses it up: random
+    /// (`docs/protocol.md` section 7.4).
+    SessionId
+);
+number_id!(
+    /// Counts the changes of a row that several operations edit, so that a decision on an old copy is noticed.
+    Version
+);
+
+impl SyncCount {
+    /// No update yet; the count of what does not exist.
+    pub const ZERO: Self = Self(0);
+
+    /// The next count.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl Generation {
+    /// The generation after one more deletion.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl Version {
+    /// The version after one more change.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pool_ids_follow_the_published_pattern() {
+        for good in ["us-east-1:0b0a6d4e-1111-2222-3333-444455556666", "a:0", "x_y-z:---", "eu_1:abcdef09-"] {
+            assert_eq!(PoolId::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", ":0", "a:", "a", "us east:0", "a:0G", "a:0A", "a:0:0", "é:0", "a:0\u{0}"] {
+            assert!(PoolId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ids_longer_than_the_model_allows_are_refused_by_length() {
+        let id = format!("us-east-1:{}", "0".repeat(46));
+        let violation = IdentityId::parse(&id).unwrap_err();
+        assert_eq!(violation.constraint, Constraint::LengthMax(55));
+        assert_eq!(violation.member, "identityId");
+        assert!(IdentityId::parse(&id[..55]).is_ok());
+    }
+
+    #[test]
+    fn the_region_is_the_part_before_the_colon() {
+        assert_eq!(PoolId::parse("eu-west-1:0").unwrap().region(), "eu-west-1");
+    }
+
+    #[test]
+    fn dataset_names_take_colons_and_dots_but_no_spaces() {
+        assert!(DatasetName::parse("prefs.us-east-1:abc_1").is_ok());
+        assert!(DatasetName::parse("a b").is_err());
+        assert!(DatasetName::parse(&"n".repeat(128)).is_ok());
+        assert!(DatasetName::parse(&"n".repeat(129)).is_err());
+    }
+
+    #[test]
+    fn record_keys_are_limited_in_bytes_not_characters() {
+        assert!(RecordKey::parse("key", &"é".repeat(512), 1024).is_ok());
+        assert!(RecordKey::parse("key", &"é".repeat(513), 1024).is_err());
+        assert!(RecordKey::parse("key", "\u{0}", 1024).is_ok());
+        assert!(RecordKey::parse("key", "", 1024).is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! Every limit of the rules, with its unit in its name. Limits of connections, queues and buffers belong to the
+//! server and the stores, beside the code that holds them.
+
+/// The limits that an operator may change; defaults are the service's own (`docs/protocol.md` section 6.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Datasets that one identity may have at a time.
+    pub datasets_per_identity_max: u32,
+    /// Records that one dataset may have at a time, removed ones not counted.
+    pub records_per_dataset_max: u32,
+    /// Size of one dataset: UTF-8 bytes of keys and values, removed records not counted.
+    pub dataset_bytes_max: u64,
+    /// Size of one record key in UTF-8 bytes.
+    pub key_bytes_max: usize,
+    /// Size of one record value in UTF-8 bytes.
+    pub value_bytes_max: usize,
+    /// Removed records that one dataset keeps as markers.
+    pub tombstones_per_dataset_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            datasets_per_identity_max: 20,
+            records_per_dataset_max: 1024,
+            dataset_bytes_max: 1024 * 1024,
+            key_bytes_max: 1024,
+            value_bytes_max: 1_048_575,
+            tombstones_per_dataset_max: 10_240,
+        }
+    }
+}
+
+/// Patches that one UpdateRecords may carry: every record that a dataset can hold, and as many removals.
+pub const PATCHES_PER_UPDATE_MAX: usize = 16_384;
+
+/// Largest page of records that an explicit MaxResults can ask for; more means this (section 7.3).
+pub const RECORDS_PER_PAGE_MAX: u32 = 1024;
+
+/// Largest page of pools, and the page size when MaxResults is absent (section 8.2).
+pub const POOLS_PER_PAGE_MAX: u32 = 1024;
+
+/// Markers of deleted dataset names kept per identity before the floor absorbs one (section 7.10).
+pub const DELETED_NAMES_PER_IDENTITY_MAX: u32 = 256;
+
+/// Used-up sync sessions that a dataset remembers (section 7.4).
+pub const USED_SESSIONS_MAX: usize = 32;
+
+/// How long a sync session token, and the pages of its listing, can be used, in seconds (section 7.4).
+pub const SESSION_SECONDS_MAX: u32 = 3600;
+
+/// Longest life of temporary credentials of an identity, in seconds (section 5.2).
+pub const CREDENTIALS_SECONDS_MAX: u32 = 43_200;

@@ -1,0 +1,164 @@
+//! DeleteDataset: end a dataset's life, keep its counts (`docs/protocol.md` sections 7.8 and 7.10).
+
+use crate::changes::{Changes, Expect, NamedHead, Stamp, UsageDelta, Write};
+use crate::limits::DELETED_NAMES_PER_IDENTITY_MAX;
+use crate::model::{DatasetRef, Head, Holdings, Life, UsedSessions};
+use crate::refusal::Refusal;
+use crate::rules::pool_stands;
+use crate::store::OwnerView;
+use crate::time::UnixMillis;
+
+/// What to do, and the dataset as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The commit.
+    pub changes: Changes,
+    /// What the answer describes.
+    pub was: Life,
+}
+
+/// Decides the deletion of the dataset at `at` against all heads of its owner.
+pub fn decide(view: &OwnerView, now: UnixMillis, at: &DatasetRef) -> Result<Decision, Refusal> {
+    let not_found = || Refusal::DatasetNotFound(at.name.clone());
+    let (_, head) = view.heads.iter().find(|(name, _)| *name == at.name).ok_or_else(not_found)?;
+    let was = head.life.clone().ok_or_else(not_found)?;
+
+    let deleted_at = head.sync_count.next();
+    let marker = Head {
+        generation: head.generation.next(),
+        sync_count: deleted_at,
+        deleted_at,
+        // Sessions of an ended life are refused by its generation.
+        used_sessions: UsedSessions::default(),
+        life: None,
+    };
+    let mut holdings = Holdings {
+        version: view.holdings.version.next(),
+        datasets: view.holdings.datasets - 1,
+        deleted_names: view.holdings.deleted_names + 1,
+        ..view.holdings
+    };
+    let usage =
+        UsageDelta { data_bytes: -was.data_bytes.cast_signed(), sync_sessions: 0, modified: Some(now) };
+    let mut changes = Changes {
+        expect: vec![
+            pool_stands(&at.owner),
+            Expect::Dataset(at.clone(), Some(Stamp::of(head))),
+            Expect::Holdings(at.owner.clone(), view.holdings.version),
+        ],
+        write: vec![
+            Write::PutHead(at.clone(), marker),
+            Write::ForgetRecords(at.clone(), head.generation),
+            Write::AddUsage(at.owner.pool.clone(), usage),
+        ],
+    };
+    if let Some((name, dropped)) = name_to_drop(view, &holdings) {
+        holdings.deleted_names -= 1;
+        holdings.floor = holdings.floor.raised(dropped.sync_count, dropped.generation);
+        changes.write.push(Write::RemoveHead(DatasetRef { owner: at.owner.clone(), name: name.clone() }));
+    }
+    changes.write.push(Write::PutHoldings(at.owner.clone(), holdings));
+    Ok(Decision { changes, was })
+}
+
+/// The deleted name whose head makes room when too many are kept: the one with the lowest count, since that raises
+/// the floor the least.
+fn name_to_drop<'a>(view: &'a OwnerView, holdings: &Holdings) -> Option<&'a NamedHead> {
+    if holdings.deleted_names <= DELETED_NAMES_PER_IDENTITY_MAX {
+        return None;
+    }
+    view.heads.iter().filter(|(_, head)| head.life.is_none()).min_by_key(|(_, head)| head.sync_count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, SyncCount, Version};
+    use crate::model::{Floor, IdentityRef, PoolRef, Writer};
+
+    fn at(name: &str) -> DatasetRef {
+        DatasetRef {
+            owner: IdentityRef {
+                pool: PoolRef { id: PoolId::parse("us-east-1:0").unwrap(), incarnation: PoolIncarnation(1) },
+                identity: IdentityId::parse("us-east-1:1").unwrap(),
+            },
+            name: DatasetName::parse(name).unwrap(),
+        }
+    }
+
+    fn head(generation: u64, count: u64, alive: bool) -> Head {
+        Head {
+            generation: Generation(generation),
+            sync_count: SyncCount(count),
+            deleted_at: SyncCount(0),
+            used_sessions: UsedSessions::default(),
+            life: alive.then(|| Life {
+                created: UnixMillis(1),
+                modified: UnixMillis(2),
+                modified_by: Writer::from("d"),
+                records: 3,
+                tombstones: 1,
+                data_bytes: 30,
+            }),
+        }
+    }
+
+    fn view(heads: Vec<(&str, Head)>) -> OwnerView {
+        let alive = heads.iter().filter(|(_, head)| head.life.is_some()).count();
+        let holdings = Holdings {
+            version: Version(4),
+            datasets: u32::try_from(alive).unwrap(),
+            deleted_names: u32::try_from(heads.len() - alive).unwrap(),
+            floor: Floor::default(),
+        };
+        let heads = heads.into_iter().map(|(name, head)| (DatasetName::parse(name).unwrap(), head)).collect();
+        OwnerView { heads, holdings }
+    }
+
+    #[test]
+    fn deletion_takes_the_next_count_and_raises_the_generation() {
+        let decision = decide(&view(vec![("a", head(2, 7, true))]), UnixMillis(9), &at("a")).unwrap();
+        assert_eq!(decision.was.data_bytes, 30);
+        let Write::PutHead(_, marker) = &decision.changes.write[0] else { panic!("no head is put") };
+        assert_eq!(
+            (marker.generation, marker.sync_count, marker.deleted_at),
+            (Generation(3), SyncCount(8), SyncCount(8))
+        );
+        assert!(decision.changes.write.contains(&Write::ForgetRecords(at("a"), Generation(2))));
+        let usage = decision.changes.write.iter().find_map(|write| match write {
+            Write::AddUsage(_, delta) => Some(delta.data_bytes),
+            _ => None,
+        });
+        assert_eq!(usage, Some(-30));
+    }
+
+    #[test]
+    fn what_does_not_exist_is_not_found() {
+        let view = view(vec![("gone", head(1, 3, false))]);
+        for name in ["gone", "never"] {
+            let refused = decide(&view, UnixMillis(9), &at(name)).unwrap_err();
+            assert_eq!(refused, Refusal::DatasetNotFound(at(name).name));
+        }
+    }
+
+    #[test]
+    fn one_deleted_name_too_many_raises_the_floor_by_the_lowest() {
+        let names: Vec<String> = (0..DELETED_NAMES_PER_IDENTITY_MAX).map(|n| format!("d{n:03}")).collect();
+        let mut heads: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| (name.as_str(), head(1, 100 + n as u64, false)))
+            .collect();
+        heads.push(("z", head(0, 5, true)));
+        let decision = decide(&view(heads), UnixMillis(9), &at("z")).unwrap();
+        assert!(decision.changes.write.contains(&Write::RemoveHead(at("d000"))));
+        let holdings = decision.changes.write.iter().find_map(|write| match write {
+            Write::PutHoldings(_, holdings) => Some(*holdings),
+            _ => None,
+        });
+        let holdings = holdings.unwrap();
+        assert_eq!(holdings.deleted_names, DELETED_NAMES_PER_IDENTITY_MAX);
+        assert_eq!(holdings.floor, Floor { sync_count: SyncCount(100), generation: Generation(1) });
+        assert_eq!((holdings.datasets, holdings.version), (0, Version(5)));
+    }
+}

@@ -1,0 +1,117 @@
+//! DeleteIdentities, for one identity: its data goes at once, and once more when the last of its credentials have
+//! expired (`docs/protocol.md` section 10.5).
+
+use crate::changes::{Changes, Expect, UsageDelta, Write};
+use crate::limits::CREDENTIALS_SECONDS_MAX;
+use crate::model::{DatasetRef, Holdings, IdentityRef, Sweep};
+use crate::rules::pool_stands;
+use crate::store::OwnerView;
+use crate::time::UnixMillis;
+
+/// The commit that removes the identity at `at` and everything that it holds.
+pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef) -> Changes {
+    let mut changes = clear(view, now, at);
+    changes.write.push(Write::RemoveIdentity(at.clone()));
+    // Credentials that are out may still write: counts must not fall for them, and what they write is swept later.
+    let floor = view
+        .heads
+        .iter()
+        .fold(view.holdings.floor, |floor, (_, head)| floor.raised(head.sync_count, head.generation.next()));
+    let holdings = Holdings { version: view.holdings.version.next(), datasets: 0, deleted_names: 0, floor };
+    changes.write.push(Write::PutHoldings(at.clone(), holdings));
+    changes.write.push(Write::PutSweep(Sweep {
+        owner: at.clone(),
+        not_before: now.plus_seconds(CREDENTIALS_SECONDS_MAX),
+    }));
+    changes
+}
+
+/// The commit that clears what a deleted identity's last credentials wrote, and forgets that it existed.
+pub fn sweep(view: &OwnerView, now: UnixMillis, sweep: &Sweep) -> Changes {
+    let mut changes = clear(view, now, &sweep.owner);
+    changes.write.push(Write::RemoveHoldings(sweep.owner.clone()));
+    changes.write.push(Write::RemoveSweep(sweep.clone()));
+    changes
+}
+
+fn clear(view: &OwnerView, now: UnixMillis, at: &IdentityRef) -> Changes {
+    let mut changes = Changes {
+        expect: vec![pool_stands(at), Expect::Holdings(at.clone(), view.holdings.version)],
+        write: Vec::new(),
+    };
+    let mut data_bytes = 0;
+    for (name, head) in &view.heads {
+        let dataset = DatasetRef { owner: at.clone(), name: name.clone() };
+        if let Some(life) = &head.life {
+            data_bytes += life.data_bytes;
+            changes.expect.push(Expect::Dataset(dataset.clone(), Some(crate::changes::Stamp::of(head))));
+            changes.write.push(Write::ForgetRecords(dataset.clone(), head.generation));
+        }
+        changes.write.push(Write::RemoveHead(dataset));
+    }
+    if data_bytes > 0 {
+        let usage =
+            UsageDelta { data_bytes: -data_bytes.cast_signed(), sync_sessions: 0, modified: Some(now) };
+        changes.write.push(Write::AddUsage(at.pool.clone(), usage));
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, SyncCount, Version};
+    use crate::model::{Floor, Head, Life, PoolRef, UsedSessions, Writer};
+
+    fn at() -> IdentityRef {
+        IdentityRef {
+            pool: PoolRef { id: PoolId::parse("us-east-1:0").unwrap(), incarnation: PoolIncarnation(1) },
+            identity: IdentityId::parse("us-east-1:1").unwrap(),
+        }
+    }
+
+    fn view() -> OwnerView {
+        let life = Life {
+            created: UnixMillis(1),
+            modified: UnixMillis(1),
+            modified_by: Writer::from("d"),
+            records: 1,
+            tombstones: 0,
+            data_bytes: 10,
+        };
+        let head = |generation, count, life| Head {
+            generation: Generation(generation),
+            sync_count: SyncCount(count),
+            deleted_at: SyncCount(0),
+            used_sessions: UsedSessions::default(),
+            life,
+        };
+        OwnerView {
+            heads: vec![
+                (DatasetName::parse("alive").unwrap(), head(0, 12, Some(life))),
+                (DatasetName::parse("gone").unwrap(), head(3, 4, None)),
+            ],
+            holdings: Holdings { version: Version(1), datasets: 1, deleted_names: 1, ..Holdings::default() },
+        }
+    }
+
+    #[test]
+    fn data_goes_at_once_and_counts_do_not_fall_for_those_who_still_write() {
+        let changes = decide(&view(), UnixMillis(0), &at());
+        let removed = changes.write.iter().filter(|write| matches!(write, Write::RemoveHead(_))).count();
+        assert_eq!(removed, 2);
+        let floor = Floor { sync_count: SyncCount(12), generation: Generation(4) };
+        let holdings = Holdings { version: Version(2), datasets: 0, deleted_names: 0, floor };
+        assert!(changes.write.contains(&Write::PutHoldings(at(), holdings)));
+        assert!(changes.write.contains(&Write::RemoveIdentity(at())));
+    }
+
+    #[test]
+    fn the_sweep_clears_the_rest_and_ends_itself() {
+        let due = Sweep { owner: at(), not_before: UnixMillis(5) };
+        let changes = sweep(&view(), UnixMillis(9), &due);
+        assert!(changes.write.contains(&Write::RemoveSweep(due)));
+        assert!(changes.write.contains(&Write::RemoveHoldings(at())));
+        assert!(!changes.write.iter().any(|write| matches!(write, Write::PutHoldings(..))));
+    }
+}

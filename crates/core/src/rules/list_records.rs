@@ -1,0 +1,212 @@
+//! ListRecords: what a client is told of a dataset, and which records it still lacks
+//! (`docs/protocol.md` sections 7.2 and 7.3).
+
+use crate::cursor::{RecordsPage, Session};
+use crate::ids::{Generation, SyncCount};
+use crate::limits::RECORDS_PER_PAGE_MAX;
+use crate::model::{DatasetRef, Head, Record};
+use crate::refusal::{Refusal, TokenTrouble};
+use crate::store::{RecordCursor, RecordRange};
+use crate::time::UnixMillis;
+
+/// What one page of a listing says and reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Whether the dataset exists.
+    pub exists: bool,
+    /// Whether it was deleted after the count that the client named.
+    pub deleted_after: bool,
+    /// The count that every page of the listing reports.
+    pub dataset_sync_count: SyncCount,
+    /// The generation to read; its life may have ended by then.
+    pub generation: Generation,
+    /// The records to read; `None` if there can be none.
+    pub range: Option<RecordRange>,
+}
+
+/// What a listing needs besides the head: a first page or a later one.
+#[derive(Clone, Copy, Debug)]
+pub enum Begin<'a> {
+    /// From a count, all that is newer.
+    First {
+        /// The count that the client has seen; zero for everything.
+        last_sync_count: SyncCount,
+    },
+    /// Where an earlier page ended.
+    After(&'a RecordsPage),
+}
+
+/// Checks a sync session token that came with a listing: it may be used again and again until an update uses it up,
+/// also after the dataset was deleted.
+pub fn check_session(
+    session: &Session,
+    at: &DatasetRef,
+    head: &Head,
+    now: UnixMillis,
+) -> Result<(), Refusal> {
+    let trouble = if !session.is_for(at) {
+        TokenTrouble::Foreign
+    } else if session.expires <= now {
+        TokenTrouble::Expired
+    } else if head.used_sessions.contains(session.id) {
+        TokenTrouble::UsedUp
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::SessionToken(trouble))
+}
+
+/// Checks a page token against the request that it came with.
+pub fn check_page(
+    page: &RecordsPage,
+    at: &DatasetRef,
+    last_sync_count: SyncCount,
+    head: &Head,
+    now: UnixMillis,
+) -> Result<(), Refusal> {
+    let trouble = if !page.session.is_for(at) || page.last_sync_count != last_sync_count {
+        TokenTrouble::Foreign
+    } else if page.session.expires <= now {
+        TokenTrouble::Expired
+    } else if page.session.generation != head.generation || head.life.is_none() {
+        TokenTrouble::DatasetDeleted
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::PageToken(trouble))
+}
+
+/// Decides one page. `known` says whether the name has a head, `records_max` is the page size if one was asked for.
+pub fn decide(
+    head: &Head,
+    known: bool,
+    begin: Begin<'_>,
+    records_max: Option<u32>,
+) -> Result<Listing, Refusal> {
+    // One more than the page, so that a next page is promised only if it will hold something.
+    let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);
+    let (after, through, deleted_after) = match begin {
+        Begin::After(page) => (page.cursor(), page.dataset_sync_count, page.deleted_after),
+        Begin::First { last_sync_count } => {
+            if known && last_sync_count > head.sync_count {
+                return Err(Refusal::NoSuchSyncCount(last_sync_count));
+            }
+            let deleted_after = last_sync_count > SyncCount::ZERO && last_sync_count < head.deleted_at;
+            (RecordCursor::Count(last_sync_count), head.sync_count, deleted_after)
+        }
+    };
+    let nothing_new = matches!(after, RecordCursor::Count(count) if count >= through);
+    let range = (head.life.is_some() && !nothing_new).then_some(RecordRange { after, through, max });
+    Ok(Listing {
+        exists: head.life.is_some(),
+        deleted_after,
+        dataset_sync_count: through,
+        generation: head.generation,
+        range,
+    })
+}
+
+/// Cuts `records` to the page size and says where the next page begins, if there is one.
+pub fn cut(
+    records: &mut Vec<Record>,
+    listing: &Listing,
+    last_sync_count: SyncCount,
+    session: &Session,
+) -> Option<RecordsPage> {
+    let max = listing.range.as_ref()?.max? - 1;
+    if records.len() <= max {
+        return None;
+    }
+    records.truncate(max);
+    let last = records.last()?;
+    Some(RecordsPage {
+        session: session.clone(),
+        last_sync_count,
+        dataset_sync_count: listing.dataset_sync_count,
+        deleted_after: listing.deleted_after,
+        after_count: last.sync_count,
+        after_key: last.key.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Floor, Life, UsedSessions, Writer};
+
+    fn head(count: u64, deleted_at: u64, alive: bool) -> Head {
+        Head {
+            generation: Generation(u64::from(deleted_at > 0)),
+            sync_count: SyncCount(count),
+            deleted_at: SyncCount(deleted_at),
+            used_sessions: UsedSessions::default(),
+            life: alive.then(|| Life {
+                created: UnixMillis(0),
+                modified: UnixMillis(0),
+                modified_by: Writer::from("d"),
+                records: 1,
+                tombstones: 0,
+                data_bytes: 1,
+            }),
+        }
+    }
+
+    fn first(head: &Head, known: bool, count: u64) -> Result<Listing, Refusal> {
+        decide(head, known, Begin::First { last_sync_count: SyncCount(count) }, None)
+    }
+
+    /// (head, known, LastSyncCount) to (exists, deleted after, count, whether records are read).
+    #[test]
+    fn every_row_of_the_truth_table() {
+        let never = Floor::default().head();
+        let alive = head(5, 0, true);
+        let deleted = head(6, 6, false);
+        let recreated = head(7, 6, true);
+        let cases = [
+            (&never, false, 0, (false, false, 0, false)),
+            (&never, false, 9, (false, false, 0, false)),
+            (&alive, true, 0, (true, false, 5, true)),
+            (&alive, true, 3, (true, false, 5, true)),
+            (&alive, true, 5, (true, false, 5, false)),
+            (&deleted, true, 0, (false, false, 6, false)),
+            (&deleted, true, 3, (false, true, 6, false)),
+            (&deleted, true, 6, (false, false, 6, false)),
+            (&recreated, true, 0, (true, false, 7, true)),
+            (&recreated, true, 3, (true, true, 7, true)),
+            (&recreated, true, 6, (true, false, 7, true)),
+            (&recreated, true, 7, (true, false, 7, false)),
+        ];
+        for (head, known, count, expected) in cases {
+            let listing = first(head, known, count).unwrap();
+            let told = (
+                listing.exists,
+                listing.deleted_after,
+                listing.dataset_sync_count.0,
+                listing.range.is_some(),
+            );
+            assert_eq!(told, expected, "head {head:?}, LastSyncCount {count}");
+        }
+    }
+
+    #[test]
+    fn a_count_above_the_datasets_is_refused_also_while_it_is_deleted() {
+        for head in [head(5, 0, true), head(5, 5, false)] {
+            assert_eq!(first(&head, true, 6), Err(Refusal::NoSuchSyncCount(SyncCount(6))));
+        }
+    }
+
+    #[test]
+    fn a_name_below_the_floor_counts_as_deleted() {
+        let floor = Floor { sync_count: SyncCount(9), generation: Generation(2) }.head();
+        let listing = first(&floor, false, 4).unwrap();
+        assert!(!listing.exists && listing.deleted_after);
+        assert_eq!(listing.dataset_sync_count, SyncCount(9));
+    }
+
+    #[test]
+    fn a_page_size_above_the_ceiling_means_the_ceiling() {
+        let begin = Begin::First { last_sync_count: SyncCount::ZERO };
+        let listing = decide(&head(5, 0, true), true, begin, Some(5000)).unwrap();
+        assert_eq!(listing.range.unwrap().max, Some(1025));
+    }
+}

@@ -1,0 +1,234 @@
+//! The port through which the program keeps things. A store reads, and takes one kind of write; it never decides.
+//!
+//! # Promises
+//!
+//! The suite in `carryall-store` proves each of these over every store.
+//!
+//! - **P1 Atomic.** All writes of a commit happen, or none.
+//! - **P2 Checked.** Expectations are tested against the newest state in the same atomic step.
+//! - **P3 Traceless.** A refused commit leaves nothing behind.
+//! - **P4 Durable.** `Ok` from a durable store means that the change survives the loss of the process and of power.
+//! - **P5 Fresh.** A read that begins after an `Ok` sees the change.
+//! - **P6 Safe to repeat.** If the outcome is unknown the answer is [`StoreError::Unavailable`]; sending the same
+//!   changes again cannot apply them twice, since every commit carries an expectation that its own success ends, or
+//!   consists of puts that may be repeated.
+//! - **P7 Whole pages.** A page is ordered and total: what matched when the read began is there, whatever is written
+//!   meanwhile, unless the dataset's life ended, which the read says.
+//! - **P8 Unreachable means invisible.** Records of an ended life and everything of a removed pool are never read
+//!   again, however long [`Store::reclaim`] takes, and reclaiming changes no count and no usage.
+//! - **P9 One holder.** A durable directory is open in one process at a time.
+//! - **P10 Stops when unsure.** After a failed sync a store takes no more commits and says so in [`Health`]; reads go
+//!   on.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::changes::{Changes, NamedHead, Setting};
+use crate::ids::{AccessKeyId, Generation, IdentityId, PoolId, RecordKey, SyncCount};
+use crate::model::{
+    DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record,
+    RecordStub, Sweep,
+};
+use crate::time::UnixMillis;
+
+/// What a store's methods return: boxed, so that stores can be chosen at start.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Where the program keeps things; the module's documentation states the promises.
+pub trait Store: Send + Sync + 'static {
+    /// The pool of this id.
+    fn pool<'a>(&'a self, id: &'a PoolId) -> Answer<'a, Option<Pool>>;
+
+    /// Up to `max` pools in the order of their ids, beginning after `after`.
+    fn pools<'a>(&'a self, after: Option<&'a PoolId>, max: usize) -> Answer<'a, Vec<Pool>>;
+
+    /// What the pool's datasets amount to; zeros for a pool that has none.
+    fn pool_usage<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, PoolUsage>;
+
+    /// The identity, if the pool handed it out and did not delete it.
+    fn identity<'a>(&'a self, at: &'a IdentityRef) -> Answer<'a, Option<Identity>>;
+
+    /// Up to `max` identities of a pool in the order of their ids, beginning after `after`.
+    fn identities<'a>(
+        &'a self,
+        pool: &'a PoolRef,
+        after: Option<&'a IdentityId>,
+        max: usize,
+    ) -> Answer<'a, Vec<Identity>>;
+
+    /// The head of a dataset name and the floor of its owner: all that "nothing new since N" needs.
+    fn head<'a>(&'a self, at: &'a DatasetRef) -> Answer<'a, HeadView>;
+
+    /// Everything that a change of the dataset is decided on; `stubs` in the order of `keys`. One consistent view.
+    fn dataset<'a>(&'a self, at: &'a DatasetRef, keys: &'a [RecordKey]) -> Answer<'a, DatasetView>;
+
+    /// All heads of an identity, deleted names included, in the order of names, with its holdings. One consistent
+    /// view. Bounded by the limits on datasets and deleted names.
+    fn heads<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, OwnerView>;
+
+    /// Records of one life of a dataset in the order of (count, key); `None` if that life has ended.
+    fn records<'a>(
+        &'a self,
+        at: &'a DatasetRef,
+        generation: Generation,
+        range: RecordRange,
+    ) -> Answer<'a, Option<Vec<Record>>>;
+
+    /// The developer key of this id.
+    fn key<'a>(&'a self, id: &'a AccessKeyId) -> Answer<'a, Option<DeveloperKey>>;
+
+    /// All developer keys, in the order of their ids.
+    fn keys(&self) -> Answer<'_, Vec<DeveloperKey>>;
+
+    /// A named setting of the installation.
+    fn setting(&self, name: Setting) -> Answer<'_, Option<Vec<u8>>>;
+
+    /// Up to `max` sweeps that are due at `now`, oldest first.
+    fn sweeps(&self, now: UnixMillis, max: usize) -> Answer<'_, Vec<Sweep>>;
+
+    /// Applies `changes` whole, or not at all.
+    fn commit(&self, changes: Changes) -> Answer<'_, ()>;
+
+    /// Frees up to `rows_max` rows that nothing can reach any more; says whether more are waiting.
+    fn reclaim(&self, rows_max: usize) -> Answer<'_, Reclaimed>;
+
+    /// Whether the store answers, and whether it takes writes.
+    fn health(&self) -> Answer<'_, Health>;
+
+    /// Figures for the metrics page, each with its name and unit.
+    fn figures(&self) -> Figures;
+}
+
+/// The head of one dataset name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadView {
+    /// The head, if the name has one.
+    pub head: Option<Head>,
+    /// Where the owner's names without a head start.
+    pub floor: crate::model::Floor,
+}
+
+impl HeadView {
+    /// The head, or the one that a name without a head stands for.
+    pub fn effective(&self) -> std::borrow::Cow<'_, Head> {
+        match &self.head {
+            Some(head) => std::borrow::Cow::Borrowed(head),
+            None => std::borrow::Cow::Owned(self.floor.head()),
+        }
+    }
+}
+
+/// What a change of a dataset is decided on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetView {
+    /// The head, if the name has one.
+    pub head: Option<Head>,
+    /// What the owner holds.
+    pub holdings: Holdings,
+    /// The stored records of the asked keys, in their order.
+    pub stubs: Vec<Option<RecordStub>>,
+}
+
+/// All heads of one identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnerView {
+    /// Heads in the order of names, deleted names included.
+    pub heads: Vec<NamedHead>,
+    /// What the identity holds.
+    pub holdings: Holdings,
+}
+
+/// Which records of a dataset to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRange {
+    /// Where to begin.
+    pub after: RecordCursor,
+    /// The highest count to return.
+    pub through: SyncCount,
+    /// How many records to return at most; `None` for all of them.
+    pub max: Option<usize>,
+}
+
+/// A place in the order of (count, key).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordCursor {
+    /// Behind every record of this count.
+    Count(SyncCount),
+    /// Behind this record.
+    Record(SyncCount, RecordKey),
+}
+
+/// What one step of reclaiming did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// Rows that were freed.
+    pub rows: usize,
+    /// Whether more are waiting.
+    pub more: bool,
+}
+
+/// Whether a store can be worked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Reads and writes are answered.
+    Ready,
+    /// Reads are answered; writes have stopped, for the reason given.
+    ReadOnly(String),
+    /// Nothing is answered, for the reason given.
+    Down(String),
+}
+
+/// Counters and gauges of a store: name with unit, help text, value.
+pub type Figures = Vec<Figure>;
+
+/// One number of a store for the metrics page.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// Metric name with its unit, without the product's prefix.
+    pub name: &'static str,
+    /// What it counts, in a sentence.
+    pub help: &'static str,
+    /// Whether it only rises.
+    pub kind: FigureKind,
+    /// The value now.
+    pub value: f64,
+}
+
+/// How a figure moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FigureKind {
+    /// It only rises until the process ends.
+    Counter,
+    /// It rises and falls.
+    Gauge,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// An expectation did not hold: load again, decide again.
+    Conflict,
+    /// The store cannot be reached, has stopped taking writes, or the outcome is unknown.
+    Unavailable {
+        /// For the log.
+        cause: String,
+    },
+    /// What was read cannot be what was written.
+    Corrupt {
+        /// For the log.
+        what: String,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict => f.write_str("the state changed since it was read"),
+            Self::Unavailable { cause } => write!(f, "the store is unavailable: {cause}"),
+            Self::Corrupt { what } => write!(f, "the store holds damaged data: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
