@@ -46,8 +46,9 @@ pub trait Store: Send + Sync + 'static {
     /// What the pool's datasets amount to; zeros for a pool that has none.
     fn pool_usage<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, PoolUsage>;
 
-    /// The identity, if the pool handed it out and did not delete it.
-    fn identity<'a>(&'a self, at: &'a IdentityRef) -> Answer<'a, Option<Identity>>;
+    /// The identity of this id, in whichever pool: several operations name an identity without its pool, and ids are
+    /// unique across pools. `None` if no pool handed it out, if it was deleted, or if its pool was removed.
+    fn identity<'a>(&'a self, id: &'a IdentityId) -> Answer<'a, Option<Identity>>;
 
     /// Up to `max` identities of a pool in the order of their ids, beginning after `after`.
     fn identities<'a>(
