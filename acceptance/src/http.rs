@@ -1,0 +1,261 @@
+//! HTTP/1.1 by hand over a plain socket, so that a test says every byte: the spelling of headers, the encoding of
+//! paths, what is missing. Not a client to use for anything else: no pooling, no redirects, no leniency.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// How long one read or write may block before the test fails.
+const SILENCE_SECONDS_MAX: u64 = 60;
+
+/// A request as it will be written. `Host` and the framing are added when it is written, unless given.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method of the request line.
+    pub method: String,
+    /// Path and query of the request line, as they go over the wire.
+    pub target: String,
+    /// Headers in order, spelled as given.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// A request without headers and body.
+    pub fn new(method: &str, target: impl Into<String>) -> Self {
+        Self { method: method.to_owned(), target: target.into(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// Adds a header. Added after signing, it is not covered by the signature.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets a JSON body and its content type.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.header("Content-Type", "application/json").body(body.to_string())
+    }
+
+    /// The value of the first header of this name, in any case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    /// Replaces the value of a header that is there.
+    #[must_use]
+    pub fn with_changed(mut self, name: &str, change: impl FnOnce(&str) -> String) -> Self {
+        let header = self.headers.iter_mut().find(|(spelled, _)| spelled.eq_ignore_ascii_case(name));
+        let (_, value) = header.unwrap_or_else(|| panic!("no header {name}"));
+        *value = change(value);
+        self
+    }
+
+    /// Takes a header out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(spelled, _)| !spelled.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// The bytes of the request line and headers, up to and with the empty line.
+    pub fn head(&self, host: SocketAddr) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        if self.get("host").is_none() {
+            write!(head, "Host: {host}\r\n").expect("write to a string");
+        }
+        for (name, value) in &self.headers {
+            write!(head, "{name}: {value}\r\n").expect("write to a string");
+        }
+        let framed = self.get("content-length").is_some() || self.get("transfer-encoding").is_some();
+        if !framed && (!self.body.is_empty() || self.method == "POST") {
+            write!(head, "Content-Length: {}\r\n", self.body.len()).expect("write to a string");
+        }
+        head.push_str("\r\n");
+        head.into_bytes()
+    }
+
+    /// The whole request as bytes.
+    pub fn bytes(&self, host: SocketAddr) -> Vec<u8> {
+        let mut bytes = self.head(host);
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Headers in order, spelled as they came.
+    pub headers: Vec<(String, String)>,
+    /// The body, with the transfer coding undone.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The value of the first header of this name, in any case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    /// The value of the first header of exactly this spelling.
+    pub fn get_as_spelled(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(spelled, _)| spelled == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|trouble| panic!("{trouble} in the body of {self:?}: {}", self.text()))
+    }
+
+    /// The name of the error: from the JSON body's `__type`, or the `Code` of an XML one; empty on success.
+    pub fn error(&self) -> String {
+        if self.status < 400 {
+            return String::new();
+        }
+        let text = self.text();
+        if let Some((_, rest)) = text.split_once("<Code>") {
+            return rest.split('<').next().unwrap_or_default().to_owned();
+        }
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        body["__type"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The message of the error.
+    pub fn message(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Status and error name in one, for comparing.
+    pub fn outcome(&self) -> (u16, String) {
+        (self.status, self.error())
+    }
+}
+
+fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(spelled, _)| spelled.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// One connection, kept open between requests.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    peer: SocketAddr,
+}
+
+impl Connection {
+    /// Connects; every later read and write has a time limit.
+    pub fn open(peer: SocketAddr) -> io::Result<Self> {
+        let limit = Duration::from_secs(SILENCE_SECONDS_MAX);
+        let stream = TcpStream::connect_timeout(&peer, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream), peer })
+    }
+
+    /// Writes bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Sends one request and reads its final answer.
+    pub fn exchange(&mut self, request: &Request) -> io::Result<Response> {
+        // A server that refuses a body unread may close before all of it is written; its answer counts.
+        let sent = self.send(&request.bytes(self.peer));
+        match self.answer() {
+            Ok(response) => Ok(response),
+            Err(trouble) => Err(sent.err().unwrap_or(trouble)),
+        }
+    }
+
+    /// Reads up to the final answer, past interim ones.
+    pub fn answer(&mut self) -> io::Result<Response> {
+        loop {
+            let response = self.interim_or_final()?;
+            if response.status >= 200 {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Reads one answer, an interim `100 Continue` included.
+    pub fn interim_or_final(&mut self) -> io::Result<Response> {
+        let status_line = self.line()?;
+        let status = status_line
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("no status in {status_line:?}")))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        let body = if status < 200 || status == 204 { Vec::new() } else { self.read_body(&headers)? };
+        Ok(Response { status, headers, body })
+    }
+
+    /// Whether the server has closed: nothing more can be read.
+    pub fn is_closed(&mut self) -> bool {
+        matches!(self.stream.fill_buf(), Ok([]) | Err(_))
+    }
+
+    fn read_body(&mut self, headers: &[(String, String)]) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        if find(headers, "transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
+            loop {
+                let size = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+                let start = body.len();
+                body.resize(start + size, 0);
+                self.stream.read_exact(&mut body[start..])?;
+                self.line()?;
+                if size == 0 {
+                    return Ok(body);
+                }
+            }
+        }
+        match find(headers, "content-length") {
+            Some(length) => {
+                body.resize(length.parse().map_err(io::Error::other)?, 0);
+                self.stream.read_exact(&mut body)?;
+            }
+            None => {
+                self.stream.read_to_end(&mut body)?;
+            }
+        }
+        Ok(body)
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        line.truncate(line.trim_end_matches(['\r', '\n']).len());
+        Ok(line)
+    }
+}

@@ -1,0 +1,231 @@
+//! One `carryall serve` process: started on a free port with its own directory, stopped, killed and restarted.
+//! How the program is run is written here once; what it answers is none of this module's business.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::api::{Api, Caller};
+
+/// How long a start, a stop or one verb of the command line may take before the test fails.
+const STEP_SECONDS_MAX: u64 = 60;
+
+/// The root key that every server of the tests is given.
+pub const ROOT_ACCESS_KEY_ID: &str = "AKIAACCEPTANCEROOT00";
+/// The secret of the root key.
+pub const ROOT_SECRET_ACCESS_KEY: &str = "acceptance/root+secret/0123456789abcdefg";
+
+/// Which store a server keeps its data in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Durable, in the server's own temporary directory.
+    Embedded,
+    /// Gone with the process.
+    Memory,
+}
+
+/// A running server, or a stopped one that can be started again on the same directory and port.
+#[derive(Debug)]
+pub struct Server {
+    directory: TempDir,
+    store: Store,
+    configuration: Option<PathBuf>,
+    address: SocketAddr,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Pid,
+    ended: Receiver<ExitStatus>,
+}
+
+impl Server {
+    /// Starts a server over `store` and waits until it listens.
+    pub fn start(store: Store) -> Self {
+        Self::start_configured(store, None)
+    }
+
+    /// Starts a server with a configuration file of this text.
+    pub fn start_configured(store: Store, configuration: Option<&str>) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let configuration = configuration.map(|text| {
+            let path = directory.path().join("carryall.toml");
+            fs::write(&path, text).expect("write the configuration file");
+            path
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { directory, store, configuration, address, running: None };
+        server.restart();
+        server
+    }
+
+    /// Starts the stopped server again, on the same directory and the same port.
+    pub fn restart(&mut self) {
+        assert!(self.running.is_none(), "the server still runs");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.path().join("server.log"))
+            .expect("open the log");
+        let mut child = self
+            .command("serve")
+            .args(["--listen", &self.address.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("start the server");
+        let listening = first_address(&mut child);
+        let process = Pid::from_child(&child);
+        let (report, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let status = child.wait().expect("wait for the server");
+            let _ = report.send(status);
+        });
+        self.running = Some(Running { process, ended });
+        match listening.recv_timeout(Duration::from_secs(STEP_SECONDS_MAX)) {
+            Ok(address) => self.address = address,
+            Err(trouble) => panic!("the server did not say that it listens: {trouble}"),
+        }
+    }
+
+    /// Asks the server to stop and expects it to leave with exit code 0.
+    pub fn stop(&mut self) {
+        let status = self.end(Signal::TERM);
+        assert_eq!(status.code(), Some(0), "exit after SIGTERM: {status}");
+    }
+
+    /// Kills the server where it stands.
+    pub fn kill(&mut self) {
+        self.end(Signal::KILL);
+    }
+
+    /// Where the server listens; the same after a restart.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL, as a client is given it.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Calls against this server.
+    pub fn api(&self) -> Api {
+        Api::at(self.address)
+    }
+
+    /// The root developer key of this server.
+    pub fn root(&self) -> Caller {
+        Caller::developer(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY)
+    }
+
+    /// A place for files that go away with the server.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs one of the operators' verbs on this server's settings and returns what it printed.
+    pub fn verb(&self, words: &[&str]) -> String {
+        let done = self.command(words[0]).args(&words[1..]).output().expect("run a verb");
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success(), "{words:?}: {}\n{text}", String::from_utf8_lossy(&done.stderr));
+        text
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(program());
+        let store = match self.store {
+            Store::Embedded => format!("embedded:{}", self.directory.path().join("data").display()),
+            Store::Memory => "memory:".to_owned(),
+        };
+        command
+            .arg(verb)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("RUST_BACKTRACE", "1")
+            .env("CARRYALL_STORE", store)
+            .env("CARRYALL_ROOT_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
+            .env("CARRYALL_ROOT_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null());
+        if let Some(path) = &self.configuration {
+            command.env("CARRYALL_CONFIG", path);
+        }
+        command
+    }
+
+    fn end(&mut self, signal: Signal) -> ExitStatus {
+        let running = self.running.take().expect("the server does not run");
+        kill_process(running.process, signal).expect("signal the server");
+        running
+            .ended
+            .recv_timeout(Duration::from_secs(STEP_SECONDS_MAX))
+            .unwrap_or_else(|_| panic!("the server did not end after {signal:?}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take()
+            && running.ended.try_recv().is_err()
+        {
+            let _ = kill_process(running.process, Signal::KILL);
+            let _ = running.ended.recv_timeout(Duration::from_secs(STEP_SECONDS_MAX));
+        }
+        if thread::panicking() {
+            let log = fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+            eprintln!("--- the last lines of the server's log\n{tail}\n---");
+        }
+    }
+}
+
+/// Reads the child's standard output to its end and reports the address of the `listening on` line.
+fn first_address(child: &mut Child) -> Receiver<SocketAddr> {
+    let output = BufReader::new(child.stdout.take().expect("standard output is piped"));
+    let (report, listening) = mpsc::channel();
+    thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if let Some(address) = line.trim().strip_prefix("listening on http://") {
+                let _ =
+                    report.send(address.trim_end_matches('/').parse().expect("IP:PORT after `listening on`"));
+            }
+        }
+    });
+    listening
+}
+
+/// The program under test: the one that `CARRYALL_TEST_BINARY` names, else the workspace's, built on first use
+/// into the folder that this test was built into.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(path) = std::env::var_os("CARRYALL_TEST_BINARY") {
+            return PathBuf::from(path);
+        }
+        // This test is TARGET/PROFILE/deps/it-HASH.
+        let test = std::env::current_exe().expect("the path of this test");
+        let profile = test.parent().and_then(Path::parent).expect("the folder of the profile");
+        let target = profile.parent().expect("the target folder");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", "carryall", "--bin", "carryall"]);
+        build.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("run cargo").success(), "the program does not build");
+        profile.join("carryall")
+    })
+}

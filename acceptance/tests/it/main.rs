@@ -1,0 +1,31 @@
+//! Carryall from outside: the program as a user runs it, driven by real clients over real sockets. Rules and
+//! layouts have tests of their own beside them; here only what a client can see is asserted.
+#![expect(clippy::unwrap_used, reason = "clippy exempts test functions only, not what they share")]
+
+mod auth_matrix;
+mod clients_that_cannot_run;
+mod crash;
+mod front_doors;
+mod hostile;
+mod replays;
+mod rust_sdk;
+mod scripts;
+mod signatures;
+mod sync_manager;
+
+/// Runs each named `fn(&mut Server)` of the surrounding module as a test on every store.
+macro_rules! on_every_store {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[test] fn $name() {
+                super::$name(&mut carryall_acceptance::Server::start(carryall_acceptance::Store::Embedded));
+            })+
+        }
+        mod memory {
+            $(#[test] fn $name() {
+                super::$name(&mut carryall_acceptance::Server::start(carryall_acceptance::Store::Memory));
+            })+
+        }
+    };
+}
+use on_every_store;
