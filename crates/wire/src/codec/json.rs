@@ -1,0 +1,208 @@
+//! Reading an input from a JSON object, with the members that travelled elsewhere laid over it.
+//!
+//! The members are handed to the input's own reader one by one, so no tree is built in between. `docs/protocol.md`
+//! section 2.2.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::bound::{Bound, BoundValue};
+use super::rejection::{Rejection, echo};
+use crate::timestamp::STRING_DATE_MESSAGE;
+
+/// How deep a body may nest; the deepest input needs six levels.
+pub const JSON_DEPTH_MAX: usize = 32;
+
+/// A body as text, once it is known to be UTF-8 and not too deep. An empty body stands for an empty object.
+pub(super) fn text(body: &[u8]) -> Result<&str, Rejection> {
+    if body.is_empty() {
+        return Ok("{}");
+    }
+    let text = std::str::from_utf8(body).map_err(|_| Rejection::BodyNotUtf8)?;
+    if is_too_deep(body) { Err(Rejection::BodyTooDeep) } else { Ok(text) }
+}
+
+/// Counting brackets is cheap and settles it for nearly every body; only one with many brackets is looked at
+/// closely. Broken JSON may be misjudged either way, and is refused by the parser if not here.
+fn is_too_deep(body: &[u8]) -> bool {
+    let opening = body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    if opening <= JSON_DEPTH_MAX {
+        return false;
+    }
+    let mut depth = 0_usize;
+    let mut bytes = body.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > JSON_DEPTH_MAX {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => while bytes.next().is_some_and(|byte| skip_in_string(*byte, &mut bytes)) {},
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether the string goes on after this byte; an escape takes the byte behind it along.
+fn skip_in_string(byte: u8, bytes: &mut std::slice::Iter<'_, u8>) -> bool {
+    if byte == b'\\' {
+        bytes.next();
+    }
+    byte != b'"'
+}
+
+/// Reads an input from text: first the bound members, then those of the body whose names are not bound.
+pub(super) fn members<T: DeserializeOwned>(text: &str, bound: &Bound<'_>) -> Result<T, Rejection> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    read(bound, |visitor| {
+        let input = deserializer.deserialize_map(visitor)?;
+        deserializer.end().map(|()| input)
+    })
+}
+
+/// Reads an input from a tree that another syntax than JSON was turned into.
+pub(super) fn members_of<T: DeserializeOwned>(tree: Map<String, Value>) -> Result<T, Rejection> {
+    read(&Bound::none(), |visitor| Value::Object(tree).deserialize_map(visitor))
+}
+
+fn read<'b, T>(
+    bound: &'b Bound<'b>,
+    deserialize: impl FnOnce(InputVisitor<'_, T>) -> Result<T, serde_json::Error>,
+) -> Result<T, Rejection> {
+    let progress = Progress::default();
+    deserialize(InputVisitor { bound, progress: &progress, input: PhantomData }).map_err(|error| {
+        if let Some(value) = progress.refused.get() {
+            return value.rejection();
+        }
+        malformed(&error, &progress.member.borrow())
+    })
+}
+
+/// What a caller is told of a parser's complaint. A value of the wrong type is not repeated: it may be a token that
+/// ended up in the wrong place, and messages are logged.
+pub(super) fn malformed(error: &serde_json::Error, member: &str) -> Rejection {
+    let message = error.to_string();
+    // Clients know this text as it stands, without the parser's position behind it.
+    if message.starts_with(STRING_DATE_MESSAGE) {
+        return Rejection::BodyMalformed { message: STRING_DATE_MESSAGE.to_owned() };
+    }
+    let message =
+        match message.strip_prefix("invalid type: string \"").and_then(|rest| rest.rsplit_once("\", ")) {
+            Some((_value, expected)) => format!("invalid type: string, {expected}"),
+            None => message,
+        };
+    let message =
+        if error.is_data() && !member.is_empty() { format!("'{member}': {message}") } else { message };
+    Rejection::BodyMalformed { message: echo(&message) }
+}
+
+/// How far reading got, for whoever has to say why it ended.
+#[derive(Default)]
+struct Progress<'b> {
+    /// The bound member whose text was refused.
+    refused: Cell<Option<&'b BoundValue<'b>>>,
+    /// The body's member that was read last.
+    member: RefCell<String>,
+}
+
+struct InputVisitor<'b, T> {
+    bound: &'b Bound<'b>,
+    progress: &'b Progress<'b>,
+    input: PhantomData<T>,
+}
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for InputVisitor<'_, T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, body: A) -> Result<T, A::Error> {
+        let (bound, progress) = (self.bound, self.progress);
+        let chained = Chained { values: bound.values().iter(), next: None, bound, progress, body };
+        T::deserialize(MapAccessDeserializer::new(chained))
+    }
+}
+
+/// The bound members followed by the body's.
+struct Chained<'b, A> {
+    values: std::slice::Iter<'b, BoundValue<'b>>,
+    next: Option<&'b BoundValue<'b>>,
+    bound: &'b Bound<'b>,
+    progress: &'b Progress<'b>,
+    body: A,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Chained<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        self.next = self.values.next();
+        if let Some(value) = self.next {
+            return seed.deserialize(BorrowedStrDeserializer::new(value.member())).map(Some);
+        }
+        let mut seed = seed;
+        loop {
+            match self.body.next_key_seed(UnboundKey { bound: self.bound, progress: self.progress, seed })? {
+                None => return Ok(None),
+                Some(Key::Unbound(key)) => return Ok(Some(key)),
+                Some(Key::Bound(unused)) => {
+                    self.body.next_value::<IgnoredAny>()?;
+                    seed = unused;
+                }
+            }
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        let Some(value) = self.next else { return self.body.next_value_seed(seed) };
+        seed.deserialize(value.deserializer()).inspect_err(|_| self.progress.refused.set(Some(value)))
+    }
+}
+
+/// A key of the body, which is passed on unless a bound member has its name.
+struct UnboundKey<'b, K> {
+    bound: &'b Bound<'b>,
+    progress: &'b Progress<'b>,
+    seed: K,
+}
+
+enum Key<V, K> {
+    Unbound(V),
+    Bound(K),
+}
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for UnboundKey<'_, K> {
+    type Value = Key<K::Value, K>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for UnboundKey<'_, K> {
+    type Value = Key<K::Value, K>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a member name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        if self.bound.binds(name) {
+            Ok(Key::Bound(self.seed))
+        } else {
+            name.clone_into(&mut self.progress.member.borrow_mut());
+            self.seed.deserialize(StrDeserializer::new(name)).map(Key::Unbound)
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! How members are read where serde's own reading is too lenient or too strict for the wire.
+//!
+//! `docs/protocol.md` section 2.2. Constraints on what was read are not checked here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
+
+/// The largest magnitude up to which a double holds every integer, 2^53.
+const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// An integer: as a number in any notation as long as it is integral, or as text, which is how queries and forms
+/// carry numbers and which the RPC form accepts too.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(Option::<Integer>::deserialize(deserializer)?.map(|Integer(value)| value))
+}
+
+/// A structure, which must come as an object; serde would also read one from an array.
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
+}
+
+/// A list of structures, each of which must come as an object.
+pub(crate) fn objects<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(objects.map(|objects| objects.into_iter().map(|Object(value)| value).collect()))
+}
+
+/// A map in which no key may come twice; serde would keep the last.
+pub(crate) fn map<'de, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::<Distinct<T>>::deserialize(deserializer)?.map(|Distinct(entries)| entries))
+}
+
+/// A map of structures, with the rules of [`map`] and [`object`].
+pub(crate) fn object_map<'de, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let objects = map::<D, Object<T>>(deserializer)?;
+    Ok(objects.map(|objects| objects.into_iter().map(|(key, Object(value))| (key, value)).collect()))
+}
+
+struct Integer(i64);
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(IntegerVisitor)
+    }
+}
+
+struct IntegerVisitor;
+
+impl Visitor<'_> for IntegerVisitor {
+    type Value = Integer;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an integer")
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Integer, E> {
+        Ok(Integer(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Integer, E> {
+        i64::try_from(value).map(Integer).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "integral and within 2^53, so the cast is exact")]
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Integer, E> {
+        if value.fract() == 0.0 && value.abs() <= EXACT_INTEGER_MAX {
+            Ok(Integer(value as i64))
+        } else {
+            Err(E::invalid_value(Unexpected::Float(value), &self))
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Integer, E> {
+        if let Ok(value) = text.parse() {
+            return Ok(Integer(value));
+        }
+        // Only the characters of a decimal number: the standard parser also reads `inf` and `nan`.
+        let decimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+        match text.parse() {
+            Ok(value) if decimal => self.visit_f64(value),
+            _ => Err(E::custom("not an integer")),
+        }
+    }
+}
+
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+struct Distinct<T>(BTreeMap<String, T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Distinct<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DistinctVisitor(PhantomData))
+    }
+}
+
+struct DistinctVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for DistinctVisitor<T> {
+    type Value = Distinct<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Distinct<T>, A::Error> {
+        let mut entries = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry::<String, T>()? {
+            if entries.insert(key, value).is_some() {
+                return Err(A::Error::custom("a key occurs twice in a map"));
+            }
+        }
+        Ok(Distinct(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Sample {
+        #[serde(deserialize_with = "integer")]
+        count: Option<i64>,
+        #[serde(deserialize_with = "objects")]
+        pairs: Option<Vec<Pair>>,
+        #[serde(deserialize_with = "object")]
+        pair: Option<Pair>,
+        #[serde(deserialize_with = "map")]
+        names: Option<BTreeMap<String, String>>,
+        #[serde(deserialize_with = "object_map")]
+        by_name: Option<BTreeMap<String, Pair>>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Pair {
+        left: i64,
+        right: i64,
+    }
+
+    fn count(json: &str) -> Result<Option<i64>, serde_json::Error> {
+        serde_json::from_str::<Sample>(&format!("{{\"count\":{json}}}")).map(|sample| sample.count)
+    }
+
+    #[test]
+    fn an_integer_may_come_in_any_notation_that_is_integral() {
+        for (json, value) in [
+            ("3", 3),
+            ("3.0", 3),
+            ("3e2", 300),
+            ("1.5E1", 15),
+            ("-0", 0),
+            ("\"3\"", 3),
+            ("\"-7\"", -7),
+            ("\"2E1\"", 20),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            assert_eq!(count(json).expect(json), Some(value), "{json}");
+        }
+        assert_eq!(count("null").expect("null is absent"), None);
+    }
+
+    #[test]
+    fn what_is_no_integer_is_refused() {
+        for json in [
+            "3.5",
+            "1e400",
+            "9223372036854775808",
+            "1e18",
+            "true",
+            "[]",
+            "{}",
+            "\"\"",
+            "\"abc\"",
+            "\"inf\"",
+            "\"NaN\"",
+            "\"3.5\"",
+            "\" 3\"",
+            "\"3e\"",
+            "\"٣\"",
+            "\"0x10\"",
+            "\"99999999999999999999\"",
+        ] {
+            assert!(count(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn structures_are_read_from_objects_alone() {
+        let sample: Sample = serde_json::from_str(
+            r#"{"pair":{"left":1,"right":2},"pairs":[{"left":3,"right":4}],"by_name":{"a":{"left":5,"right":6}}}"#,
+        )
+        .expect("objects");
+        assert_eq!(sample.pair, Some(Pair { left: 1, right: 2 }));
+        assert_eq!(sample.pairs, Some(vec![Pair { left: 3, right: 4 }]));
+        assert_eq!(sample.by_name.expect("given")["a"], Pair { left: 5, right: 6 });
+        for json in
+            [r#"{"pair":[1,2]}"#, r#"{"pairs":[[1,2]]}"#, r#"{"pairs":[null]}"#, r#"{"by_name":{"a":[1,2]}}"#]
+        {
+            assert!(serde_json::from_str::<Sample>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_map_refuses_a_key_that_comes_twice() {
+        let sample: Sample = serde_json::from_str(r#"{"names":{"a":"1","b":"2"}}"#).expect("distinct keys");
+        assert_eq!(sample.names.expect("given").len(), 2);
+        assert!(serde_json::from_str::<Sample>(r#"{"names":{"a":"1","a":"2"}}"#).is_err());
+        assert!(serde_json::from_str::<Sample>(r#"{"names":{"a":null}}"#).is_err());
+    }
+}

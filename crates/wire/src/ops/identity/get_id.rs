@@ -1,0 +1,73 @@
+//! `GetId` gives a device its identity (`docs/protocol.md` section 10.2).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::FaultKind;
+use crate::member;
+use crate::shapes::Secret;
+use crate::spec::{
+    Access, Effect, Example, LOGINS_BODY_BYTES_MAX, Method, Operation, OperationName, Service, Spec,
+};
+
+/// The operation as a type.
+#[derive(Clone, Copy, Debug)]
+pub enum GetId {}
+
+impl Operation for GetId {
+    const SPEC: Spec = Spec {
+        name: OperationName::GetId,
+        service: Service::Identity,
+        method: Method::Post,
+        path: "/",
+        binds: &[],
+        access: Access::Public,
+        effect: Effect::Write,
+        faults: &[
+            FaultKind::InvalidParameter,
+            FaultKind::ResourceNotFound,
+            FaultKind::NotAuthorized,
+            FaultKind::ResourceConflict,
+            FaultKind::TooManyRequests,
+            FaultKind::InternalError,
+            FaultKind::LimitExceeded,
+            FaultKind::ExternalService,
+        ],
+        body_bytes_max: LOGINS_BODY_BYTES_MAX,
+        example: Example { input: INPUT_EXAMPLE, output: OUTPUT_EXAMPLE },
+    };
+    type Input = Input;
+    type Output = Output;
+}
+
+/// What the caller sends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Input {
+    /// The account that owns the pool.
+    pub account_id: Option<String>,
+    /// The pool.
+    pub identity_pool_id: Option<String>,
+    /// A token of each login provider, by the provider's name.
+    #[serde(deserialize_with = "member::map")]
+    pub logins: Option<BTreeMap<String, Secret>>,
+}
+
+/// What the caller gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Output {
+    /// The identity.
+    pub identity_id: String,
+}
+
+const INPUT_EXAMPLE: &str = r#"{
+  "AccountId": "000000000000",
+  "IdentityPoolId": "us-east-1:6d1c0e1e-3f5b-4b53-9d8e-000000000001",
+  "Logins": {
+    "accounts.example.com": "token"
+  }
+}"#;
+
+const OUTPUT_EXAMPLE: &str = r#"{"IdentityId": "us-east-1:6d1c0e1e-3f5b-4b53-9d8e-000000000002"}"#;

@@ -1,0 +1,74 @@
+//! `DescribeDataset` describes a dataset (`docs/protocol.md` section 7.9).
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::FaultKind;
+use crate::shapes::Dataset;
+use crate::spec::{
+    Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
+};
+
+/// The operation as a type.
+#[derive(Clone, Copy, Debug)]
+pub enum DescribeDataset {}
+
+impl Operation for DescribeDataset {
+    const SPEC: Spec = Spec {
+        name: OperationName::DescribeDataset,
+        service: Service::Sync,
+        method: Method::Get,
+        path: "/identitypools/{IdentityPoolId}/identities/{IdentityId}/datasets/{DatasetName}",
+        binds: &[Bind::label("IdentityPoolId"), Bind::label("IdentityId"), Bind::label("DatasetName")],
+        access: Access::Either,
+        effect: Effect::Read,
+        faults: &[
+            FaultKind::NotAuthorized,
+            FaultKind::InvalidParameter,
+            FaultKind::ResourceNotFound,
+            FaultKind::InternalError,
+            FaultKind::TooManyRequests,
+        ],
+        body_bytes_max: SETTINGS_BODY_BYTES_MAX,
+        example: Example { input: INPUT_EXAMPLE, output: OUTPUT_EXAMPLE },
+    };
+    type Input = Input;
+    type Output = Output;
+}
+
+/// What the caller sends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Input {
+    /// The pool.
+    pub identity_pool_id: Option<String>,
+    /// The identity.
+    pub identity_id: Option<String>,
+    /// The dataset.
+    pub dataset_name: Option<String>,
+}
+
+/// What the caller gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Output {
+    /// The dataset.
+    pub dataset: Dataset,
+}
+
+const INPUT_EXAMPLE: &str = r#"{
+  "IdentityPoolId": "us-east-1:6d1c0e1e-3f5b-4b53-9d8e-000000000001",
+  "IdentityId": "us-east-1:6d1c0e1e-3f5b-4b53-9d8e-000000000002",
+  "DatasetName": "prefs"
+}"#;
+
+const OUTPUT_EXAMPLE: &str = r#"{
+  "Dataset": {
+    "IdentityId": "us-east-1:6d1c0e1e-3f5b-4b53-9d8e-000000000002",
+    "DatasetName": "prefs",
+    "CreationDate": 1412974057.151,
+    "LastModifiedDate": 1412974057.151,
+    "LastModifiedBy": "000000000000",
+    "DataStorage": 16,
+    "NumRecords": 1
+  }
+}"#;

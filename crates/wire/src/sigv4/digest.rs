@@ -1,0 +1,105 @@
+//! SHA-256 of request bodies in the lower-case hexadecimal form that signatures are made of. Not a general hash API.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// A SHA-256 or HMAC-SHA-256 value as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hex64([u8; 64]);
+
+impl Hex64 {
+    /// Writes out at most the first 32 bytes, which is all that SHA-256 gives.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut text = [b'0'; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = HEX_DIGITS[usize::from(byte >> 4)];
+            pair[1] = HEX_DIGITS[usize::from(byte & 0x0f)];
+        }
+        Self(text)
+    }
+
+    pub(crate) fn of_sha256(bytes: &[u8]) -> Self {
+        Self::of(digest::digest(&digest::SHA256, bytes).as_ref())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// SHA-256 of a request's body, over the bytes as they came (`docs/protocol.md` section 4.5).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BodyHash(Hex64);
+
+impl BodyHash {
+    /// Hash of a body that is at hand; the empty slice for a request without one.
+    pub fn of(body: &[u8]) -> Self {
+        Self(Hex64::of_sha256(body))
+    }
+
+    /// The hash as 64 lower-case hexadecimal digits, the form that `x-amz-content-sha256` has.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Debug for BodyHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("BodyHash").field(&self.as_str()).finish()
+    }
+}
+
+/// Hashes a body piece by piece while it is read.
+pub struct BodyHasher(digest::Context);
+
+impl BodyHasher {
+    /// Starts with nothing read.
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all pieces.
+    pub fn finish(self) -> BodyHash {
+        BodyHash(Hex64::of(self.0.finish().as_ref()))
+    }
+}
+
+impl Default for BodyHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_body_has_the_well_known_hash() {
+        assert_eq!(
+            BodyHash::of(b"").as_str(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+
+    #[test]
+    fn hashing_in_pieces_gives_the_hash_of_the_whole() {
+        let mut hasher = BodyHasher::default();
+        hasher.update(b"{\"Record");
+        hasher.update(b"");
+        hasher.update(b"Patches\":[]}");
+        assert_eq!(hasher.finish(), BodyHash::of(b"{\"RecordPatches\":[]}"));
+    }
+}

@@ -1,0 +1,146 @@
+//! A bounded cache of derived signing keys, so that a request costs one HMAC instead of five. It decides nothing: a
+//! key that is not cached is derived, and a secret that changed never meets its predecessor's entry.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::digest;
+use lru::LruCache;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::scope::{InScope, Scope};
+use super::signing_key::SigningKey;
+
+/// Most signing keys that a default cache keeps, at about a kilobyte each.
+pub const KEY_CACHE_ENTRIES_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
+
+/// A hash over access key id, secret, day, region and service: entries are found without allocation, and another
+/// secret for the same id is another entry.
+type Fingerprint = [u8; 32];
+
+struct Entry {
+    access_key_id: Box<str>,
+    key: Arc<SigningKey>,
+}
+
+/// Signing keys by access key id, secret and scope, least recently used first to go.
+pub struct KeyCache {
+    entries: Mutex<LruCache<Fingerprint, Entry>>,
+}
+
+impl KeyCache {
+    /// An empty cache that keeps at most so many keys.
+    pub fn new(entries_count_max: NonZeroUsize) -> Self {
+        Self { entries: Mutex::new(LruCache::new(entries_count_max)) }
+    }
+
+    /// The signing key of this authentication under this secret, derived if it is not at hand.
+    ///
+    /// Takes an [`InScope`], so that nobody can push useful keys out with scopes that would be refused anyway.
+    pub fn signing_key(&self, in_scope: &InScope<'_>, secret_access_key: &SecretString) -> Arc<SigningKey> {
+        self.key_of(in_scope.presented().access_key_id(), in_scope.presented().scope(), secret_access_key)
+    }
+
+    /// Forgets every key of an access key id, once that key is revoked.
+    pub fn forget(&self, access_key_id: &str) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<Fingerprint> = entries
+            .iter()
+            .filter(|(_, entry)| &*entry.access_key_id == access_key_id)
+            .map(|(fingerprint, _)| *fingerprint)
+            .collect();
+        for fingerprint in gone {
+            entries.pop(&fingerprint);
+        }
+    }
+
+    fn key_of(&self, access_key_id: &str, scope: &Scope<'_>, secret: &SecretString) -> Arc<SigningKey> {
+        let fingerprint = fingerprint(access_key_id, scope, secret);
+        if let Some(entry) = self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(&fingerprint) {
+            return Arc::clone(&entry.key);
+        }
+        // Derived outside the lock: two requests may both do it, and both get the same key.
+        let key = Arc::new(SigningKey::derive(secret, scope));
+        let entry = Entry { access_key_id: access_key_id.into(), key: Arc::clone(&key) };
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).put(fingerprint, entry);
+        key
+    }
+}
+
+impl Default for KeyCache {
+    fn default() -> Self {
+        Self::new(KEY_CACHE_ENTRIES_COUNT_MAX)
+    }
+}
+
+fn fingerprint(access_key_id: &str, scope: &Scope<'_>, secret: &SecretString) -> Fingerprint {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in [access_key_id, secret.expose_secret(), &scope.day, &scope.region, &scope.service] {
+        // The length in front keeps two lists of parts apart whose concatenations are the same.
+        context.update(&part.len().to_le_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(context.finish().as_ref());
+    fingerprint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(day: &'static str) -> Scope<'static> {
+        Scope { day: day.into(), region: "us-east-1".into(), service: "cognito-sync".into() }
+    }
+
+    fn count(cache: &KeyCache) -> usize {
+        cache.entries.lock().unwrap().len()
+    }
+
+    #[test]
+    fn a_key_is_derived_once_and_is_the_derived_one() {
+        let cache = KeyCache::default();
+        let secret = SecretString::from("one");
+        let first = cache.key_of("AKID", &scope("20260131"), &secret);
+        let second = cache.key_of("AKID", &scope("20260131"), &secret);
+        assert!(Arc::ptr_eq(&first, &second));
+        let derived = SigningKey::derive(&secret, &scope("20260131"));
+        assert!(derived.signature("text") == first.signature("text"));
+    }
+
+    #[test]
+    fn another_secret_day_or_id_is_another_key() {
+        let cache = KeyCache::default();
+        let first = cache.key_of("AKID", &scope("20260131"), &SecretString::from("one"));
+        for other in [
+            cache.key_of("AKID", &scope("20260131"), &SecretString::from("two")),
+            cache.key_of("AKID", &scope("20260201"), &SecretString::from("one")),
+            cache.key_of("AKIDo", &scope("20260131"), &SecretString::from("ne")),
+        ] {
+            assert!(first.signature("text") != other.signature("text"));
+        }
+        assert_eq!(count(&cache), 4);
+    }
+
+    #[test]
+    fn the_cache_stays_within_its_bound() {
+        let cache = KeyCache::new(NonZeroUsize::new(2).unwrap());
+        for id in ["a", "b", "c"] {
+            cache.key_of(id, &scope("20260131"), &SecretString::from("one"));
+        }
+        assert_eq!(count(&cache), 2);
+    }
+
+    #[test]
+    fn forgetting_an_id_drops_its_keys_and_no_others() {
+        let cache = KeyCache::default();
+        let secret = SecretString::from("one");
+        let gone = cache.key_of("gone", &scope("20260131"), &secret);
+        cache.key_of("gone", &scope("20260201"), &secret);
+        let kept = cache.key_of("kept", &scope("20260131"), &secret);
+        cache.forget("gone");
+        assert_eq!(count(&cache), 1);
+        assert!(Arc::ptr_eq(&kept, &cache.key_of("kept", &scope("20260131"), &secret)));
+        assert!(!Arc::ptr_eq(&gone, &cache.key_of("gone", &scope("20260131"), &secret)));
+    }
+}

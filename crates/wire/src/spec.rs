@@ -1,0 +1,303 @@
+//! The operation table: for every operation of the three services its name, its place on the wire, who may call it
+//! and which faults it may answer with.
+//!
+//! The list at the end of this file is the only one. [`OperationName`], [`OPERATIONS`], routing and the RPC targets
+//! are derived from it, and tests compare it with the published models. What an operation decides is not here.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::fault::FaultKind;
+use crate::ops;
+
+/// The services that share the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Cognito Sync: REST-JSON, and the documented RPC form on `POST /` (`docs/protocol.md` sections 1.1 and 1.2).
+    Sync,
+    /// Cognito Identity: JSON 1.1 on `POST /` (`docs/protocol.md` section 1.3).
+    Identity,
+    /// Security Token Service: the query protocol on `POST /` (`docs/protocol.md` section 1.4).
+    Sts,
+}
+
+impl Service {
+    /// The service name in a signature's scope (`docs/protocol.md` section 4.2).
+    pub const fn signing_name(self) -> &'static str {
+        match self {
+            Self::Sync => "cognito-sync",
+            Self::Identity => "cognito-identity",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// What stands before the operation's name in `X-Amz-Target`; the query protocol has no such header.
+    pub const fn target_prefix(self) -> Option<&'static str> {
+        match self {
+            Self::Sync => Some("com.amazonaws.cognito.sync.model.AWSCognitoSyncService."),
+            Self::Identity => Some("AWSCognitoIdentityService."),
+            Self::Sts => None,
+        }
+    }
+}
+
+/// The methods that the table uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `POST`
+    Post,
+    /// `DELETE`
+    Delete,
+}
+
+impl Method {
+    /// The method as it is sent and signed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Reads a method; methods are case-sensitive.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "GET" => Some(Self::Get),
+            "POST" => Some(Self::Post),
+            "DELETE" => Some(Self::Delete),
+            _ => None,
+        }
+    }
+}
+
+/// Who may call an operation (`docs/protocol.md` section 5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Developer keys only.
+    Developer,
+    /// Temporary credentials of an identity only.
+    Identity,
+    /// Developer keys, and temporary credentials for the identity's own data.
+    Either,
+    /// Anybody: a signature is not asked for, and not looked at when there is one.
+    Public,
+    /// Anybody who signs.
+    AnySigned,
+}
+
+/// Whether an operation changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Leaves everything as it was.
+    Read,
+    /// May change what is stored.
+    Write,
+}
+
+/// Where a member travels when it is not in the body (REST-JSON only).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the path, at the label that has the member's name.
+    Label,
+    /// In the query, under this name.
+    Query(&'static str),
+    /// In this header, spelled as in the model; header names are compared without regard to case.
+    Header(&'static str),
+}
+
+/// One member and where it travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// The member's name in the model.
+    pub member: &'static str,
+    /// Where it travels.
+    pub from: Source,
+}
+
+impl Bind {
+    /// A member in the path.
+    pub const fn label(member: &'static str) -> Self {
+        Self { member, from: Source::Label }
+    }
+
+    /// A member in the query.
+    pub const fn query(member: &'static str, name: &'static str) -> Self {
+        Self { member, from: Source::Query(name) }
+    }
+
+    /// A member in a header.
+    pub const fn header(member: &'static str, name: &'static str) -> Self {
+        Self { member, from: Source::Header(name) }
+    }
+
+    /// The name under which it travels.
+    pub const fn wire_name(&self) -> &'static str {
+        match self.from {
+            Source::Label => self.member,
+            Source::Query(name) | Source::Header(name) => name,
+        }
+    }
+}
+
+/// One input and one output, as JSON with every member present.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// All input members, those of path, query and headers included.
+    pub input: &'static str,
+    /// All output members.
+    pub output: &'static str,
+}
+
+/// The declaration of one operation.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Which operation this is.
+    pub name: OperationName,
+    /// Whose operation this is.
+    pub service: Service,
+    /// The REST method; `POST` for the services that have no paths.
+    pub method: Method,
+    /// The REST path with labels in braces; `/` for the services that have no paths.
+    pub path: &'static str,
+    /// The members that REST carries outside the body.
+    pub binds: &'static [Bind],
+    /// Who may call it.
+    pub access: Access,
+    /// Whether it changes anything.
+    pub effect: Effect,
+    /// The faults that the published model lists for it.
+    pub faults: &'static [FaultKind],
+    /// The largest body worth reading, in bytes.
+    pub body_bytes_max: u32,
+    /// A complete input and output.
+    pub example: Example,
+}
+
+impl Spec {
+    /// Whether the operation may answer with this fault: it is modelled for it, or it is one of the protocol's own
+    /// (`docs/protocol.md` section 3.5).
+    pub fn allows(&self, kind: FaultKind) -> bool {
+        kind.is_protocol() || self.faults.contains(&kind)
+    }
+}
+
+/// Bodies of operations that carry names, tokens and settings (64 KiB).
+pub const SETTINGS_BODY_BYTES_MAX: u32 = 64 * 1024;
+
+/// Bodies that may carry ten login tokens of 50,000 characters, or a pool's role rules (1 MiB).
+pub const LOGINS_BODY_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Bodies of `UpdateRecords`: a full dataset after the worst JSON escaping (8 MiB, `docs/protocol.md` section 6.2).
+pub const RECORDS_BODY_BYTES_MAX: u32 = 8 * 1024 * 1024;
+
+/// An operation as a type: its declaration and both messages.
+pub trait Operation {
+    /// The row of the table.
+    const SPEC: Spec;
+    /// What the caller sends. Members are as they came: absent ones are `None`, constraints are not checked.
+    type Input: DeserializeOwned + Serialize + Default + Send;
+    /// What the caller gets.
+    type Output: DeserializeOwned + Serialize + Send;
+}
+
+/// Something to do for an operation that is known by name only.
+pub trait Visitor {
+    /// What comes of it.
+    type Answer;
+    /// Does it for the operation as a type.
+    fn visit<O: Operation>(self) -> Self::Answer;
+}
+
+macro_rules! operations {
+    ($($service:ident :: $module:ident :: $name:ident,)*) => {
+        /// The name of an operation, for dispatch by exhaustive match.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum OperationName {
+            $(
+                #[doc = concat!("`", stringify!($name), "`, declared in `ops/", stringify!($service), "/", stringify!($module), ".rs`.")]
+                $name,
+            )*
+        }
+
+        impl OperationName {
+            /// Every operation, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            /// The name of the operation's file in every layer.
+            pub const fn file_name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($module),)*
+                }
+            }
+
+            /// The operation's row.
+            pub const fn spec(self) -> &'static Spec {
+                match self {
+                    $(Self::$name => &<ops::$service::$module::$name as Operation>::SPEC,)*
+                }
+            }
+
+            /// Calls the visitor with the operation as a type.
+            pub fn visit<V: Visitor>(self, visitor: V) -> V::Answer {
+                match self {
+                    $(Self::$name => visitor.visit::<ops::$service::$module::$name>(),)*
+                }
+            }
+        }
+
+        /// The table: every row, in the order of [`OperationName::ALL`].
+        pub static OPERATIONS: &[&Spec] = &[$(OperationName::$name.spec(),)*];
+    };
+}
+
+impl OperationName {
+    /// Finds an operation of one service by its name on the wire.
+    pub fn parse(service: Service, name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|known| known.as_str() == name && known.spec().service == service)
+    }
+}
+
+operations! {
+    sync::bulk_publish::BulkPublish,
+    sync::delete_dataset::DeleteDataset,
+    sync::describe_dataset::DescribeDataset,
+    sync::describe_identity_pool_usage::DescribeIdentityPoolUsage,
+    sync::describe_identity_usage::DescribeIdentityUsage,
+    sync::get_bulk_publish_details::GetBulkPublishDetails,
+    sync::get_cognito_events::GetCognitoEvents,
+    sync::get_identity_pool_configuration::GetIdentityPoolConfiguration,
+    sync::list_datasets::ListDatasets,
+    sync::list_identity_pool_usage::ListIdentityPoolUsage,
+    sync::list_records::ListRecords,
+    sync::register_device::RegisterDevice,
+    sync::set_cognito_events::SetCognitoEvents,
+    sync::set_identity_pool_configuration::SetIdentityPoolConfiguration,
+    sync::subscribe_to_dataset::SubscribeToDataset,
+    sync::unsubscribe_from_dataset::UnsubscribeFromDataset,
+    sync::update_records::UpdateRecords,
+    identity::create_identity_pool::CreateIdentityPool,
+    identity::delete_identities::DeleteIdentities,
+    identity::delete_identity_pool::DeleteIdentityPool,
+    identity::describe_identity::DescribeIdentity,
+    identity::describe_identity_pool::DescribeIdentityPool,
+    identity::get_credentials_for_identity::GetCredentialsForIdentity,
+    identity::get_id::GetId,
+    identity::get_identity_pool_roles::GetIdentityPoolRoles,
+    identity::get_open_id_token::GetOpenIdToken,
+    identity::list_identities::ListIdentities,
+    identity::list_identity_pools::ListIdentityPools,
+    identity::set_identity_pool_roles::SetIdentityPoolRoles,
+    identity::update_identity_pool::UpdateIdentityPool,
+    sts::assume_role_with_web_identity::AssumeRoleWithWebIdentity,
+    sts::get_caller_identity::GetCallerIdentity,
+}
