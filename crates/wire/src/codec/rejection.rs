@@ -80,18 +80,20 @@ impl Rejection {
 
     fn kind(&self) -> FaultKind {
         match self {
-            Self::UnknownPath | Self::UnknownTarget | Self::NoTarget | Self::UnknownAction { .. } => {
-                FaultKind::UnknownOperation
-            }
+            Self::UnknownPath
+            | Self::UnknownTarget
+            | Self::NoTarget
+            | Self::UnknownAction { .. }
+            | Self::PathSegment => FaultKind::UnknownOperation,
             Self::MethodNotAllowed { .. } => FaultKind::MethodNotAllowed,
-            Self::PathSegment
-            | Self::PathEncoding
+            Self::QueryNumber { .. } => FaultKind::InvalidParameter,
+            Self::PathEncoding
             | Self::QueryEncoding { .. }
             | Self::QueryDuplicate { .. }
-            | Self::QueryNumber { .. } => FaultKind::InvalidParameter,
-            Self::BodyNotUtf8 | Self::BodyTooDeep | Self::BodyMalformed { .. } | Self::Envelope { .. } => {
-                FaultKind::Serialization
-            }
+            | Self::BodyNotUtf8
+            | Self::BodyTooDeep
+            | Self::BodyMalformed { .. }
+            | Self::Envelope { .. } => FaultKind::Serialization,
         }
     }
 }
