@@ -1,0 +1,281 @@
+//! One commit, between the queue and the batch: every expectation is tested and every row that the writes depend on
+//! is read first, so that a commit which is refused, or cannot be read, has changed nothing (promise P3).
+
+use std::collections::VecDeque;
+
+use carryall_core::changes::{Changes, Expect, PutRecord, Stamp, Write};
+use carryall_core::ids::{Generation, IdentityId, PoolIncarnation};
+use carryall_core::model::{DatasetRef, Floor, Head, Holdings, IdentityRef, Pool, PoolRef};
+use carryall_core::store::StoreError;
+
+use super::heads::KnownHead;
+use super::keys::{self, LifeId};
+use super::pool_row;
+use super::rows::{self, Space, StoredHead, Unreachable};
+use super::writer::{PoolStamp, Writer};
+use crate::meaning::{folded, has_life, head_after, no_life};
+
+/// What was read and encoded ahead of the writes of one commit.
+#[derive(Default)]
+struct Prepared {
+    /// Rows of the pools that are put, in their order.
+    pools: VecDeque<Vec<u8>>,
+    changed_floors: Vec<IdentityRef>,
+    /// Identities that are removed from the pool that handed them out, as they should be.
+    removed_identities: Vec<IdentityId>,
+}
+
+impl Writer {
+    /// Checks `changes` and adds them to the batch, or leaves the batch as it is.
+    pub(super) fn admit(&mut self, changes: Changes) -> Result<(), StoreError> {
+        for expect in &changes.expect {
+            if !self.holds(expect)? {
+                return Err(StoreError::Conflict);
+            }
+        }
+        let prepared = self.prepare(&changes)?;
+        self.apply(changes, prepared);
+        Ok(())
+    }
+
+    fn holds(&mut self, expect: &Expect) -> Result<bool, StoreError> {
+        Ok(match expect {
+            Expect::Pool(at) => self.pool(&at.id)?.is_some_and(|pool| pool.incarnation == at.incarnation),
+            Expect::PoolVersion(at, version) => {
+                let stamp = PoolStamp { incarnation: at.incarnation, version: *version };
+                self.pool(&at.id)? == Some(stamp)
+            }
+            Expect::NoPool(id) => self.pool(id)?.is_none(),
+            Expect::Dataset(at, stamp) => self.head(at)?.map(|stored| Stamp::of(&stored.head)) == *stamp,
+            Expect::Holdings(owner, version) => self.holdings(owner)?.version == *version,
+            Expect::NoIdentity(at) => self.pool_of_identity(&at.identity)?.is_none(),
+            Expect::Identity(at) => self.pool_of_identity(&at.identity)?.as_ref() == Some(&at.pool),
+            Expect::NoKey(id) => self.small(&keys::developer_key(id))?.is_none(),
+            Expect::NoSetting(name) => self.small(&keys::setting(*name))?.is_none(),
+        })
+    }
+
+    /// Whether the pool was removed, as of the members of the batch so far.
+    fn is_removed(&self, incarnation: PoolIncarnation) -> Result<bool, StoreError> {
+        Ok(self.engine.any_pool_removed() && self.small(&keys::removed_pool(incarnation))?.is_some())
+    }
+
+    /// The pool that handed the identity out, unless it was removed.
+    fn pool_of_identity(&self, id: &IdentityId) -> Result<Option<PoolRef>, StoreError> {
+        let row = self.small(&keys::pool_of_identity(id))?;
+        match row.map(|row| rows::pool_ref_from_row(&row)).transpose()? {
+            Some(pool) if !self.is_removed(pool.incarnation)? => Ok(Some(pool)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    fn holdings(&self, owner: &IdentityRef) -> Result<Holdings, StoreError> {
+        if self.is_removed(owner.pool.incarnation)? {
+            return Ok(Holdings::default());
+        }
+        let row = self.small(&keys::holdings(owner))?;
+        row.map_or_else(|| Ok(Holdings::default()), |row| rows::holdings_from_row(&row))
+    }
+
+    /// The head of `at` as of the members of the batch so far.
+    fn head(&mut self, at: &DatasetRef) -> Result<Option<&StoredHead>, StoreError> {
+        if self.is_removed(at.owner.pool.incarnation)? {
+            return Ok(None);
+        }
+        if !self.overlay.keeps_head(at) {
+            let known = if let Some(known) = self.engine.heads.peek(at) {
+                known.as_ref().clone()
+            } else {
+                let row = self.engine.newest(Space::Small, &keys::head(at))?;
+                let stored = row.map(|row| StoredHead::from_row(&row)).transpose()?;
+                KnownHead { stored, floor: self.holdings(&at.owner)?.floor }
+            };
+            self.overlay.keep_head(at.clone(), known);
+        }
+        Ok(self.overlay.head(at))
+    }
+
+    /// Reads all that [`Self::apply`] needs, which then cannot fail.
+    fn prepare(&mut self, changes: &Changes) -> Result<Prepared, StoreError> {
+        let mut prepared = Prepared::default();
+        for write in &changes.write {
+            match write {
+                Write::PutHead(at, _) | Write::RemoveHead(at) | Write::ForgetRecords(at, _) => {
+                    self.head(at)?;
+                }
+                Write::PutRecords { at, generation, .. } => {
+                    let before = self.head(at)?.map(|stored| &stored.head);
+                    if !has_life(head_after(changes, at, before), *generation) {
+                        return Err(no_life(at, *generation));
+                    }
+                }
+                Write::PutHoldings(owner, holdings) => {
+                    if self.holdings(owner)?.floor != holdings.floor {
+                        prepared.changed_floors.push(owner.clone());
+                    }
+                }
+                Write::RemoveHoldings(owner) => {
+                    if self.holdings(owner)?.floor != Floor::default() {
+                        prepared.changed_floors.push(owner.clone());
+                    }
+                }
+                Write::AddUsage(at, _) => self.load_usage(at.incarnation)?,
+                Write::PutPool(pool) => prepared.pools.push_back(pool_row::to_row(Pool::clone(pool))?),
+                Write::RemovePool(at) => drop(self.pool(&at.id)?),
+                Write::RemoveIdentity(at) => {
+                    if self.pool_of_identity(&at.identity)?.as_ref() == Some(&at.pool) {
+                        prepared.removed_identities.push(at.identity.clone());
+                    }
+                }
+                Write::PutIdentity(_)
+                | Write::PutSweep(_)
+                | Write::RemoveSweep(_)
+                | Write::PutKey(_)
+                | Write::RemoveKey(_)
+                | Write::PutSetting(..) => {}
+            }
+        }
+        Ok(prepared)
+    }
+
+    fn load_usage(&mut self, incarnation: PoolIncarnation) -> Result<(), StoreError> {
+        if !self.usage.contains_key(&incarnation) {
+            let row = self.small(&keys::usage(incarnation))?;
+            let usage = row.map(|row| rows::usage_from_row(&row)).transpose()?.unwrap_or_default();
+            self.usage.insert(incarnation, usage);
+        }
+        Ok(())
+    }
+
+    /// Heads go first: which life the records belong to is what the heads say after the commit.
+    fn apply(&mut self, changes: Changes, mut prepared: Prepared) {
+        self.overlay.changed_floors.extend(prepared.changed_floors);
+        for id in prepared.removed_identities {
+            self.overlay.remove(Space::Small, keys::pool_of_identity(&id));
+        }
+        let (records, others): (Vec<Write>, Vec<Write>) =
+            changes.write.into_iter().partition(|write| matches!(write, Write::PutRecords { .. }));
+        for write in others {
+            match write {
+                Write::PutHead(at, head) => self.put_head(&at, Some(head)),
+                Write::RemoveHead(at) => self.put_head(&at, None),
+                Write::ForgetRecords(at, generation) => self.forget_records(&at, generation),
+                Write::PutPool(pool) => {
+                    let stamp = PoolStamp { incarnation: pool.at.incarnation, version: pool.version };
+                    if let Some(row) = prepared.pools.pop_front() {
+                        self.overlay.put(Space::Small, keys::pool(&pool.at.id), row);
+                    }
+                    self.pools.insert(pool.at.id, Some(stamp));
+                }
+                Write::RemovePool(at) => self.remove_pool(&at),
+                Write::AddUsage(at, delta) => {
+                    if let Some(usage) = self.usage.get_mut(&at.incarnation) {
+                        *usage = folded(*usage, &delta);
+                        self.overlay.changed_usage.insert(at.incarnation);
+                    }
+                }
+                plain => self.write_row(plain),
+            }
+        }
+        for write in records {
+            if let Write::PutRecords { at, records, .. } = write {
+                self.put_records(&at, records);
+            }
+        }
+    }
+
+    /// A write that is one row or two, whatever else the batch does.
+    fn write_row(&mut self, write: Write) {
+        let mut put = |key, row| self.overlay.put(Space::Small, key, row);
+        match write {
+            Write::PutHoldings(owner, holdings) => {
+                put(keys::holdings(&owner), rows::holdings_to_row(&holdings));
+            }
+            Write::PutIdentity(identity) => {
+                let at = &identity.at;
+                put(keys::identity(at), rows::identity_to_row(&identity));
+                put(keys::pool_of_identity(&at.identity), rows::pool_ref_to_row(&at.pool));
+            }
+            Write::PutSweep(sweep) => {
+                put(keys::sweep(&sweep), rows::sweep_to_row(&sweep));
+                put(keys::sweep_mark(&sweep), rows::mark_to_row());
+            }
+            Write::PutKey(key) => put(keys::developer_key(&key.id), rows::developer_key_to_row(&key)),
+            Write::PutSetting(name, value) => put(keys::setting(name), rows::setting_to_row(&value)),
+            Write::RemoveHoldings(owner) => self.overlay.remove(Space::Small, keys::holdings(&owner)),
+            Write::RemoveIdentity(at) => self.overlay.remove(Space::Small, keys::identity(&at)),
+            Write::RemoveSweep(sweep) => {
+                self.overlay.remove(Space::Small, keys::sweep(&sweep));
+                self.overlay.remove(Space::Small, keys::sweep_mark(&sweep));
+            }
+            Write::RemoveKey(id) => self.overlay.remove(Space::Small, keys::developer_key(&id)),
+            Write::PutHead(..)
+            | Write::RemoveHead(_)
+            | Write::ForgetRecords(..)
+            | Write::PutRecords { .. }
+            | Write::PutPool(_)
+            | Write::RemovePool(_)
+            | Write::AddUsage(..) => {}
+        }
+    }
+
+    /// Sets or drops a head. The records stay with it only while the same life goes on.
+    fn put_head(&mut self, at: &DatasetRef, head: Option<Head>) {
+        let before = self.overlay.head(at);
+        let old = before.and_then(|stored| stored.life);
+        let goes_on = head.as_ref().is_some_and(|head| {
+            head.life.is_some() && has_life(before.map(|stored| &stored.head), head.generation)
+        });
+        let life = if goes_on { old } else { None };
+        if let Some(ended) = old.filter(|_| !goes_on) {
+            self.enqueue(Unreachable::Life(ended));
+        }
+        self.overlay.set_head(at, head.map(|head| StoredHead { head, life }));
+    }
+
+    fn forget_records(&mut self, at: &DatasetRef, generation: Generation) {
+        if let Some(stored) = self.overlay.head(at)
+            && has_life(Some(&stored.head), generation)
+            && let Some(ended) = stored.life
+        {
+            let head = stored.head.clone();
+            self.enqueue(Unreachable::Life(ended));
+            self.overlay.set_head(at, Some(StoredHead { head, life: None }));
+        }
+    }
+
+    fn put_records(&mut self, at: &DatasetRef, records: Vec<PutRecord>) {
+        let Some(stored) = self.overlay.head(at) else { return };
+        let life = if let Some(life) = stored.life {
+            life
+        } else {
+            let head = stored.head.clone();
+            let life = LifeId(self.fresh_id());
+            self.overlay.set_head(at, Some(StoredHead { head, life: Some(life) }));
+            life
+        };
+        for PutRecord { record, replaces } in records {
+            if let Some(count) = replaces {
+                self.overlay.remove_log_row(keys::log_row(life, count, &record.key));
+            }
+            self.overlay.put(Space::Key, keys::key_row(life, &record.key), rows::stub_to_row(&record));
+            let key = keys::log_row(life, record.sync_count, &record.key);
+            self.overlay.put(Space::Log, key, rows::record_to_row(&record));
+        }
+    }
+
+    fn remove_pool(&mut self, at: &PoolRef) {
+        if self
+            .pools
+            .get(&at.id)
+            .is_some_and(|pool| pool.is_some_and(|pool| pool.incarnation == at.incarnation))
+        {
+            self.overlay.remove(Space::Small, keys::pool(&at.id));
+            self.pools.insert(at.id.clone(), None);
+        }
+        self.engine.note_pool_removal();
+        self.overlay.pool_removed = true;
+        self.overlay.put(Space::Small, keys::removed_pool(at.incarnation), rows::mark_to_row());
+        self.enqueue(Unreachable::Pool(at.incarnation));
+    }
+}

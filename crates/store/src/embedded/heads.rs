@@ -1,0 +1,217 @@
+//! Decoded heads in memory, so that "nothing new since N" and the writer's checks need no engine read.
+//!
+//! Only the writer changes an entry, once its batch is on disk and before anyone hears so. A reader that found no
+//! entry may add what it then read from the engine, but only if nothing was published to that shard since it found
+//! none: an old head added late would answer "nothing new" for ever.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use carryall_core::model::{DatasetRef, Floor, IdentityRef};
+use carryall_core::store::HeadView;
+use lru::LruCache;
+
+use super::rows::StoredHead;
+
+/// Every publication hinders readers that are filling a gap in the same shard; with this many it seldom meets one.
+const SHARDS: usize = 64;
+
+/// What the engine holds for a dataset name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KnownHead {
+    pub(super) stored: Option<StoredHead>,
+    pub(super) floor: Floor,
+}
+
+impl KnownHead {
+    pub(super) fn view(&self) -> HeadView {
+        HeadView { head: self.stored.as_ref().map(|stored| stored.head.clone()), floor: self.floor }
+    }
+}
+
+/// The bounded map. All names of one owner are in one shard, since a floor concerns them all.
+pub(super) struct Heads {
+    shards: Box<[Mutex<Shard>]>,
+    shard_entries_max: usize,
+    hasher: RandomState,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+struct Shard {
+    publications: u64,
+    entries: LruCache<DatasetRef, Arc<KnownHead>>,
+}
+
+/// The answer of a lookup.
+pub(super) enum Lookup {
+    /// The head as of the last acknowledged commit.
+    Known(Arc<KnownHead>),
+    /// Not in memory; what is read from the engine from now on may be offered with this.
+    Unknown(Gap),
+}
+
+/// The state of a shard before an engine read.
+pub(super) struct Gap {
+    publications: u64,
+}
+
+impl Heads {
+    pub(super) fn new(entries_max: usize) -> Self {
+        let shard = || Mutex::new(Shard { publications: 0, entries: LruCache::unbounded() });
+        Self {
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            shard_entries_max: entries_max.div_ceil(SHARDS),
+            hasher: RandomState::new(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    fn shard(&self, owner: &IdentityRef) -> MutexGuard<'_, Shard> {
+        // The remainder is below the number of shards, which a usize holds.
+        let index =
+            usize::try_from(self.hasher.hash_one(owner) % self.shards.len() as u64).unwrap_or_default();
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For readers.
+    pub(super) fn look_up(&self, at: &DatasetRef) -> Lookup {
+        let mut shard = self.shard(&at.owner);
+        if let Some(known) = shard.entries.get(at) {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            return Lookup::Known(known.clone());
+        }
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        Lookup::Unknown(Gap { publications: shard.publications })
+    }
+
+    /// Adds what a reader read, unless something was published meanwhile.
+    pub(super) fn fill(&self, at: &DatasetRef, gap: &Gap, known: KnownHead) {
+        let mut shard = self.shard(&at.owner);
+        if shard.publications == gap.publications {
+            shard.put(at.clone(), known, self.shard_entries_max);
+        }
+    }
+
+    /// For the writer, whose own last publication is always the newest state.
+    pub(super) fn peek(&self, at: &DatasetRef) -> Option<Arc<KnownHead>> {
+        self.shard(&at.owner).entries.peek(at).cloned()
+    }
+
+    /// The head of `at` as of a batch that is on disk.
+    pub(super) fn publish(&self, at: DatasetRef, known: KnownHead) {
+        let mut shard = self.shard(&at.owner);
+        shard.publications += 1;
+        shard.put(at, known, self.shard_entries_max);
+    }
+
+    /// Forgets all that is known of `owner`, and of whoever shares its shard.
+    pub(super) fn forget(&self, owner: &IdentityRef) {
+        let mut shard = self.shard(owner);
+        shard.publications += 1;
+        shard.entries.clear();
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget_all(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.publications += 1;
+            shard.entries.clear();
+        }
+    }
+
+    /// Entries in memory.
+    pub(super) fn entries(&self) -> usize {
+        let entries =
+            |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).entries.len();
+        self.shards.iter().map(entries).sum()
+    }
+
+    /// Lookups answered from memory, and those that were not.
+    pub(super) fn hits_and_misses(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+}
+
+impl Shard {
+    fn put(&mut self, at: DatasetRef, known: KnownHead, entries_max: usize) {
+        self.entries.put(at, Arc::new(known));
+        while self.entries.len() > entries_max {
+            self.entries.pop_lru();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::ids::{DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, SyncCount};
+    use carryall_core::model::PoolRef;
+
+    use super::*;
+
+    fn at(name: &str) -> DatasetRef {
+        let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
+        let owner = IdentityRef { pool, identity: IdentityId::parse("a:1").unwrap() };
+        DatasetRef { owner, name: DatasetName::parse(name).unwrap() }
+    }
+
+    fn known(count: u64) -> KnownHead {
+        let floor = Floor { sync_count: SyncCount(count), generation: Generation(0) };
+        KnownHead { stored: None, floor }
+    }
+
+    fn found(heads: &Heads, name: &str) -> Option<KnownHead> {
+        match heads.look_up(&at(name)) {
+            Lookup::Known(known) => Some(known.as_ref().clone()),
+            Lookup::Unknown(_) => None,
+        }
+    }
+
+    fn gap(heads: &Heads, name: &str) -> Gap {
+        match heads.look_up(&at(name)) {
+            Lookup::Known(known) => panic!("{known:?} is known"),
+            Lookup::Unknown(gap) => gap,
+        }
+    }
+
+    #[test]
+    fn a_reader_fills_a_gap_in_quiet_times() {
+        let heads = Heads::new(1000);
+        let gap = gap(&heads, "a");
+        heads.fill(&at("a"), &gap, known(1));
+        assert_eq!(found(&heads, "a"), Some(known(1)));
+    }
+
+    #[test]
+    fn a_reader_that_was_overtaken_fills_nothing() {
+        let heads = Heads::new(1000);
+        let before = gap(&heads, "a");
+        heads.publish(at("a"), known(2));
+        heads.fill(&at("a"), &before, known(1));
+        assert_eq!(found(&heads, "a"), Some(known(2)));
+
+        let before = gap(&heads, "b");
+        heads.forget(&at("b").owner);
+        heads.fill(&at("b"), &before, known(1));
+        assert_eq!(found(&heads, "b"), None);
+
+        let before = gap(&heads, "c");
+        heads.forget_all();
+        heads.fill(&at("c"), &before, known(1));
+        assert_eq!(found(&heads, "c"), None);
+    }
+
+    #[test]
+    fn the_map_stays_within_its_bound() {
+        let heads = Heads::new(SHARDS * 2);
+        for name in ["a", "b", "c"] {
+            heads.publish(at(name), known(1));
+        }
+        assert_eq!(heads.entries(), 2, "one owner's names share a shard of two");
+        assert_eq!(found(&heads, "a"), None, "the least recently used entry went");
+        assert_eq!(found(&heads, "c"), Some(known(1)));
+    }
+}

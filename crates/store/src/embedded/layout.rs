@@ -1,0 +1,86 @@
+//! What stands in a data directory, and which version of the program may open it.
+//!
+//! `lock` is the hold on the directory, `format` says which version of the stored form the rest has, `store` is the
+//! engine's own folder, `acknowledged` guards it. The program keeps other files beside them.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+
+/// The version of the stored form: raised when a version of the program writes what older ones would misread.
+pub(super) const FORMAT: u32 = 1;
+
+/// The engine writes this file last when it creates its folder.
+const ENGINE_CREATED: &str = "version";
+
+/// The places in one data directory.
+pub(super) struct Layout {
+    dir: PathBuf,
+    pub(super) engine: PathBuf,
+    pub(super) acknowledged: PathBuf,
+    format: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn of(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            engine: dir.join("store"),
+            acknowledged: dir.join("acknowledged"),
+            format: dir.join("format"),
+        }
+    }
+
+    /// Makes sure that the engine may be opened: refuses what a newer version wrote, and clears away a folder whose
+    /// creation was cut short, in which nothing can have been stored.
+    pub(super) fn prepare(&self) -> Result<(), OpenError> {
+        let created = self.engine.join(ENGINE_CREATED);
+        let is_created =
+            created.try_exists().map_err(|source| OpenError::io(&created, "looking for", source))?;
+        match (self.format()?, is_created) {
+            (Some(found), _) if found > FORMAT => {
+                Err(OpenError::NewerVersion { dir: self.dir.clone(), found, understood: FORMAT })
+            }
+            (Some(_), false) => {
+                Err(OpenError::damaged(&self.engine, "the storage engine's files are missing"))
+            }
+            (Some(_) | None, true) => Ok(()),
+            (None, false) => match fs::remove_dir_all(&self.engine) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(OpenError::io(&self.engine, "clearing away the half-created", error))
+                }
+                Ok(()) | Err(_) => Ok(()),
+            },
+        }
+    }
+
+    /// The version of the format that the directory says it has.
+    fn format(&self) -> Result<Option<u32>, OpenError> {
+        match fs::read_to_string(&self.format) {
+            Ok(text) => match text.trim().parse() {
+                Ok(version) => Ok(Some(version)),
+                Err(_) => Err(OpenError::damaged(&self.format, "it does not hold the number of a format")),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(OpenError::io(&self.format, "reading", error)),
+        }
+    }
+
+    /// Says which version of the format the directory has, once the engine has created its files.
+    pub(super) fn write_format(&self) -> Result<(), OpenError> {
+        if self.format()?.is_some() {
+            return Ok(());
+        }
+        let new = self.format.with_extension("new");
+        let write = || {
+            let mut file = File::create(&new)?;
+            writeln!(file, "{FORMAT}")?;
+            file.sync_all()?;
+            fs::rename(&new, &self.format)?;
+            File::open(&self.dir)?.sync_all()
+        };
+        write().map_err(|source| OpenError::io(&self.format, "writing", source))
+    }
+}

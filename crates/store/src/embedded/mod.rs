@@ -1,0 +1,210 @@
+//! The durable store in one directory, on a log-structured engine.
+//!
+//! Records stand in the order of their last change, so what a device has missed is one range ([`keys`]). One thread
+//! writes ([`writer`]); it gathers what is waiting into one batch with one sync. Decoded heads are kept in memory
+//! ([`heads`]). Space is freed later, in slices ([`reclaim`]).
+//!
+//! Reads run on the caller's thread and are done when the method returns: out of cached blocks they take
+//! microseconds, which is less than handing them to another thread would, and the program runs more workers than
+//! there are cores so that one that waits for the disk holds nobody up.
+
+mod acknowledged;
+mod apply;
+mod engine;
+mod figures;
+mod heads;
+mod journal;
+mod keys;
+mod layout;
+mod overlay;
+mod pool_row;
+mod read;
+mod reclaim;
+mod rows;
+mod writer;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use carryall_core::changes::{Changes, Setting};
+use carryall_core::ids::{AccessKeyId, Generation, IdentityId, PoolId, RecordKey};
+use carryall_core::model::{
+    DatasetRef, DeveloperKey, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record, Sweep,
+};
+use carryall_core::store::{
+    Answer, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordRange, Store, StoreError,
+};
+use carryall_core::time::UnixMillis;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use self::acknowledged::Acknowledged;
+use self::engine::Engine;
+use self::layout::Layout;
+use self::writer::{Change, Request, Writer};
+use crate::dir_lock::DirLock;
+use crate::error::OpenError;
+use crate::meaning::ready;
+use crate::options::StoreOptions;
+
+/// An open data directory.
+pub(crate) struct EmbeddedStore {
+    requests: Option<mpsc::Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+    engine: Arc<Engine>,
+    /// The key of the last work that reclaim has finished; one reclaim at a time.
+    reclaimed: Mutex<Vec<u8>>,
+    /// Dropped last: nobody else may come in while the engine is closing.
+    _lock: DirLock,
+}
+
+impl EmbeddedStore {
+    pub(crate) fn open(lock: DirLock, options: &StoreOptions) -> Result<Self, OpenError> {
+        let layout = Layout::of(lock.dir());
+        layout.prepare()?;
+        let acknowledged = Acknowledged::open(&layout.acknowledged)?;
+        let known = acknowledged.number();
+        journal::examine(&layout.engine, known)?;
+        let engine = Arc::new(Engine::open(&layout.engine, options)?);
+        layout.write_format()?;
+        let damaged = |what| OpenError::damaged(&layout.engine, what);
+        let mut writer =
+            Writer::new(engine.clone(), acknowledged).map_err(|error| damaged(error.to_string()))?;
+        if writer.batch_number() < known {
+            let found = writer.batch_number();
+            return Err(damaged(format!("batches {} to {known} of commits are missing", found + 1)));
+        }
+        writer.acknowledge()?;
+        let (requests, queue) = mpsc::channel(options.commits_waiting_max.max(1));
+        let thread = std::thread::Builder::new().name("store-writer".to_owned());
+        let writer = thread
+            .spawn(move || writer.run(queue))
+            .map_err(|source| OpenError::io(lock.dir(), "starting the writer's thread for", source))?;
+        Ok(Self {
+            requests: Some(requests),
+            writer: Some(writer),
+            engine,
+            reclaimed: Mutex::new(vec![keys::WORK]),
+            _lock: lock,
+        })
+    }
+
+    /// Hands a change to the writer and waits for its answer. The change is made even if nobody waits any more.
+    async fn write(&self, change: Change) -> Result<(), StoreError> {
+        let ended = || StoreError::Unavailable { cause: "the writer's thread has ended".to_owned() };
+        let (answer, outcome) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or_else(ended)?;
+        requests.send(Request { change, answer }).await.map_err(|_| ended())?;
+        outcome.await.map_err(|_| ended())?
+    }
+
+    async fn reclaim_slice(&self, rows_max: usize) -> Result<Reclaimed, StoreError> {
+        let mut reclaimed = self.reclaimed.lock().await;
+        let mut after = reclaimed.clone();
+        let slice = reclaim::plan(&self.engine, &mut after, rows_max.max(1))?;
+        let outcome = slice.outcome();
+        if !slice.is_empty() {
+            self.write(Change::Free(slice)).await?;
+        }
+        *reclaimed = after;
+        Ok(outcome)
+    }
+
+    fn waiting(&self) -> usize {
+        self.requests.as_ref().map_or(0, |requests| requests.max_capacity() - requests.capacity())
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(writer) = self.writer.take() {
+            // A panic of the writer has been reported where it happened.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn pool<'a>(&'a self, id: &'a PoolId) -> Answer<'a, Option<Pool>> {
+        ready(self.engine.read_pool(id))
+    }
+
+    fn pools<'a>(&'a self, after: Option<&'a PoolId>, max: usize) -> Answer<'a, Vec<Pool>> {
+        ready(self.engine.read_pools(after, max))
+    }
+
+    fn pool_usage<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, PoolUsage> {
+        ready(self.engine.read_pool_usage(pool))
+    }
+
+    fn identity<'a>(&'a self, id: &'a IdentityId) -> Answer<'a, Option<Identity>> {
+        ready(self.engine.read_identity(id))
+    }
+
+    fn identities<'a>(
+        &'a self,
+        pool: &'a PoolRef,
+        after: Option<&'a IdentityId>,
+        max: usize,
+    ) -> Answer<'a, Vec<Identity>> {
+        ready(self.engine.read_identities(pool, after, max))
+    }
+
+    fn head<'a>(&'a self, at: &'a DatasetRef) -> Answer<'a, HeadView> {
+        ready(self.engine.read_head(at))
+    }
+
+    fn dataset<'a>(&'a self, at: &'a DatasetRef, keys: &'a [RecordKey]) -> Answer<'a, DatasetView> {
+        ready(self.engine.read_dataset(at, keys))
+    }
+
+    fn heads<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, OwnerView> {
+        ready(self.engine.read_heads(owner))
+    }
+
+    fn records<'a>(
+        &'a self,
+        at: &'a DatasetRef,
+        generation: Generation,
+        range: RecordRange,
+    ) -> Answer<'a, Option<Vec<Record>>> {
+        ready(self.engine.read_records(at, generation, &range))
+    }
+
+    fn key<'a>(&'a self, id: &'a AccessKeyId) -> Answer<'a, Option<DeveloperKey>> {
+        ready(self.engine.read_key(id))
+    }
+
+    fn keys(&self) -> Answer<'_, Vec<DeveloperKey>> {
+        ready(self.engine.read_keys())
+    }
+
+    fn setting(&self, name: Setting) -> Answer<'_, Option<Vec<u8>>> {
+        ready(self.engine.read_setting(name))
+    }
+
+    fn sweeps(&self, now: UnixMillis, max: usize) -> Answer<'_, Vec<Sweep>> {
+        ready(self.engine.read_sweeps(now, max))
+    }
+
+    fn commit(&self, changes: Changes) -> Answer<'_, ()> {
+        Box::pin(self.write(Change::Commit(changes)))
+    }
+
+    fn reclaim(&self, rows_max: usize) -> Answer<'_, Reclaimed> {
+        Box::pin(self.reclaim_slice(rows_max))
+    }
+
+    fn health(&self) -> Answer<'_, Health> {
+        let ended = self.requests.as_ref().is_none_or(mpsc::Sender::is_closed);
+        ready(Ok(if ended {
+            Health::ReadOnly("the writer's thread has ended".to_owned())
+        } else {
+            self.engine.health()
+        }))
+    }
+
+    fn figures(&self) -> Figures {
+        figures::of(&self.engine, self.waiting())
+    }
+}

@@ -1,0 +1,209 @@
+//! Reads. Each takes one view of the engine, so what it returns was all true at one moment.
+
+use std::ops::Bound;
+
+use carryall_core::changes::Setting;
+use carryall_core::ids::{AccessKeyId, DatasetName, Generation, IdentityId, PoolId, RecordKey, SyncCount};
+use carryall_core::model::{
+    DatasetRef, DeveloperKey, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record, Sweep,
+};
+use carryall_core::store::{DatasetView, HeadView, OwnerView, RecordCursor, RecordRange, StoreError};
+use carryall_core::time::UnixMillis;
+
+use super::engine::{Engine, View};
+use super::heads::{KnownHead, Lookup};
+use super::rows::{self, Space, StoredHead};
+use super::{keys, pool_row};
+use crate::meaning::has_life;
+
+type Read<T> = Result<T, StoreError>;
+
+/// The part of a key behind `prefix`, as an id.
+fn tail<T>(key: &[u8], prefix: usize, parse: impl Fn(&str) -> Option<T>) -> Read<T> {
+    let text = key.get(prefix..).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    text.and_then(parse).ok_or_else(|| StoreError::Corrupt { what: "a row has a damaged key".to_owned() })
+}
+
+/// Where a listing begins: behind `after`, or at the first key with `prefix`.
+fn beginning(prefix: &[u8], after: Option<Vec<u8>>) -> Bound<Vec<u8>> {
+    after.map_or_else(|| Bound::Included(prefix.to_vec()), Bound::Excluded)
+}
+
+impl Engine {
+    pub(super) fn read_pool(&self, id: &PoolId) -> Read<Option<Pool>> {
+        self.view().get(Space::Small, &keys::pool(id))?.map(|row| pool_row::from_row(&row)).transpose()
+    }
+
+    pub(super) fn read_pools(&self, after: Option<&PoolId>, max: usize) -> Read<Vec<Pool>> {
+        let prefix = vec![keys::POOL];
+        let start = beginning(&prefix, after.map(keys::pool));
+        let rows = self.view().scan(Space::Small, start, keys::successor(&prefix));
+        rows.take(max).map(|row| pool_row::from_row(&row?.1)).collect()
+    }
+
+    pub(super) fn read_pool_usage(&self, pool: &PoolRef) -> Read<PoolUsage> {
+        let row = self.view().get_in_pool(pool.incarnation, &keys::usage(pool.incarnation))?;
+        row.map_or_else(|| Ok(PoolUsage::default()), |row| rows::usage_from_row(&row))
+    }
+
+    pub(super) fn read_identity(&self, id: &IdentityId) -> Read<Option<Identity>> {
+        let view = self.view();
+        let Some(row) = view.get(Space::Small, &keys::pool_of_identity(id))? else { return Ok(None) };
+        let at = IdentityRef { pool: rows::pool_ref_from_row(&row)?, identity: id.clone() };
+        let row = view.get_in_pool(at.pool.incarnation, &keys::identity(&at))?;
+        row.map(|row| rows::identity_from_row(at, &row)).transpose()
+    }
+
+    pub(super) fn read_identities(
+        &self,
+        pool: &PoolRef,
+        after: Option<&IdentityId>,
+        max: usize,
+    ) -> Read<Vec<Identity>> {
+        let view = self.view();
+        if view.is_removed(pool.incarnation)? {
+            return Ok(Vec::new());
+        }
+        let prefix = keys::identities_of(pool);
+        let behind =
+            |id: &IdentityId| keys::identity(&IdentityRef { pool: pool.clone(), identity: id.clone() });
+        let start = beginning(&prefix, after.map(behind));
+        let rows = view.scan(Space::Small, start, keys::successor(&prefix));
+        rows.take(max)
+            .map(|row| {
+                let (key, row) = row?;
+                let identity = tail(&key, prefix.len(), |text| IdentityId::parse(text).ok())?;
+                rows::identity_from_row(IdentityRef { pool: pool.clone(), identity }, &row)
+            })
+            .collect()
+    }
+
+    /// From memory, or from the engine and then kept in memory.
+    pub(super) fn read_head(&self, at: &DatasetRef) -> Read<HeadView> {
+        match self.heads.look_up(at) {
+            Lookup::Known(known) => Ok(known.view()),
+            Lookup::Unknown(gap) => {
+                let view = self.view();
+                let known = KnownHead { stored: view.head(at)?, floor: view.holdings(&at.owner)?.floor };
+                let answer = known.view();
+                self.heads.fill(at, &gap, known);
+                Ok(answer)
+            }
+        }
+    }
+
+    pub(super) fn read_dataset(&self, at: &DatasetRef, asked: &[RecordKey]) -> Read<DatasetView> {
+        let view = self.view();
+        let stored = view.head(at)?;
+        let life = stored.as_ref().and_then(|stored| stored.life);
+        let stub = |key: &RecordKey| {
+            let Some(life) = life else { return Ok(None) };
+            let row = view.get(Space::Key, &keys::key_row(life, key))?;
+            row.map(|row| rows::stub_from_row(&row)).transpose()
+        };
+        Ok(DatasetView {
+            holdings: view.holdings(&at.owner)?,
+            stubs: asked.iter().map(stub).collect::<Read<_>>()?,
+            head: stored.map(|stored| stored.head),
+        })
+    }
+
+    pub(super) fn read_heads(&self, owner: &IdentityRef) -> Read<OwnerView> {
+        let view = self.view();
+        if view.is_removed(owner.pool.incarnation)? {
+            return Ok(OwnerView::default());
+        }
+        let prefix = keys::heads_of(owner, 0);
+        let rows = view.scan(Space::Small, Bound::Included(prefix.clone()), keys::successor(&prefix));
+        let heads = rows.map(|row| {
+            let (key, row) = row?;
+            let name = tail(&key, prefix.len(), |text| DatasetName::parse(text).ok())?;
+            Ok((name, StoredHead::from_row(&row)?.head))
+        });
+        Ok(OwnerView { heads: heads.collect::<Read<_>>()?, holdings: view.holdings(owner)? })
+    }
+
+    /// One range of the log, in one view: a record that moves to a higher count meanwhile is still where it was, and
+    /// rows of a life that ends meanwhile are still there.
+    pub(super) fn read_records(
+        &self,
+        at: &DatasetRef,
+        generation: Generation,
+        range: &RecordRange,
+    ) -> Read<Option<Vec<Record>>> {
+        let view = self.view();
+        let stored = match view.head(at)? {
+            Some(stored) if has_life(Some(&stored.head), generation) => stored,
+            Some(_) | None => return Ok(None),
+        };
+        let Some(life) = stored.life else { return Ok(Some(Vec::new())) };
+        let start = match &range.after {
+            RecordCursor::Count(SyncCount(u64::MAX)) => return Ok(Some(Vec::new())),
+            RecordCursor::Count(count) => Bound::Included(keys::log_from(life, count.next(), 0)),
+            RecordCursor::Record(count, key) => Bound::Excluded(keys::log_row(life, *count, key)),
+        };
+        let end = match range.through {
+            SyncCount(u64::MAX) => keys::successor(&keys::life(life)),
+            through => keys::log_from(life, through.next(), 0),
+        };
+        if matches!(&start, Bound::Included(start) | Bound::Excluded(start) if *start >= end) {
+            return Ok(Some(Vec::new()));
+        }
+        let rows = view.scan(Space::Log, start, end).take(range.max.unwrap_or(usize::MAX));
+        let records = rows.map(|row| {
+            let (key, row) = row?;
+            rows::record_from_row(&key, &row)
+        });
+        records.collect::<Read<Vec<_>>>().map(Some)
+    }
+
+    pub(super) fn read_key(&self, id: &AccessKeyId) -> Read<Option<DeveloperKey>> {
+        let row = self.view().get(Space::Small, &keys::developer_key(id))?;
+        row.map(|row| rows::developer_key_from_row(id.clone(), &row)).transpose()
+    }
+
+    pub(super) fn read_keys(&self) -> Read<Vec<DeveloperKey>> {
+        let prefix = vec![keys::DEVELOPER_KEY];
+        let end = keys::successor(&prefix);
+        let rows = self.view().scan(Space::Small, Bound::Included(prefix), end);
+        rows.map(|row| {
+            let (key, row) = row?;
+            rows::developer_key_from_row(tail(&key, 1, |text| AccessKeyId::parse(text).ok())?, &row)
+        })
+        .collect()
+    }
+
+    pub(super) fn read_setting(&self, name: Setting) -> Read<Option<Vec<u8>>> {
+        let row = self.view().get(Space::Small, &keys::setting(name))?;
+        row.map(|row| rows::setting_from_row(&row)).transpose()
+    }
+
+    pub(super) fn read_sweeps(&self, now: UnixMillis, max: usize) -> Read<Vec<Sweep>> {
+        let view = self.view();
+        let rows = view.scan(Space::Small, Bound::Included(vec![keys::SWEEP]), keys::sweeps_after(now));
+        let mut due = Vec::new();
+        for row in rows {
+            if due.len() >= max {
+                break;
+            }
+            let (key, row) = row?;
+            let sweep = rows::sweep_from_row(&key, &row)?;
+            if !view.is_removed(sweep.owner.pool.incarnation)? {
+                due.push(sweep);
+            }
+        }
+        Ok(due)
+    }
+}
+
+impl View<'_> {
+    fn head(&self, at: &DatasetRef) -> Read<Option<StoredHead>> {
+        let row = self.get_in_pool(at.owner.pool.incarnation, &keys::head(at))?;
+        row.map(|row| StoredHead::from_row(&row)).transpose()
+    }
+
+    fn holdings(&self, owner: &IdentityRef) -> Read<Holdings> {
+        let row = self.get_in_pool(owner.pool.incarnation, &keys::holdings(owner))?;
+        row.map_or_else(|| Ok(Holdings::default()), |row| rows::holdings_from_row(&row))
+    }
+}

@@ -1,0 +1,141 @@
+//! Freeing what nothing can reach any more: the records of ended lives and everything of removed pools.
+//!
+//! The rows to free are read by the caller, since nothing changes them any more; their removal and the place that was
+//! reached are one commit of the writer. So a crash between slices loses nothing, and no slice walks again over what
+//! an earlier one removed.
+
+use std::ops::Bound;
+
+use carryall_core::ids::{IdentityId, PoolIncarnation};
+use carryall_core::store::{Reclaimed, StoreError};
+
+use super::engine::{Engine, View};
+use super::keys::{self, LifeId};
+use super::rows::{Place, Space, StoredHead, Unreachable, Work};
+
+/// One step of freeing, ready for the writer.
+#[derive(Default)]
+pub(super) struct Slice {
+    /// Rows of data among the removed ones.
+    pub(super) rows: usize,
+    pub(super) remove: Vec<Place>,
+    /// Rows of work that goes on.
+    pub(super) put: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Lives that ended with their pool and are work of their own.
+    pub(super) lives: Vec<LifeId>,
+    /// Identities that went with their pool, unless another pool has handed them out since.
+    pub(super) identities: Vec<(PoolIncarnation, IdentityId)>,
+    more: bool,
+}
+
+impl Slice {
+    pub(super) fn is_empty(&self) -> bool {
+        self.remove.is_empty()
+    }
+
+    pub(super) fn outcome(&self) -> Reclaimed {
+        Reclaimed { rows: self.rows, more: self.more || !self.lives.is_empty() }
+    }
+
+    fn remove(&mut self, space: Space, key: &[u8]) {
+        self.remove.push(Place { space, key: key.to_vec() });
+    }
+}
+
+/// Gathers up to `rows_max` rows, beginning behind the work at `after`, which is moved to the last work that is done
+/// for good: the finished work before it is never looked at again.
+pub(super) fn plan(engine: &Engine, after: &mut Vec<u8>, rows_max: usize) -> Result<Slice, StoreError> {
+    let view = engine.view();
+    let mut slice = Slice::default();
+    let end = keys::successor(&[keys::WORK]);
+    for row in view.scan(Space::Small, Bound::Excluded(after.clone()), end) {
+        let (key, row) = row?;
+        if slice.rows >= rows_max {
+            slice.more = true;
+            break;
+        }
+        let mut work = Work::from_row(&row)?;
+        let finished = match work.what {
+            Unreachable::Life(life) => free_life(&view, &mut slice, &mut work.after, life, rows_max)?,
+            Unreachable::Pool(pool) => free_pool(&view, &mut slice, &mut work.after, pool, rows_max)?,
+        };
+        if finished {
+            slice.remove(Space::Small, &key);
+            *after = key.to_vec();
+        } else {
+            slice.put.push((key.to_vec(), work.to_row()));
+            slice.more = true;
+            break;
+        }
+    }
+    Ok(slice)
+}
+
+/// Where the rows begin that are left of a table with `prefix`; nothing if the table is done.
+fn rest(space: Space, prefix: &[u8], after: Option<&Place>) -> Option<Bound<Vec<u8>>> {
+    match after {
+        None => Some(Bound::Included(prefix.to_vec())),
+        Some(place) if place.space < space => Some(Bound::Included(prefix.to_vec())),
+        Some(place) if place.space > space => None,
+        Some(place) if place.key.starts_with(prefix) => Some(Bound::Excluded(place.key.clone())),
+        Some(place) if place.key.as_slice() < prefix => Some(Bound::Included(prefix.to_vec())),
+        Some(_) => None,
+    }
+}
+
+/// Adds the records of `life` to the slice; says whether that was all.
+fn free_life(
+    view: &View<'_>,
+    slice: &mut Slice,
+    after: &mut Option<Place>,
+    life: LifeId,
+    rows_max: usize,
+) -> Result<bool, StoreError> {
+    let prefix = keys::life(life);
+    for space in [Space::Key, Space::Log] {
+        let Some(start) = rest(space, &prefix, after.as_ref()) else { continue };
+        for row in view.scan(space, start, keys::successor(&prefix)) {
+            let (key, _) = row?;
+            if slice.rows >= rows_max {
+                return Ok(false);
+            }
+            slice.rows += 1;
+            slice.remove(space, &key);
+            *after = Some(Place { space, key: key.to_vec() });
+        }
+    }
+    Ok(true)
+}
+
+/// Adds the rows of a removed pool to the slice, leaving the records of its datasets as work of their own; says
+/// whether that was all.
+fn free_pool(
+    view: &View<'_>,
+    slice: &mut Slice,
+    after: &mut Option<Place>,
+    pool: PoolIncarnation,
+    rows_max: usize,
+) -> Result<bool, StoreError> {
+    for tag in keys::POOL_TABLES {
+        let prefix = keys::pool_table(tag, pool);
+        let Some(start) = rest(Space::Small, &prefix, after.as_ref()) else { continue };
+        for row in view.scan(Space::Small, start, keys::successor(&prefix)) {
+            let (key, row) = row?;
+            if slice.rows >= rows_max {
+                return Ok(false);
+            }
+            if tag == keys::HEAD {
+                slice.lives.extend(StoredHead::from_row(&row)?.life);
+            }
+            if let Some(sweep) = keys::sweep_of_mark(&key) {
+                slice.remove(Space::Small, &sweep);
+            }
+            slice.identities.extend(keys::identity_of_row(&key).map(|id| (pool, id)));
+            slice.rows += 1;
+            slice.remove(Space::Small, &key);
+            *after = Some(Place { space: Space::Small, key: key.to_vec() });
+        }
+    }
+    slice.remove(Space::Small, &keys::removed_pool(pool));
+    Ok(true)
+}

@@ -1,0 +1,56 @@
+//! What the parts of a commit mean, for every store alike.
+
+use carryall_core::changes::{Changes, UsageDelta, Write};
+use carryall_core::ids::Generation;
+use carryall_core::model::{DatasetRef, Head, PoolUsage};
+use carryall_core::store::{Answer, StoreError};
+
+/// Whether `head` says that the dataset exists in this generation: only then are there records to read or to put.
+pub(crate) fn has_life(head: Option<&Head>, generation: Generation) -> bool {
+    head.is_some_and(|head| head.life.is_some() && head.generation == generation)
+}
+
+/// The head of `at` once `changes` are made, if it is `before` until then.
+pub(crate) fn head_after<'a>(
+    changes: &'a Changes,
+    at: &DatasetRef,
+    before: Option<&'a Head>,
+) -> Option<&'a Head> {
+    let mut head = before;
+    for write in &changes.write {
+        if let Write::PutHead(of, put) = write
+            && of == at
+        {
+            head = Some(put);
+        } else if let Write::RemoveHead(of) = write
+            && of == at
+        {
+            head = None;
+        }
+    }
+    head
+}
+
+/// The refusal of records that no head accounts for. Rules never ask for it; losing them silently would be worse.
+pub(crate) fn no_life(at: &DatasetRef, generation: Generation) -> StoreError {
+    StoreError::Corrupt {
+        what: format!(
+            "records were put into generation {generation} of dataset {}, which does not exist",
+            at.name
+        ),
+    }
+}
+
+/// `usage` after `delta`.
+pub(crate) fn folded(usage: PoolUsage, delta: &UsageDelta) -> PoolUsage {
+    PoolUsage {
+        data_bytes: usage.data_bytes.saturating_add_signed(delta.data_bytes),
+        sync_sessions: usage.sync_sessions.saturating_add(delta.sync_sessions),
+        modified: usage.modified.max(delta.modified),
+    }
+}
+
+/// Wraps an answer that is already known.
+pub(crate) fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> Answer<'a, T> {
+    Box::pin(std::future::ready(answer))
+}

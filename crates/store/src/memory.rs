@@ -1,0 +1,297 @@
+//! The reference store: ordered maps behind one lock. It is what the promises look like when nothing else matters;
+//! the other stores are compared with it. Nothing in it outlives the process.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use carryall_core::changes::{Changes, Expect, PutRecord, Setting, Stamp, Write};
+use carryall_core::ids::{
+    AccessKeyId, DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey,
+};
+use carryall_core::model::{
+    DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record,
+    RecordStub, Sweep,
+};
+use carryall_core::store::{
+    Answer, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordCursor, RecordRange, Store,
+    StoreError,
+};
+use carryall_core::time::UnixMillis;
+
+use crate::meaning::{folded, has_life, head_after, no_life, ready};
+
+/// Everything in memory.
+#[derive(Default)]
+pub(crate) struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pools: BTreeMap<PoolId, Pool>,
+    usage: BTreeMap<PoolRef, PoolUsage>,
+    identities: BTreeMap<IdentityId, Identity>,
+    holdings: BTreeMap<IdentityRef, Holdings>,
+    heads: BTreeMap<IdentityRef, BTreeMap<DatasetName, Head>>,
+    /// Records of the present life of each dataset that has one.
+    records: BTreeMap<DatasetRef, BTreeMap<RecordKey, Record>>,
+    sweeps: BTreeMap<(UnixMillis, PoolIncarnation, IdentityId), Sweep>,
+    keys: BTreeMap<AccessKeyId, DeveloperKey>,
+    settings: BTreeMap<Setting, Vec<u8>>,
+}
+
+impl MemoryStore {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock, so a poisoned lock still guards a whole state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    fn pool<'a>(&'a self, id: &'a PoolId) -> Answer<'a, Option<Pool>> {
+        ready(Ok(self.state().pools.get(id).cloned()))
+    }
+
+    fn pools<'a>(&'a self, after: Option<&'a PoolId>, max: usize) -> Answer<'a, Vec<Pool>> {
+        let start = after.map_or(Unbounded, Excluded);
+        ready(Ok(self
+            .state()
+            .pools
+            .range((start, Unbounded))
+            .take(max)
+            .map(|(_, pool)| pool.clone())
+            .collect()))
+    }
+
+    fn pool_usage<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, PoolUsage> {
+        ready(Ok(self.state().usage.get(pool).copied().unwrap_or_default()))
+    }
+
+    fn identity<'a>(&'a self, id: &'a IdentityId) -> Answer<'a, Option<Identity>> {
+        ready(Ok(self.state().identities.get(id).cloned()))
+    }
+
+    fn identities<'a>(
+        &'a self,
+        pool: &'a PoolRef,
+        after: Option<&'a IdentityId>,
+        max: usize,
+    ) -> Answer<'a, Vec<Identity>> {
+        let state = self.state();
+        let start = after.map_or(Unbounded, Excluded);
+        let rest = state.identities.range((start, Unbounded)).map(|(_, identity)| identity);
+        ready(Ok(rest.filter(|identity| identity.at.pool == *pool).take(max).cloned().collect()))
+    }
+
+    fn head<'a>(&'a self, at: &'a DatasetRef) -> Answer<'a, HeadView> {
+        let state = self.state();
+        ready(Ok(HeadView { head: state.head(at).cloned(), floor: state.holdings(&at.owner).floor }))
+    }
+
+    fn dataset<'a>(&'a self, at: &'a DatasetRef, keys: &'a [RecordKey]) -> Answer<'a, DatasetView> {
+        let state = self.state();
+        let records = state.records.get(at);
+        let stub = |key| records.and_then(|records| records.get(key)).map(stub_of);
+        ready(Ok(DatasetView {
+            head: state.head(at).cloned(),
+            holdings: state.holdings(&at.owner),
+            stubs: keys.iter().map(stub).collect(),
+        }))
+    }
+
+    fn heads<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, OwnerView> {
+        let state = self.state();
+        let all = state.heads.get(owner).into_iter().flatten();
+        let heads = all.map(|(name, head)| (name.clone(), head.clone())).collect();
+        ready(Ok(OwnerView { heads, holdings: state.holdings(owner) }))
+    }
+
+    fn records<'a>(
+        &'a self,
+        at: &'a DatasetRef,
+        generation: Generation,
+        range: RecordRange,
+    ) -> Answer<'a, Option<Vec<Record>>> {
+        let state = self.state();
+        if !has_life(state.head(at), generation) {
+            return ready(Ok(None));
+        }
+        let mut found: Vec<Record> = state
+            .records
+            .get(at)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(|record| record.sync_count <= range.through)
+            .filter(|record| match &range.after {
+                RecordCursor::Count(count) => record.sync_count > *count,
+                RecordCursor::Record(count, key) => (record.sync_count, &record.key) > (*count, key),
+            })
+            .cloned()
+            .collect();
+        found.sort_by(|a, b| (a.sync_count, &a.key).cmp(&(b.sync_count, &b.key)));
+        found.truncate(range.max.unwrap_or(usize::MAX));
+        ready(Ok(Some(found)))
+    }
+
+    fn key<'a>(&'a self, id: &'a AccessKeyId) -> Answer<'a, Option<DeveloperKey>> {
+        ready(Ok(self.state().keys.get(id).cloned()))
+    }
+
+    fn keys(&self) -> Answer<'_, Vec<DeveloperKey>> {
+        ready(Ok(self.state().keys.values().cloned().collect()))
+    }
+
+    fn setting(&self, name: Setting) -> Answer<'_, Option<Vec<u8>>> {
+        ready(Ok(self.state().settings.get(&name).cloned()))
+    }
+
+    fn sweeps(&self, now: UnixMillis, max: usize) -> Answer<'_, Vec<Sweep>> {
+        let state = self.state();
+        let due = state.sweeps.values().take_while(|sweep| sweep.not_before <= now);
+        ready(Ok(due.take(max).cloned().collect()))
+    }
+
+    fn commit(&self, changes: Changes) -> Answer<'_, ()> {
+        let mut state = self.state();
+        let outcome = state.check(&changes).map(|()| state.apply(changes));
+        ready(outcome)
+    }
+
+    fn reclaim(&self, _rows_max: usize) -> Answer<'_, Reclaimed> {
+        // What cannot be reached any more is dropped by the commit that makes it so.
+        ready(Ok(Reclaimed::default()))
+    }
+
+    fn health(&self) -> Answer<'_, Health> {
+        ready(Ok(Health::Ready))
+    }
+
+    fn figures(&self) -> Figures {
+        Figures::new()
+    }
+}
+
+fn stub_of(record: &Record) -> RecordStub {
+    RecordStub {
+        sync_count: record.sync_count,
+        data_bytes: record.data_bytes(),
+        removed: record.value.is_none(),
+    }
+}
+
+fn sweep_place(sweep: &Sweep) -> (UnixMillis, PoolIncarnation, IdentityId) {
+    (sweep.not_before, sweep.owner.pool.incarnation, sweep.owner.identity.clone())
+}
+
+impl State {
+    fn head(&self, at: &DatasetRef) -> Option<&Head> {
+        self.heads.get(&at.owner)?.get(&at.name)
+    }
+
+    fn has_identity(&self, at: &IdentityRef) -> bool {
+        self.identities.get(&at.identity).is_some_and(|identity| identity.at == *at)
+    }
+
+    fn holdings(&self, owner: &IdentityRef) -> Holdings {
+        self.holdings.get(owner).copied().unwrap_or_default()
+    }
+
+    fn check(&self, changes: &Changes) -> Result<(), StoreError> {
+        if !changes.expect.iter().all(|expect| self.holds(expect)) {
+            return Err(StoreError::Conflict);
+        }
+        for write in &changes.write {
+            if let Write::PutRecords { at, generation, .. } = write
+                && !has_life(head_after(changes, at, self.head(at)), *generation)
+            {
+                return Err(no_life(at, *generation));
+            }
+        }
+        Ok(())
+    }
+
+    fn holds(&self, expect: &Expect) -> bool {
+        let pool_version =
+            |at: &PoolRef| self.pools.get(&at.id).filter(|pool| pool.at == *at).map(|p| p.version);
+        match expect {
+            Expect::Pool(at) => pool_version(at).is_some(),
+            Expect::PoolVersion(at, version) => pool_version(at) == Some(*version),
+            Expect::NoPool(id) => !self.pools.contains_key(id),
+            Expect::Dataset(at, stamp) => self.head(at).map(Stamp::of) == *stamp,
+            Expect::Holdings(owner, version) => self.holdings(owner).version == *version,
+            Expect::NoIdentity(at) => !self.identities.contains_key(&at.identity),
+            Expect::Identity(at) => self.has_identity(at),
+            Expect::NoKey(id) => !self.keys.contains_key(id),
+            Expect::NoSetting(name) => !self.settings.contains_key(name),
+        }
+    }
+
+    /// Heads go first: which life the records belong to is what the heads say after the commit.
+    fn apply(&mut self, changes: Changes) {
+        let (records, others): (Vec<Write>, Vec<Write>) =
+            changes.write.into_iter().partition(|write| matches!(write, Write::PutRecords { .. }));
+        for write in others.into_iter().chain(records) {
+            self.write(write);
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        match write {
+            Write::PutHead(at, head) => self.put_head(at, head),
+            Write::RemoveHead(at) => {
+                self.records.remove(&at);
+                self.heads.entry(at.owner).or_default().remove(&at.name);
+            }
+            Write::PutRecords { at, generation: _, records } => {
+                let life = self.records.entry(at).or_default();
+                life.extend(records.into_iter().map(|PutRecord { record, .. }| (record.key.clone(), record)));
+            }
+            Write::ForgetRecords(at, generation) => {
+                if has_life(self.head(&at), generation) {
+                    self.records.remove(&at);
+                }
+            }
+            Write::PutHoldings(owner, holdings) => drop(self.holdings.insert(owner, holdings)),
+            Write::RemoveHoldings(owner) => drop(self.holdings.remove(&owner)),
+            Write::AddUsage(pool, delta) => {
+                let usage = self.usage.entry(pool).or_default();
+                *usage = folded(*usage, &delta);
+            }
+            Write::PutPool(pool) => drop(self.pools.insert(pool.at.id.clone(), *pool)),
+            Write::RemovePool(at) => self.remove_pool(&at),
+            Write::PutIdentity(identity) => {
+                self.identities.insert(identity.at.identity.clone(), identity);
+            }
+            Write::RemoveIdentity(at) => {
+                if self.has_identity(&at) {
+                    self.identities.remove(&at.identity);
+                }
+            }
+            Write::PutSweep(sweep) => drop(self.sweeps.insert(sweep_place(&sweep), sweep)),
+            Write::RemoveSweep(sweep) => drop(self.sweeps.remove(&sweep_place(&sweep))),
+            Write::PutKey(key) => drop(self.keys.insert(key.id.clone(), key)),
+            Write::RemoveKey(id) => drop(self.keys.remove(&id)),
+            Write::PutSetting(name, value) => drop(self.settings.insert(name, value)),
+        }
+    }
+
+    fn put_head(&mut self, at: DatasetRef, head: Head) {
+        if !(head.life.is_some() && has_life(self.head(&at), head.generation)) {
+            self.records.remove(&at);
+        }
+        self.heads.entry(at.owner).or_default().insert(at.name, head);
+    }
+
+    fn remove_pool(&mut self, at: &PoolRef) {
+        if self.pools.get(&at.id).is_some_and(|pool| pool.at == *at) {
+            self.pools.remove(&at.id);
+        }
+        self.usage.remove(at);
+        self.identities.retain(|_, identity| identity.at.pool != *at);
+        self.holdings.retain(|owner, _| owner.pool != *at);
+        self.heads.retain(|owner, _| owner.pool != *at);
+        self.records.retain(|dataset, _| dataset.owner.pool != *at);
+        self.sweeps.retain(|_, sweep| sweep.owner.pool != *at);
+    }
+}
