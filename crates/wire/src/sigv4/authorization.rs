@@ -220,7 +220,7 @@ impl<'a> AuthorizationFields<'a> {
     }
 }
 
-/// Values of the query members that presigning uses, decoded; their names count in any case.
+/// Values of the query members that presigning uses, decoded.
 #[derive(Default)]
 struct QueryFields<'a> {
     algorithm: Option<Cow<'a, str>>,

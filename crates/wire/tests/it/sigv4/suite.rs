@@ -108,7 +108,6 @@ fn suite_folder() -> PathBuf {
         "metadata",
         "--format-version",
         "1",
-        "--offline",
         "--filter-platform",
         host,
         "--manifest-path",
