@@ -223,11 +223,13 @@ fn paths_and_queries_that_name_nothing_are_refused(server: &mut Server) {
     for (what, target) in [
         ("bad UTF-8 in a path", named("%FF%FE")),
         ("half a character in a path", named("%C3")),
-        ("bad UTF-8 in a query", format!("{records}?nextToken=%FF")),
         ("a query member twice", format!("{records}?lastSyncCount=0&lastSyncCount=1")),
     ] {
         victim.refuses(what, 400, "SerializationException", Request::new("GET", target));
     }
+    // AWS's own signer replaces what is no UTF-8 in a query, so that the signature is not of what was sent.
+    let bad_utf8 = Request::new("GET", format!("{records}?nextToken=%FF"));
+    victim.refuses("bad UTF-8 in a query", 403, "InvalidSignatureException", bad_utf8);
     for (what, target) in [
         ("an empty segment", format!("{identity}//datasets")),
         ("a trailing slash", format!("{dataset}/")),

@@ -91,13 +91,10 @@ impl Visitor<'_> for IntegerVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Integer, E> {
-        if let Ok(value) = text.parse() {
-            return Ok(Integer(value));
-        }
-        // Only the characters of a decimal number: the standard parser also reads `inf` and `nan`.
-        let decimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+        // The standard parser also reads a plus sign, which in a query is a space that lost its way.
+        let plain = text.strip_prefix('-').unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
-            Ok(value) if decimal => self.visit_f64(value),
+            Ok(value) if plain => Ok(Integer(value)),
             _ => Err(E::custom("not an integer")),
         }
     }
@@ -192,7 +189,6 @@ mod tests {
             ("-0", 0),
             ("\"3\"", 3),
             ("\"-7\"", -7),
-            ("\"2E1\"", 20),
             ("9223372036854775807", i64::MAX),
             ("-9223372036854775808", i64::MIN),
         ] {

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_number_in_the_query_that_is_none_is_refused_by_its_name() {
-        for value in ["abc", "", "3.5", "1e400", "%203", "NaN", "99999999999999999999"] {
+        for value in ["abc", "", "3.5", "3.0", "1E2", "%2B1", "1e400", "%203", "NaN", "99999999999999999999"] {
             let rejection = list(&format!("maxResults={value}")).expect_err(value);
             assert!(
                 matches!(rejection, Rejection::QueryNumber { name: "maxResults", .. }),
@@ -164,7 +164,6 @@ mod tests {
             assert!(rejection.fault().message.contains("'maxResults'"));
         }
         assert_eq!(list("maxResults=-3").expect("an integer").max_results, Some(-3));
-        assert_eq!(list("lastSyncCount=3.0&maxResults=1E2").expect("integers").max_results, Some(100));
     }
 
     #[test]

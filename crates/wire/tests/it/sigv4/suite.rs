@@ -104,15 +104,8 @@ fn suite_folder() -> PathBuf {
     // Without a filter cargo wants the sources of every platform's dependencies, also those that never were needed.
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let metadata = run(&[
-        "metadata",
-        "--format-version",
-        "1",
-        "--filter-platform",
-        host,
-        "--manifest-path",
-        manifest,
-    ]);
+    let metadata =
+        run(&["metadata", "--format-version", "1", "--filter-platform", host, "--manifest-path", manifest]);
     let metadata: Value = serde_json::from_str(&metadata).unwrap();
     let package = metadata["packages"]
         .as_array()
