@@ -1,0 +1,101 @@
+//! Who may do what: one pure function over the operation's access class, the caller and whose data is asked for
+//! (`docs/protocol.md` sections 5.3 and 5.4).
+
+use carryall_core::model::Caller;
+use carryall_core::refusal::Refusal;
+use carryall_wire::spec::Access;
+
+/// Whose data a request is about, as the request says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// The account's: pools and their settings, or nobody's in particular.
+    Account,
+    /// One identity's.
+    Identity {
+        /// The pool as it was written in the request.
+        pool: Option<&'a str>,
+        /// The identity as it was written in the request.
+        identity: Option<&'a str>,
+    },
+}
+
+/// Whether `caller` may call an operation of class `access` about `subject`. `None` is a caller who did not sign.
+pub fn authorise(access: Access, caller: Option<&Caller>, subject: Subject<'_>) -> Result<(), Refusal> {
+    let allowed = match (access, caller) {
+        (Access::Public, _)
+        | (Access::AnySigned, Some(_))
+        | (Access::Developer | Access::Either, Some(Caller::Developer { .. })) => true,
+        (Access::Identity | Access::Either, Some(Caller::Identity { at, .. })) => {
+            subject
+                == Subject::Identity {
+                    pool: Some(at.pool.id.as_str()),
+                    identity: Some(at.identity.as_str()),
+                }
+        }
+        (Access::Developer, Some(Caller::Identity { .. }))
+        | (Access::Identity, Some(Caller::Developer { .. }))
+        | (Access::Developer | Access::Identity | Access::Either | Access::AnySigned, None) => false,
+    };
+    if allowed { Ok(()) } else { Err(Refusal::NotAuthorized) }
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::ids::{AccessKeyId, IdentityEpoch, IdentityId, PoolId, PoolIncarnation};
+    use carryall_core::model::{IdentityRef, PoolRef};
+
+    use super::*;
+
+    const POOL: &str = "us-east-1:0";
+    const IDENTITY: &str = "us-east-1:1";
+
+    fn developer() -> Caller {
+        Caller::Developer { key: AccessKeyId::parse("AKIA0000000000000000").unwrap() }
+    }
+
+    fn identity() -> Caller {
+        let pool =
+            PoolRef { id: PoolId::parse(POOL).unwrap(), incarnation: PoolIncarnation(1) };
+        let at = IdentityRef { pool, identity: IdentityId::parse(IDENTITY).unwrap() };
+        Caller::Identity { at, epoch: IdentityEpoch(0) }
+    }
+
+    fn subject<'a>(pool: &'a str, identity: &'a str) -> Subject<'a> {
+        Subject::Identity { pool: Some(pool), identity: Some(identity) }
+    }
+
+    #[test]
+    fn an_identity_reaches_itself_and_nobody_else() {
+        let own = subject(POOL, IDENTITY);
+        for access in [Access::Either, Access::Identity] {
+            assert_eq!(authorise(access, Some(&identity()), own), Ok(()));
+            for other in [
+                subject(POOL, "us-east-1:2"),
+                subject("us-east-1:9", IDENTITY),
+                subject("not a pool id", IDENTITY),
+                Subject::Identity { pool: None, identity: None },
+                Subject::Account,
+            ] {
+                assert_eq!(authorise(access, Some(&identity()), other), Err(Refusal::NotAuthorized));
+            }
+        }
+    }
+
+    #[test]
+    fn classes_admit_the_kinds_of_caller_that_they_name() {
+        let own = subject(POOL, IDENTITY);
+        let table = [
+            (Access::Developer, [false, true, false]),
+            (Access::Identity, [false, false, true]),
+            (Access::Either, [false, true, true]),
+            (Access::Public, [true, true, true]),
+            (Access::AnySigned, [false, true, true]),
+        ];
+        for (access, expected) in table {
+            let (developer, identity) = (developer(), identity());
+            let callers = [None, Some(&developer), Some(&identity)];
+            let admitted = callers.map(|caller| authorise(access, caller, own).is_ok());
+            assert_eq!(admitted, expected, "{access:?}");
+        }
+    }
+}

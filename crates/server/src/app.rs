@@ -1,0 +1,219 @@
+//! The program as one value: settings, store, keys and caches, shared by every request, by the background work and by
+//! the operators' verbs.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use carryall_core::changes::{Changes, Expect, Setting, Write};
+use carryall_core::ids::{AccessKeyId, PoolId};
+use carryall_core::model::{DeveloperKey, Pool};
+use carryall_core::store::{Store, StoreError};
+use carryall_wire::sigv4::KeyCache;
+use lru::LruCache;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+use crate::attempt::Lanes;
+use crate::clock::Clock;
+use crate::config::{Config, RootKey};
+use crate::credentials::{self, Opened};
+use crate::identity_token::IdentityTokens;
+use crate::metrics::Metrics;
+use crate::pools::{self, Pools};
+use crate::seal::{MasterKey, Purpose, Sealer};
+use crate::sessions::SessionCounts;
+use crate::throttle::NewIdentities;
+
+/// What the value that checks the master key says once it is opened.
+const MASTER_KEY_CHECK: &[u8] = b"carryall";
+/// Secrets of developer keys kept opened in memory.
+const SECRETS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+/// Opened session tokens of temporary credentials kept in memory.
+const CREDENTIALS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// Everything that answering a request takes.
+pub struct App {
+    /// The settings, checked.
+    pub config: Config,
+    /// Where things are kept.
+    pub store: Arc<dyn Store>,
+    /// Time and fresh ids.
+    pub clock: Clock,
+    /// Seals tokens and secrets.
+    pub sealer: Sealer,
+    /// Signs and checks identity tokens.
+    pub identity_tokens: IdentityTokens,
+    /// Numbers for operators.
+    pub metrics: Metrics,
+    /// Signing keys already derived.
+    pub signing_keys: KeyCache,
+    /// Keeps writers of one dataset in a row.
+    pub lanes: Lanes,
+    /// Sync sessions that are not stored yet.
+    pub sessions: SessionCounts,
+    /// How many new identities may be asked for.
+    pub new_identities: NewIdentities,
+    /// Requests that may be worked on at a time.
+    pub requests: Semaphore,
+    /// Memory for request bodies in flight, one permit a kilobyte.
+    pub body_kilobytes: Semaphore,
+    pools: Pools,
+    root: RootKey,
+    secrets: Mutex<LruCache<AccessKeyId, SecretString>>,
+    opened: Mutex<LruCache<String, Arc<Opened>>>,
+}
+
+/// Why the program cannot begin to work on a store.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The store's secrets were sealed under another master key.
+    WrongMasterKey,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::WrongMasterKey => {
+                f.write_str("the master key is not the one that this store was created with")
+            }
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl App {
+    /// Takes a store into use: checks that it belongs to `master`, or marks it as such if it is new.
+    pub async fn open(
+        config: Config,
+        store: Arc<dyn Store>,
+        master: &MasterKey,
+        root: RootKey,
+    ) -> Result<Arc<Self>, OpenError> {
+        let clock = Clock::default();
+        let sealer = Sealer::new(master, clock.clone());
+        check_master_key(&*store, &sealer).await?;
+        Ok(Arc::new(Self {
+            store,
+            identity_tokens: IdentityTokens::new(&sealer),
+            sealer,
+            clock,
+            metrics: Metrics::new(),
+            signing_keys: KeyCache::default(),
+            lanes: Lanes::default(),
+            sessions: SessionCounts::default(),
+            new_identities: NewIdentities::new(&config),
+            requests: Semaphore::new(config.concurrent_requests_max),
+            body_kilobytes: Semaphore::new(config.bodies_in_flight_bytes_max.div_ceil(1024)),
+            pools: Pools::default(),
+            root,
+            secrets: Mutex::new(LruCache::new(SECRETS_COUNT_MAX)),
+            opened: Mutex::new(LruCache::new(CREDENTIALS_COUNT_MAX)),
+            config,
+        }))
+    }
+
+    /// Commits `changes`. Everything that this process stores goes through here, so that its caches stay true.
+    pub async fn commit(&self, changes: Changes) -> Result<(), StoreError> {
+        let pools = pools::touched(&changes);
+        let keys: Vec<AccessKeyId> = changes.write.iter().filter_map(written_key).cloned().collect();
+        let outcome = self.store.commit(changes).await;
+        self.pools.forget(&pools);
+        for key in keys {
+            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).pop(&key);
+            self.signing_keys.forget(key.as_str());
+        }
+        outcome
+    }
+
+    /// The pool of this id, if it exists.
+    pub async fn pool(&self, id: &PoolId) -> Result<Option<Arc<Pool>>, StoreError> {
+        self.pools.get(&*self.store, id).await
+    }
+
+    /// The secret of a developer key, if the key exists.
+    pub async fn developer_secret(&self, id: &AccessKeyId) -> Result<Option<SecretString>, StoreError> {
+        if *id == self.root.access_key_id {
+            return Ok(Some(self.root.secret.clone()));
+        }
+        if let Some(secret) = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
+            return Ok(Some(secret.clone()));
+        }
+        let Some(key) = self.store.key(id).await? else { return Ok(None) };
+        let secret = self.open_secret(&key)?;
+        // A key revoked in this very moment may enter after its removal left; the store is asked once more.
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).put(id.clone(), secret.clone());
+        if self.store.key(id).await?.is_none() {
+            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).pop(id);
+            return Ok(None);
+        }
+        Ok(Some(secret))
+    }
+
+    fn open_secret(&self, key: &DeveloperKey) -> Result<SecretString, StoreError> {
+        self.sealer
+            .open(Purpose::DeveloperSecret, &key.sealed_secret)
+            .and_then(|plain| String::from_utf8(plain).ok())
+            .map(SecretString::from)
+            .ok_or_else(|| StoreError::Corrupt { what: format!("the sealed secret of key {}", key.id) })
+    }
+
+    /// The credentials that a session token stands for, if it was issued here together with `key`; expired or not.
+    pub fn temporary(&self, token: &str, key: &AccessKeyId) -> Option<Arc<Opened>> {
+        let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
+        let opened = if let Some(opened) = known {
+            opened
+        } else {
+            let opened = Arc::new(credentials::open(&self.sealer, token)?);
+            self.opened
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .put(token.to_owned(), Arc::clone(&opened));
+            opened
+        };
+        opened.belongs_to(key).then_some(opened)
+    }
+}
+
+fn written_key(write: &Write) -> Option<&AccessKeyId> {
+    match write {
+        Write::PutKey(key) => Some(&key.id),
+        Write::RemoveKey(id) => Some(id),
+        Write::PutHead(..)
+        | Write::RemoveHead(_)
+        | Write::PutRecords { .. }
+        | Write::ForgetRecords(..)
+        | Write::PutHoldings(..)
+        | Write::RemoveHoldings(_)
+        | Write::AddUsage(..)
+        | Write::PutPool(_)
+        | Write::RemovePool(_)
+        | Write::PutIdentity(_)
+        | Write::RemoveIdentity(_)
+        | Write::PutSweep(_)
+        | Write::RemoveSweep(_)
+        | Write::PutSetting(..) => None,
+    }
+}
+
+async fn check_master_key(store: &dyn Store, sealer: &Sealer) -> Result<(), OpenError> {
+    let setting = Setting::MasterKeyCheck;
+    if store.setting(setting).await.map_err(OpenError::Store)?.is_none() {
+        let sealed = sealer.seal(Purpose::MasterKeyCheck, MASTER_KEY_CHECK.to_vec());
+        let changes = Changes {
+            expect: vec![Expect::NoSetting(setting)],
+            write: vec![Write::PutSetting(setting, sealed)],
+        };
+        match store.commit(changes).await {
+            // Another node may have been quicker; its value is checked like any other.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(OpenError::Store(error)),
+        }
+    }
+    let sealed = store.setting(setting).await.map_err(OpenError::Store)?.unwrap_or_default();
+    match sealer.open(Purpose::MasterKeyCheck, &sealed) {
+        Some(plain) if plain == MASTER_KEY_CHECK => Ok(()),
+        Some(_) | None => Err(OpenError::WrongMasterKey),
+    }
+}

@@ -1,0 +1,84 @@
+//! Whose request this is: finds the key that a signature names, and verifies the signature once the body is there
+//! (`docs/protocol.md` sections 4 and 5). Nothing behind this file sees a secret.
+
+use std::sync::Arc;
+
+use carryall_core::ids::AccessKeyId;
+use carryall_core::model::Caller;
+use carryall_core::time::UnixMillis;
+use carryall_wire::sigv4::{self, BodyHash, Expected, InScope, SignedParts, SigningKey};
+use carryall_wire::spec::{Method, Service};
+use http::request::Parts;
+
+use crate::app::App;
+use crate::error::{Failure, SignatureFailure};
+
+/// A request whose scope, clock and key are good; its signature is still to be verified.
+pub struct Signed<'a> {
+    in_scope: InScope<'a>,
+    key: Arc<SigningKey>,
+    caller: Caller,
+}
+
+impl Signed<'_> {
+    /// The caller, if the signature covers this body.
+    pub fn verify(self, body: &[u8]) -> Result<Caller, SignatureFailure> {
+        let hash = BodyHash::of(body);
+        self.in_scope.verify(&hash, &self.key).map_err(SignatureFailure::Trouble)?;
+        Ok(self.caller)
+    }
+}
+
+/// Checks everything about a request's authentication that can be checked without its body.
+pub async fn authenticate<'a>(
+    app: &App,
+    head: &'a Parts,
+    method: Method,
+    service: Service,
+    now: UnixMillis,
+) -> Result<Signed<'a>, Failure> {
+    let parts = SignedParts {
+        method: method.as_str(),
+        raw_path: head.uri.path(),
+        raw_query: head.uri.query(),
+        headers: &head.headers,
+    };
+    let presented =
+        sigv4::parse(&parts).map_err(SignatureFailure::Trouble)?.ok_or(SignatureFailure::Missing)?;
+    let expected = Expected { region: &app.config.region, service: service.signing_name() };
+    let in_scope = presented
+        .check_scope_and_clock(&expected, now.0, app.config.clock_skew_seconds_max)
+        .map_err(SignatureFailure::Trouble)?;
+    let (key, caller) = find_key(app, &in_scope, now).await?;
+    Ok(Signed { in_scope, key, caller })
+}
+
+async fn find_key(
+    app: &App,
+    in_scope: &InScope<'_>,
+    now: UnixMillis,
+) -> Result<(Arc<SigningKey>, Caller), Failure> {
+    let presented = in_scope.presented();
+    let id =
+        AccessKeyId::parse(presented.access_key_id()).map_err(|_| SignatureFailure::UnknownKey)?;
+    let Some(token) = presented.session_token() else {
+        let secret = app.developer_secret(&id).await?.ok_or(SignatureFailure::UnknownKey)?;
+        let key = app.signing_keys.signing_key(in_scope, &secret);
+        return Ok((key, Caller::Developer { key: id }));
+    };
+    let opened = app.temporary(token, &id).ok_or(SignatureFailure::UnknownKey)?;
+    if opened.temporary.expires <= now {
+        return Err(SignatureFailure::Expired.into());
+    }
+    let key = app.signing_keys.signing_key(in_scope, &opened.secret);
+    let at = opened.temporary.identity.clone();
+    Ok((key, Caller::Identity { at, epoch: opened.temporary.epoch }))
+}
+
+/// The caller as the log names it.
+pub fn describe(caller: &Caller) -> String {
+    match caller {
+        Caller::Developer { key } => key.to_string(),
+        Caller::Identity { at, .. } => at.identity.to_string(),
+    }
+}

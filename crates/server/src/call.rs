@@ -1,0 +1,113 @@
+//! One request on its way through an operation: who calls, when, from where, and the lookups that operations share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use carryall_core::cursor::NamesPage;
+use carryall_core::ids::{DatasetName, IdentityId, PoolId};
+use carryall_core::model::{Caller, DatasetRef, IdentityRef, Pool};
+use carryall_core::refusal::{Refusal, TokenTrouble};
+use carryall_core::time::UnixMillis;
+use carryall_core::violation::{Constraint, Violation};
+
+use crate::app::App;
+use crate::error::Failure;
+use crate::seal::Purpose;
+
+/// What operations know of a request besides its input. There is nothing of HTTP in it, and no secret.
+pub struct Call<'a> {
+    /// The program.
+    pub app: &'a App,
+    /// Who signed; `None` for an operation that asks for no signature.
+    pub caller: Option<Caller>,
+    /// When the request came; the only time that operations know.
+    pub now: UnixMillis,
+    /// Where it came from.
+    pub source: IpAddr,
+}
+
+impl Call<'_> {
+    /// The pool that the request names; it exists, and the caller's credentials are of its present life.
+    pub async fn pool(&self, id: Option<&str>) -> Result<Arc<Pool>, Failure> {
+        let id = PoolId::parse(required("identityPoolId", id)?)?;
+        let pool = self.app.pool(&id).await?;
+        let Some(pool) = pool else { return Err(Refusal::PoolNotFound(id).into()) };
+        match &self.caller {
+            None | Some(Caller::Developer { .. }) => Ok(pool),
+            Some(Caller::Identity { at, .. }) if at.pool == pool.at => Ok(pool),
+            // The pool was deleted and made anew since the credentials were issued.
+            Some(Caller::Identity { .. }) => Err(Refusal::NotAuthorized.into()),
+        }
+    }
+
+    /// The identity that the request names, in its pool. It need not have been handed out.
+    pub async fn owner(&self, pool: Option<&str>, identity: Option<&str>) -> Result<IdentityRef, Failure> {
+        let pool = self.pool(pool).await?;
+        let identity = IdentityId::parse(required("identityId", identity)?)?;
+        Ok(IdentityRef { pool: pool.at.clone(), identity })
+    }
+
+    /// The dataset that the request names. It need not exist.
+    pub async fn dataset(
+        &self,
+        pool: Option<&str>,
+        identity: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<DatasetRef, Failure> {
+        let owner = self.owner(pool, identity).await?;
+        let name = DatasetName::parse(required("datasetName", name)?)?;
+        Ok(DatasetRef { owner, name })
+    }
+
+    /// Where a page of a listing by name begins, from the token of the page before it.
+    pub fn names_page(&self, list: &str, token: Option<&str>) -> Result<Option<String>, Failure> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
+        let opened = self.app.sealer.open_text(Purpose::Page, token);
+        match opened.as_deref().and_then(NamesPage::from_bytes) {
+            Some(page) if page.list == list => Ok(Some(page.after)),
+            Some(_) => Err(Refusal::PageToken(TokenTrouble::Foreign).into()),
+            None => Err(Refusal::PageToken(TokenTrouble::Forged).into()),
+        }
+    }
+
+    /// Cuts `rows`, read with one more than fits, to the page size, and makes the token of the next page if there
+    /// is one.
+    pub fn cut_names<T>(
+        &self,
+        list: String,
+        rows: &mut Vec<T>,
+        max: usize,
+        name: impl Fn(&T) -> String,
+    ) -> Option<String> {
+        if rows.len() <= max {
+            return None;
+        }
+        rows.truncate(max);
+        let after = name(rows.last()?);
+        let page = NamesPage { list, after };
+        Some(self.app.sealer.seal_text(Purpose::Page, page.to_bytes()))
+    }
+}
+
+/// A member that has to be there.
+pub fn required<'t, T: ?Sized>(member: &str, value: Option<&'t T>) -> Result<&'t T, Violation> {
+    value.ok_or_else(|| Violation::missing(member))
+}
+
+/// A page size of Sync: absent, or at least one. More than `max` means `max`.
+pub fn page_size(max_results: Option<i64>, max: u32) -> Result<Option<u32>, Violation> {
+    match max_results {
+        None => Ok(None),
+        Some(asked) if asked < 1 => Err(Violation::new("maxResults", asked, Constraint::ValueMin(1))),
+        Some(asked) => Ok(Some(u32::try_from(asked).map_or(max, |asked| asked.min(max)))),
+    }
+}
+
+/// A page size of Identity: it has to be there, from one to `max`.
+pub fn required_page_size(max_results: Option<i64>, max: u32) -> Result<usize, Violation> {
+    let asked = *required("maxResults", max_results.as_ref())?;
+    if asked > i64::from(max) {
+        return Err(Violation::new("maxResults", asked, Constraint::ValueMax(max.into())));
+    }
+    Ok(page_size(Some(asked), max)?.unwrap_or(max) as usize)
+}

@@ -1,0 +1,56 @@
+//! `carryall env`: exports for a shell.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use secrecy::ExposeSecret;
+
+use super::{Given, print};
+use crate::banner::{environment, quote, reachable, url};
+use crate::config::Config;
+use crate::{control, data_dir};
+
+pub(super) async fn run(given: Given) -> Result<(), String> {
+    let config = &given.config;
+    let root = match (given.secrets.root, config.data_dir()) {
+        (Some(root), _) => root,
+        (None, Some(dir)) => data_dir::kept_root_key(dir)?.ok_or_else(|| {
+            let path = data_dir::credentials_path(dir);
+            format!("{}: there is no root key yet; it is made by the first 'carryall serve'", path.display())
+        })?,
+        (None, None) => {
+            return Err(format!(
+                "the root key of the store {} is not kept; set CARRYALL_ROOT_ACCESS_KEY_ID and \
+                 CARRYALL_ROOT_SECRET_ACCESS_KEY",
+                config.store
+            ));
+        }
+    };
+    let url = server_url(config).await?;
+    let variables: BTreeMap<&str, String> = environment(&url, &config.region, &root)
+        .into_iter()
+        .map(|(name, value)| (name, value.expose_secret().to_owned()))
+        .collect();
+    print::either(given.output, &variables, |variables| {
+        let mut text = String::new();
+        for (name, value) in variables {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "export {name}={}", quote(value));
+        }
+        text
+    })
+}
+
+/// Where the server is reached from this machine: as the settings say, or, where they leave the port open, as the
+/// running server says.
+async fn server_url(config: &Config) -> Result<String, String> {
+    if config.listen.port() != 0 {
+        return Ok(url(reachable(config.listen), config.tls.is_some()));
+    }
+    let dir =
+        config.data_dir().ok_or("the port is chosen at start; set --listen to what the server printed")?;
+    let stream = control::connect(dir).await.map_err(|error| {
+        format!("the port is chosen at start, and no server answers in {}: {error}", dir.display())
+    })?;
+    control::ask_address(stream).await
+}

@@ -1,0 +1,56 @@
+//! `carryall healthcheck`: for supervisors and containers that have no HTTP client at hand.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Given, print};
+use crate::banner::reachable;
+use crate::config::Config;
+use crate::control;
+
+/// Time for the whole check.
+const CHECK_SECONDS_MAX: u64 = 5;
+/// Longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+pub(super) async fn run(given: Given) -> Result<(), String> {
+    let time = Duration::from_secs(CHECK_SECONDS_MAX);
+    match tokio::time::timeout(time, check(&given.config)).await {
+        Ok(outcome) => outcome?,
+        Err(_) => return Err(format!("the server did not answer within {CHECK_SECONDS_MAX} seconds")),
+    }
+    print::either(given.output, &json!({ "Status": "ready" }), |_| "ready".to_owned())
+}
+
+async fn check(config: &Config) -> Result<(), String> {
+    // An open port, or one behind a certificate for another name, is reached through the control socket.
+    if config.listen.port() == 0 || config.tls.is_some() {
+        let dir = config.data_dir().ok_or("this needs a fixed port without TLS, or a data directory")?;
+        let stream = control::connect(dir).await;
+        let stream = stream.map_err(|error| format!("no server answers in {}: {error}", dir.display()))?;
+        return control::ask_ready(stream).await;
+    }
+    let address = reachable(config.listen);
+    let answer =
+        get_ready(address).await.map_err(|error| format!("no server answers on {address}: {error}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    match head.split(' ').nth(1) {
+        Some("200") => Ok(()),
+        Some(status) => Err(format!("the server on {address} is not ready: {status} {body}")),
+        None => Err(format!("what answers on {address} does not speak HTTP")),
+    }
+}
+
+async fn get_ready(address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

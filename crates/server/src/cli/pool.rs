@@ -1,0 +1,110 @@
+//! `carryall pool create|list|show|delete`.
+
+use clap::Subcommand;
+
+use super::{Given, open, print};
+use crate::admin::{self, Answer, PoolShow};
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Create an identity pool
+    Create {
+        /// What to call it
+        #[arg(long)]
+        name: String,
+        /// Keep the id of an existing app's pool; its region must be the server's
+        #[arg(long, value_name = "POOL_ID")]
+        id: Option<String>,
+        /// Hand out no identities without a login
+        #[arg(long)]
+        no_guests: bool,
+    },
+    /// List all identity pools
+    List,
+    /// Show an identity pool with its settings and usage
+    Show {
+        /// Which
+        #[arg(value_name = "POOL_ID")]
+        id: String,
+    },
+    /// Delete an identity pool with all its identities and data
+    Delete {
+        /// Which
+        #[arg(value_name = "POOL_ID")]
+        id: String,
+    },
+}
+
+pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
+    let output = given.output;
+    let verb = match verb {
+        Verb::Create { name, id, no_guests } => {
+            admin::Verb::PoolCreate { id, name, allow_guests: !no_guests }
+        }
+        Verb::List => admin::Verb::PoolList,
+        Verb::Show { id } => admin::Verb::PoolShow { id },
+        Verb::Delete { id } => admin::Verb::PoolDelete { id },
+    };
+    match open::execute(given, verb).await? {
+        Answer::PoolCreated(pool) => print::either(output, &pool, |pool| pool.identity_pool_id.clone()),
+        Answer::Pools(pools) => print::either(output, &pools, |pools| {
+            let guests = |allowed| if allowed { "guests" } else { "no guests" };
+            let rows: Vec<[&str; 3]> = pools
+                .identity_pools
+                .iter()
+                .map(|pool| {
+                    let guests = guests(pool.allow_unauthenticated_identities);
+                    [pool.identity_pool_id.as_str(), guests, pool.identity_pool_name.as_str()]
+                })
+                .collect();
+            print::columns(&rows)
+        }),
+        Answer::Pool(pool) => print::either(output, &pool, |pool| show(pool)),
+        Answer::PoolDeleted(deleted) => print::either(output, &deleted, |deleted| {
+            format!(
+                "deleted pool {} ({}): {} identities, {} bytes of data",
+                deleted.identity_pool_id,
+                deleted.identity_pool_name,
+                deleted.identity_count,
+                deleted.data_storage
+            )
+        }),
+        Answer::KeyCreated(_) | Answer::Keys(_) | Answer::KeyRevoked(_) => {
+            Err(super::ANOTHER_ANSWER.to_owned())
+        }
+    }
+}
+
+fn show(shown: &PoolShow) -> String {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut row = |name: &str, value: String| {
+        let stored = shown.not_in_effect.iter().any(|member| member == name);
+        let note = if stored { "  (stored, not in effect in this version)" } else { "" };
+        rows.push((name.to_owned(), format!("{value}{note}")));
+    };
+    let pool = &shown.pool;
+    row("IdentityPoolId", pool.identity_pool_id.clone());
+    row("IdentityPoolName", pool.identity_pool_name.clone());
+    row("AllowUnauthenticatedIdentities", pool.allow_unauthenticated_identities.to_string());
+    if let Some(allowed) = pool.allow_classic_flow {
+        row("AllowClassicFlow", allowed.to_string());
+    }
+    let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+    if !shown.roles.is_empty() {
+        row("Roles", json(serde_json::to_string(&shown.roles)));
+    }
+    if let Some(push) = &shown.push_sync {
+        row("PushSync", json(serde_json::to_string(push)));
+    }
+    if let Some(streams) = &shown.cognito_streams {
+        row("CognitoStreams", json(serde_json::to_string(streams)));
+    }
+    if !shown.events.is_empty() {
+        row("Events", json(serde_json::to_string(&shown.events)));
+    }
+    row("DataStorage", format!("{} bytes", shown.usage.data_storage));
+    let sessions = shown.usage.sync_sessions_count;
+    row("SyncSessionsCount", sessions.map_or_else(|| "none yet".to_owned(), |count| count.to_string()));
+    let rows: Vec<[&str; 2]> = rows.iter().map(|(name, value)| [name.as_str(), value.as_str()]).collect();
+    print::columns(&rows)
+}

@@ -1,0 +1,49 @@
+//! Printing what came of a verb. Unlike `print!`, a reader that went away is an error and not a panic.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::Output;
+
+/// Prints `bytes` on standard output, past its buffer.
+pub(super) fn bytes(bytes: &[u8]) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| format!("standard output: {error}"))
+}
+
+/// Prints `value` for programs, or `text` for people.
+pub(super) fn either<T: Serialize>(
+    output: Output,
+    value: &T,
+    text: impl FnOnce(&T) -> String,
+) -> Result<(), String> {
+    let mut printed = match output {
+        Output::Text => text(value),
+        Output::Json => serde_json::to_string_pretty(value).map_err(|error| error.to_string())?,
+    };
+    if !printed.is_empty() && !printed.ends_with('\n') {
+        printed.push('\n');
+    }
+    bytes(printed.as_bytes())
+}
+
+/// Lines of columns as wide as their widest cell.
+pub(super) fn columns<const N: usize>(rows: &[[&str; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[&str; N]| {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn columns_line_up_without_trailing_space() {
+        assert_eq!(super::columns(&[["a", "bb", ""], ["ccc", "d", "e"]]), "a    bb\nccc  d   e\n");
+    }
+}

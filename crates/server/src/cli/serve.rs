@@ -1,0 +1,205 @@
+//! `carryall serve`: from the settings to a server that is ready, and from a signal to a clean end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use carryall_store::StoreUrl;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Given, open, print};
+use crate::app::App;
+use crate::banner::{Banner, url};
+use crate::config::{Config, RootKey, Secrets};
+use crate::control::Control;
+use crate::data_dir::{self, Holder, Origin};
+use crate::http::{Http, Stopped};
+use crate::tls::Certificate;
+use crate::{admin, background, logging};
+
+/// Fewest worker threads. Reads of the embedded store run on the worker itself, since most of them are answered from
+/// memory; while one waits for the disk, others must be there to answer the rest.
+const WORKERS_MIN: usize = 4;
+const WORKERS_PER_CORE: usize = 2;
+
+pub(super) fn run(given: Given) -> Result<(), String> {
+    logging::begin(&given.config.log);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS_MIN.max(cores * WORKERS_PER_CORE))
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime could not start: {error}"))?;
+    runtime.block_on(serve(given))
+}
+
+/// What the banner and the warnings need to know of a start.
+struct Started {
+    app: Arc<App>,
+    data_dir: Option<PathBuf>,
+    root: RootKey,
+    root_origin: Origin,
+    master_origin: Origin,
+}
+
+async fn serve(given: Given) -> Result<(), String> {
+    let mut signals = Signals::listen()?;
+    let started = start(given.config, given.secrets).await?;
+    let app = &started.app;
+    let certificate = app.config.tls.as_ref().map(Certificate::read).transpose()?;
+    let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+    let listen = app.config.listen;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|error| format!("listening on {listen}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| format!("listening on {listen}: {error}"))?;
+    let control = started.data_dir.as_deref().map(|dir| {
+        Control::open(dir).map_err(|error| format!("control socket in {}: {error}", dir.display()))
+    });
+    let control = control.transpose()?;
+    warn_of_defaults(&started, address);
+
+    let (stop, stopped) = watch::channel(false);
+    let http = Http::new(Arc::clone(app), acceptor, stopped.clone());
+    let serving = tokio::spawn(http.serve(listener));
+    let background = tokio::spawn(background::run(Arc::clone(app), stopped));
+    let operators = tokio::spawn({
+        let (app, url) = (Arc::clone(app), url(crate::banner::reachable(address), app.config.tls.is_some()));
+        async move {
+            if let Some(control) = control {
+                control.serve(&app, &url).await;
+            }
+        }
+    });
+    announce(&started, address);
+
+    signals.wait(certificate.as_deref()).await;
+    tracing::info!("stopping: finishing the requests in flight");
+    let _ = stop.send(true);
+    tokio::spawn(async move {
+        signals.any().await;
+        std::process::exit(1);
+    });
+    let outcome = serving.await;
+    let _ = background.await;
+    operators.abort();
+    let _ = operators.await;
+    // The last holder of the store ends its writer and frees the directory.
+    drop(started.app);
+    match outcome {
+        Ok(Stopped::Drained) => Ok(()),
+        Ok(Stopped::Abandoned) => {
+            tracing::warn!("connections were still open when the time to stop was over");
+            Ok(())
+        }
+        Err(error) => Err(format!("the listener failed: {error}")),
+    }
+}
+
+/// Takes the directory, finds or makes the keys, opens the store and puts the pools of the settings into it.
+async fn start(config: Config, secrets: Secrets) -> Result<Started, String> {
+    let lock = match &config.store {
+        StoreUrl::Embedded(dir) => match data_dir::hold(dir).await.map_err(|error| error.to_string())? {
+            Holder::Us(lock) => Some(lock),
+            Holder::Server(_) => {
+                return Err(format!(
+                    "the data directory {} is in use by a running server; stop it, or name another with --store",
+                    dir.display()
+                ));
+            }
+        },
+        StoreUrl::Memory | StoreUrl::Postgres => None,
+    };
+    let data_dir = lock.as_ref().map(|lock| std::path::absolute(lock.dir()));
+    let data_dir = data_dir.transpose().map_err(|error| format!("data directory: {error}"))?;
+    let keys = open::Keys::find(secrets, lock.as_ref())?;
+    let store = open::store(&config, lock)?;
+    let app = open::app(config, store, &keys.master, keys.root.clone()).await?;
+    admin::seed_pools(&app).await?;
+    Ok(Started {
+        app,
+        data_dir,
+        root: keys.root,
+        root_origin: keys.root_origin,
+        master_origin: keys.master_origin,
+    })
+}
+
+fn announce(started: &Started, address: SocketAddr) {
+    let config = &started.app.config;
+    let program = std::env::args().next().unwrap_or_else(|| "carryall".to_owned());
+    let banner = Banner {
+        address,
+        tls: config.tls.is_some(),
+        store: config.store.to_string(),
+        data_dir: started.data_dir.as_deref(),
+        region: &config.region,
+        account_id: &config.account_id,
+        root: &started.root,
+        root_is_new: started.root_origin == Origin::Generated,
+        program: &program,
+    };
+    if let Err(error) = print::bytes(banner.text().as_bytes()) {
+        tracing::warn!(error, "nobody reads the banner");
+    }
+    tracing::info!(%address, store = %config.store, region = config.region, "ready");
+}
+
+/// Says which defaults are for one machine only, once the server can be reached from others.
+fn warn_of_defaults(started: &Started, address: SocketAddr) {
+    if address.ip().is_loopback() {
+        return;
+    }
+    if started.app.config.tls.is_none() {
+        tracing::warn!(%address, "insecure default: reachable from other machines without TLS; set [tls] cert and key, or put a proxy in front");
+    }
+    if started.root_origin != Origin::Settings {
+        tracing::warn!(%address, "insecure default: the root developer key is a generated one that lies in a file; set CARRYALL_ROOT_ACCESS_KEY_ID and CARRYALL_ROOT_SECRET_ACCESS_KEY");
+    }
+    if started.master_origin != Origin::Settings {
+        tracing::warn!(%address, "insecure default: the master key is a generated one that lies beside the data that it seals; set CARRYALL_MASTER_KEY");
+    }
+}
+
+/// The signals that the server minds.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on these signals no longer end the process by themselves.
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal to stop.
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for a signal to stop, and takes over new certificates meanwhile.
+    async fn wait(&mut self, certificate: Option<&Certificate>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => match certificate.map(Certificate::reload) {
+                    None => {}
+                    Some(Ok(())) => tracing::info!("the certificate was read again"),
+                    Some(Err(error)) => tracing::error!(error, "the old certificate stays in use"),
+                },
+            }
+        }
+    }
+}

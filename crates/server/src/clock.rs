@@ -1,0 +1,53 @@
+//! The only place that reads the time and makes randomness. Both enter once per request and travel as values.
+
+use std::time::SystemTime;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use carryall_core::ids::{PoolIncarnation, SessionId};
+use carryall_core::time::UnixMillis;
+use uuid::Uuid;
+
+/// Time and fresh ids.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    random: SystemRandom,
+}
+
+impl Clock {
+    /// The present moment.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    #[expect(clippy::unused_self, reason = "only who holds the clock may know the time")]
+    pub fn now(&self) -> UnixMillis {
+        let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        UnixMillis(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Fills `bytes` with unpredictable ones.
+    pub fn fill(&self, bytes: &mut [u8]) {
+        #[expect(clippy::expect_used, reason = "without randomness nothing may be issued; the kernel's never fails once seeded")]
+        self.random.fill(bytes).expect("the operating system gives random bytes");
+    }
+
+    /// A fresh sync session id.
+    pub fn session_id(&self) -> SessionId {
+        SessionId(self.u64())
+    }
+
+    /// A fresh pool incarnation.
+    pub fn pool_incarnation(&self) -> PoolIncarnation {
+        PoolIncarnation(self.u64())
+    }
+
+    /// A fresh random (version 4) UUID, for pool and identity ids and request ids.
+    pub fn uuid(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    fn u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_be_bytes(bytes)
+    }
+}

@@ -1,0 +1,278 @@
+//! Settings: as an operator writes them ([`Settings`]) and as the program uses them ([`Config`], checked once).
+//! Nothing here touches the data directory; keys that are kept there are read by [`crate::data_dir`].
+
+mod secrets;
+mod settings;
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use carryall_core::ids::PoolId;
+use carryall_core::limits::Limits;
+use carryall_core::rules::set_identity_pool;
+use carryall_store::{StoreOptions, StoreUrl};
+
+pub use self::secrets::{RootKey, Secrets};
+use self::settings::{EmbeddedSettings, LimitSettings, PoolSettings};
+pub use self::settings::{Overrides, Settings, TlsFiles};
+
+/// Longest name of a region, in characters: a fresh identity id is `region:` and a UUID, 55 characters at most.
+const REGION_CHARS_MAX: usize = 18;
+/// Smallest bound on a request's head; the HTTP library works with no smaller buffer.
+const HEADER_BYTES_MIN: usize = 8192;
+
+/// A setting that cannot be used: which, where, and why. One line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn refuse(setting: &str, why: impl Display) -> ConfigError {
+    ConfigError(format!("setting {setting}: {why}"))
+}
+
+/// The settings, checked. The inner half of the program reads them here.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 means a free one.
+    pub listen: SocketAddr,
+    /// Which store, and where.
+    pub store: StoreUrl,
+    /// Memory and disk of the embedded store.
+    pub store_options: StoreOptions,
+    /// The region of new ids and of signature scopes.
+    pub region: String,
+    /// The account, 12 digits.
+    pub account_id: String,
+    /// Directives of the log's filter.
+    pub log: String,
+    /// Limits of the rules.
+    pub limits: Limits,
+    /// Largest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// Memory for all request bodies in flight together, in bytes; never less than one body.
+    pub bodies_in_flight_bytes_max: usize,
+    /// How far a signature's time may be from ours, in seconds.
+    pub clock_skew_seconds_max: u32,
+    /// Whether developers may call UpdateRecords.
+    pub allow_developer_updates: bool,
+    /// Whose pages may call from a browser.
+    pub cors_allowed_origins: AllowedOrigins,
+    /// Connections at a time; more wait to be accepted.
+    pub connections_max: u32,
+    /// Requests worked on at a time; more wait their turn.
+    pub concurrent_requests_max: usize,
+    /// Size of a request's head, in bytes.
+    pub header_bytes_max: usize,
+    /// Wait for a request's head, in seconds; also how long an idle connection is kept.
+    pub header_seconds_max: u32,
+    /// Time for one request from its head to its answer, in seconds.
+    pub request_seconds_max: u32,
+    /// Time for the requests in flight once the server is told to stop, in seconds.
+    pub shutdown_seconds_max: u32,
+    /// Unsigned requests for new identities of one pool, a second.
+    pub new_identities_per_pool_per_second_max: NonZeroU32,
+    /// How many of them may come at once.
+    pub new_identities_per_pool_burst_max: NonZeroU32,
+    /// Unsigned requests for new identities from one address, a second.
+    pub new_identities_per_source_per_second_max: NonZeroU32,
+    /// How many of them may come at once.
+    pub new_identities_per_source_burst_max: NonZeroU32,
+    /// Certificate files; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Pools to create at start if they are missing.
+    pub pools: Vec<PoolSeed>,
+}
+
+/// Origins that browsers may call from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    /// Every origin.
+    Any,
+    /// These, compared as text.
+    List(Vec<String>),
+}
+
+/// A pool that has to exist once the server is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSeed {
+    /// Its id, of this installation's region.
+    pub id: PoolId,
+    /// What the operator calls it.
+    pub name: String,
+    /// Whether identities without a login are handed out.
+    pub allow_guests: bool,
+}
+
+impl Config {
+    /// Checks `settings`.
+    pub fn check(settings: Settings) -> Result<Self, ConfigError> {
+        let limits = settings.limits;
+        check_region(&settings.region)?;
+        if settings.account_id.len() != 12 || !settings.account_id.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(refuse("account_id", format_args!("'{}' is not 12 digits", settings.account_id)));
+        }
+        if let Err(error) = crate::logging::filter(&settings.log) {
+            return Err(refuse("log", format_args!("'{}': {error}", settings.log)));
+        }
+        check_sizes(&limits, &settings.embedded)?;
+        let seeds = settings.pools.into_iter().map(|pool| PoolSeed::check(pool, &settings.region));
+        Ok(Self {
+            listen: settings.listen.parse().map_err(|_| {
+                refuse("listen", format_args!("'{}' is not IP:PORT, as in 127.0.0.1:7962", settings.listen))
+            })?,
+            store: settings.store.parse().map_err(|error| refuse("store", error))?,
+            store_options: StoreOptions {
+                cache_bytes_max: settings.embedded.cache_bytes_max,
+                journal_bytes_max: settings.embedded.journal_bytes_max,
+                heads_entries_max: settings.embedded.heads_entries_max,
+                commits_waiting_max: settings.embedded.commits_waiting_max,
+            },
+            log: settings.log,
+            limits: limits.of_the_rules(),
+            body_bytes_max: limits.body_bytes_max,
+            bodies_in_flight_bytes_max: limits.bodies_in_flight_bytes_max,
+            clock_skew_seconds_max: settings.clock_skew_seconds_max.unwrap_or(limits.clock_skew_seconds_max),
+            allow_developer_updates: settings.allow_developer_updates,
+            cors_allowed_origins: AllowedOrigins::of(settings.cors.allowed_origins),
+            connections_max: limits.connections_max.get(),
+            concurrent_requests_max: limits.concurrent_requests_max.get() as usize,
+            header_bytes_max: limits.header_bytes_max,
+            header_seconds_max: limits.header_seconds_max.get(),
+            request_seconds_max: limits.request_seconds_max.get(),
+            shutdown_seconds_max: limits.shutdown_seconds_max,
+            new_identities_per_pool_per_second_max: limits.new_identities_per_pool_per_second_max,
+            new_identities_per_pool_burst_max: limits.new_identities_per_pool_burst_max,
+            new_identities_per_source_per_second_max: limits.new_identities_per_source_per_second_max,
+            new_identities_per_source_burst_max: limits.new_identities_per_source_burst_max,
+            tls: settings.tls,
+            pools: seeds.collect::<Result<_, _>>()?,
+            region: settings.region,
+            account_id: settings.account_id,
+        })
+    }
+
+    /// The data directory, if the store has one.
+    pub fn data_dir(&self) -> Option<&Path> {
+        match &self.store {
+            StoreUrl::Embedded(dir) => Some(dir),
+            StoreUrl::Memory | StoreUrl::Postgres => None,
+        }
+    }
+}
+
+fn check_region(region: &str) -> Result<(), ConfigError> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    if region.is_empty() || region.len() > REGION_CHARS_MAX || !region.bytes().all(word) {
+        let why =
+            format!("'{region}' is not 1 to {REGION_CHARS_MAX} letters, digits, hyphens or underscores");
+        return Err(refuse("region", why));
+    }
+    Ok(())
+}
+
+fn check_sizes(limits: &LimitSettings, embedded: &EmbeddedSettings) -> Result<(), ConfigError> {
+    let at_least = |name: &str, value: u64, min: u64| {
+        if value < min { Err(refuse(name, format_args!("{value} is less than {min}"))) } else { Ok(()) }
+    };
+    at_least("limits.header_bytes_max", limits.header_bytes_max as u64, HEADER_BYTES_MIN as u64)?;
+    let body_bytes_max = limits.body_bytes_max as u64;
+    at_least("limits.body_bytes_max", body_bytes_max, 1)?;
+    // A body that can never be admitted would wait for ever.
+    at_least("limits.bodies_in_flight_bytes_max", limits.bodies_in_flight_bytes_max as u64, body_bytes_max)?;
+    at_least("embedded.journal_bytes_max", embedded.journal_bytes_max, StoreOptions::JOURNAL_BYTES_MIN)?;
+    at_least("embedded.heads_entries_max", embedded.heads_entries_max as u64, 1)?;
+    at_least("embedded.commits_waiting_max", embedded.commits_waiting_max as u64, 1)
+}
+
+impl AllowedOrigins {
+    fn of(origins: Vec<String>) -> Self {
+        if origins.iter().any(|origin| origin == "*") { Self::Any } else { Self::List(origins) }
+    }
+}
+
+impl PoolSeed {
+    /// Checks id and name; the id must be of `region`.
+    pub fn check(pool: PoolSettings, region: &str) -> Result<Self, ConfigError> {
+        let id = PoolId::parse(&pool.id).map_err(|why| refuse("pools", why))?;
+        check_pool_region(&id, region).map_err(|why| refuse("pools", why))?;
+        let settings = set_identity_pool::Settings { name: pool.name.clone(), ..Default::default() };
+        settings.check().map_err(|why| refuse("pools", why))?;
+        Ok(Self { id, name: pool.name, allow_guests: pool.allow_guests })
+    }
+}
+
+/// Refuses a pool id of another region: clients take the region of their signatures from it.
+pub fn check_pool_region(id: &PoolId, region: &str) -> Result<(), String> {
+    let of = id.region();
+    if of == region {
+        return Ok(());
+    }
+    Err(format!(
+        "pool {id} is of region {of}, and this server is of region {region}; to serve it, set the region with \
+         --region {of}, CARRYALL_REGION={of} or region = \"{of}\" in the configuration file"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(toml: &str) -> String {
+        Config::check(toml::from_str(toml).unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_documented_configuration_is_the_default() {
+        let documented: Settings = toml::from_str(include_str!("../config.default.toml")).unwrap();
+        assert_eq!(documented, Settings::default());
+        assert!(Config::check(documented).is_ok());
+    }
+
+    #[test]
+    fn the_clock_skew_may_stand_among_the_limits_or_alone() {
+        for toml in ["clock_skew_seconds_max = 7", "[limits]\nclock_skew_seconds_max = 7"] {
+            let config = Config::check(toml::from_str(toml).unwrap()).unwrap();
+            assert_eq!(config.clock_skew_seconds_max, 7, "{toml}");
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_by_name() {
+        for (toml, name) in [
+            ("listen = 'localhost'", "listen"),
+            ("store = 'data'", "store"),
+            ("region = 'us east'", "region"),
+            ("region = 'a-region-name-far-too-long'", "region"),
+            ("account_id = '123'", "account_id"),
+            ("log = 'carryall=loud'", "log"),
+            ("[limits]\nheader_bytes_max = 100", "header_bytes_max"),
+            ("[limits]\nbodies_in_flight_bytes_max = 100", "bodies_in_flight_bytes_max"),
+            ("[embedded]\njournal_bytes_max = 1", "journal_bytes_max"),
+            ("[[pools]]\nid = 'x'\nname = 'n'", "identityPoolId"),
+            ("[[pools]]\nid = 'us-east-1:0'\nname = ''", "identityPoolName"),
+        ] {
+            let message = refused(toml);
+            assert!(message.contains(name), "{toml}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_pool_of_another_region_is_refused_with_the_way_to_set_the_region() {
+        let message = refused("[[pools]]\nid = 'eu-west-1:0'\nname = 'n'");
+        assert!(message.contains("--region eu-west-1"), "{message}");
+    }
+
+    #[test]
+    fn any_origin_wins_over_a_list() {
+        let config =
+            Config::check(toml::from_str("[cors]\nallowed_origins = ['https://a', '*']").unwrap()).unwrap();
+        assert_eq!(config.cors_allowed_origins, AllowedOrigins::Any);
+    }
+}

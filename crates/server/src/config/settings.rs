@@ -1,0 +1,282 @@
+//! Settings as an operator writes them: a TOML file, below environment and flags.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use carryall_core::limits::Limits;
+use carryall_store::StoreOptions;
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// The settings as written in a configuration file. Every key has a default, and an unknown key is an error.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `IP:PORT` to listen on.
+    pub listen: String,
+    /// Which store, and where.
+    pub store: String,
+    /// The region of new ids and of signature scopes.
+    pub region: String,
+    /// The account that the installation stands for.
+    pub account_id: String,
+    /// What to log: see [`crate::logging::filter`].
+    pub log: String,
+    /// Whether developers may call UpdateRecords.
+    pub allow_developer_updates: bool,
+    /// The same as `limits.clock_skew_seconds_max`; wins over it where both are set.
+    pub clock_skew_seconds_max: Option<u32>,
+    /// Bounds on data and on work.
+    pub limits: LimitSettings,
+    /// Memory and disk of the embedded store.
+    pub embedded: EmbeddedSettings,
+    /// Certificate files.
+    pub tls: Option<TlsFiles>,
+    /// Browsers.
+    pub cors: CorsSettings,
+    /// Pools to create at start if they are missing.
+    pub pools: Vec<PoolSettings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7962".to_owned(),
+            store: "embedded:./carryall-data".to_owned(),
+            region: "us-east-1".to_owned(),
+            account_id: "000000000000".to_owned(),
+            log: "info".to_owned(),
+            allow_developer_updates: false,
+            clock_skew_seconds_max: None,
+            limits: LimitSettings::default(),
+            embedded: EmbeddedSettings::default(),
+            tls: None,
+            cors: CorsSettings::default(),
+            pools: Vec::new(),
+        }
+    }
+}
+
+/// The table `[limits]`; `config.default.toml` says what each is for.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the configuration file")]
+pub struct LimitSettings {
+    pub datasets_per_identity_max: u32,
+    pub records_per_dataset_max: u32,
+    pub dataset_bytes_max: u64,
+    pub key_bytes_max: usize,
+    pub value_bytes_max: usize,
+    pub tombstones_per_dataset_max: u32,
+    pub body_bytes_max: usize,
+    pub bodies_in_flight_bytes_max: usize,
+    pub clock_skew_seconds_max: u32,
+    pub connections_max: NonZeroU32,
+    pub concurrent_requests_max: NonZeroU32,
+    pub header_bytes_max: usize,
+    pub header_seconds_max: NonZeroU32,
+    pub request_seconds_max: NonZeroU32,
+    pub shutdown_seconds_max: u32,
+    pub new_identities_per_pool_per_second_max: NonZeroU32,
+    pub new_identities_per_pool_burst_max: NonZeroU32,
+    pub new_identities_per_source_per_second_max: NonZeroU32,
+    pub new_identities_per_source_burst_max: NonZeroU32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        let rules = Limits::default();
+        let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
+        Self {
+            datasets_per_identity_max: rules.datasets_per_identity_max,
+            records_per_dataset_max: rules.records_per_dataset_max,
+            dataset_bytes_max: rules.dataset_bytes_max,
+            key_bytes_max: rules.key_bytes_max,
+            value_bytes_max: rules.value_bytes_max,
+            tombstones_per_dataset_max: rules.tombstones_per_dataset_max,
+            body_bytes_max: 8 * 1024 * 1024,
+            bodies_in_flight_bytes_max: 64 * 1024 * 1024,
+            clock_skew_seconds_max: 300,
+            connections_max: at_least_one(4096),
+            concurrent_requests_max: at_least_one(1024),
+            header_bytes_max: 64 * 1024,
+            header_seconds_max: at_least_one(60),
+            request_seconds_max: at_least_one(30),
+            shutdown_seconds_max: 25,
+            new_identities_per_pool_per_second_max: at_least_one(1000),
+            new_identities_per_pool_burst_max: at_least_one(5000),
+            new_identities_per_source_per_second_max: at_least_one(100),
+            new_identities_per_source_burst_max: at_least_one(500),
+        }
+    }
+}
+
+/// The table `[embedded]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the configuration file")]
+pub struct EmbeddedSettings {
+    /// See [`StoreOptions::cache_bytes_max`].
+    pub cache_bytes_max: u64,
+    /// See [`StoreOptions::journal_bytes_max`].
+    pub journal_bytes_max: u64,
+    /// See [`StoreOptions::heads_entries_max`].
+    pub heads_entries_max: usize,
+    /// See [`StoreOptions::commits_waiting_max`].
+    pub commits_waiting_max: usize,
+}
+
+impl Default for EmbeddedSettings {
+    fn default() -> Self {
+        let options = StoreOptions::default();
+        Self {
+            cache_bytes_max: options.cache_bytes_max,
+            journal_bytes_max: options.journal_bytes_max,
+            heads_entries_max: options.heads_entries_max,
+            commits_waiting_max: options.commits_waiting_max,
+        }
+    }
+}
+
+/// The table `[tls]`: PEM files, read again on SIGHUP.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate, followed by the certificates that vouch for it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// The table `[cors]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorsSettings {
+    /// Origins whose pages may call; `*` admits any.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Default for CorsSettings {
+    fn default() -> Self {
+        Self { allowed_origins: vec!["*".to_owned()] }
+    }
+}
+
+/// One `[[pools]]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSettings {
+    /// The pool's id.
+    pub id: String,
+    /// What the operator calls it.
+    pub name: String,
+    /// Whether identities without a login are handed out.
+    #[serde(default = "guests_by_default")]
+    pub allow_guests: bool,
+}
+
+fn guests_by_default() -> bool {
+    true
+}
+
+/// What flags and environment say, over the file; `None` where they say nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// See [`Settings::listen`].
+    pub listen: Option<String>,
+    /// See [`Settings::store`].
+    pub store: Option<String>,
+    /// See [`Settings::region`].
+    pub region: Option<String>,
+    /// See [`Settings::account_id`].
+    pub account_id: Option<String>,
+    /// See [`Settings::log`].
+    pub log: Option<String>,
+}
+
+impl Settings {
+    /// The defaults, or what the file at `path` makes of them.
+    pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError(format!("configuration file {}: {error}", path.display())))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let why = error.message().replace('\n', " ");
+            ConfigError(format!("configuration file {}, line {line}: {why}", path.display()))
+        })
+    }
+
+    /// The settings with what flags and environment say laid over them.
+    #[must_use]
+    pub fn overridden(self, over: Overrides) -> Self {
+        Self {
+            listen: over.listen.unwrap_or(self.listen),
+            store: over.store.unwrap_or(self.store),
+            region: over.region.unwrap_or(self.region),
+            account_id: over.account_id.unwrap_or(self.account_id),
+            log: over.log.unwrap_or(self.log),
+            ..self
+        }
+    }
+}
+
+impl LimitSettings {
+    /// Those among them that the rules apply.
+    pub fn of_the_rules(&self) -> Limits {
+        Limits {
+            datasets_per_identity_max: self.datasets_per_identity_max,
+            records_per_dataset_max: self.records_per_dataset_max,
+            dataset_bytes_max: self.dataset_bytes_max,
+            key_bytes_max: self.key_bytes_max,
+            value_bytes_max: self.value_bytes_max,
+            tombstones_per_dataset_max: self.tombstones_per_dataset_max,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_that_is_commented_out_in_the_documentation_is_known() {
+        let text = include_str!("../../config.default.toml");
+        let shown: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#: ")).collect();
+        assert!(!shown.is_empty());
+        let settings: Settings = toml::from_str(&shown.join("\n")).unwrap();
+        assert!(settings.tls.is_some());
+        assert_eq!(settings.pools.len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_at_every_level() {
+        for toml in [
+            "listn = 'x'",
+            "[limits]\nbody_bytes = 1",
+            "[tls]\ncert='a'\nkey='b'\nca='c'",
+            "[cors]\norigins=[]",
+        ] {
+            assert!(toml::from_str::<Settings>(toml).is_err(), "{toml}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_named_with_the_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "region = 'eu-west-1'\nlistne = 'x'\n").unwrap();
+        let message = Settings::read(Some(file.path())).unwrap_err().to_string();
+        assert!(message.contains("line 2") && message.contains("listne"), "{message}");
+        assert!(message.contains(file.path().to_str().unwrap()), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn flags_and_environment_win_over_the_file() {
+        let file = Settings { region: "eu-west-1".to_owned(), log: "warn".to_owned(), ..Settings::default() };
+        let over = Overrides { region: Some("eu-north-1".to_owned()), ..Overrides::default() };
+        let merged = file.overridden(over);
+        assert_eq!((merged.region.as_str(), merged.log.as_str()), ("eu-north-1", "warn"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Temporary credentials of identities: made out of a sealed token, so that nothing about them is stored and every
+//! node can check them alone (`docs/protocol.md` section 5.2).
+
+use aws_lc_rs::digest::{SHA256, digest};
+use carryall_core::ids::{AccessKeyId, IdentityEpoch, IdentityId, PoolId, PoolIncarnation};
+use carryall_core::limits::CREDENTIALS_SECONDS_MAX;
+use carryall_core::model::{IdentityRef, PoolRef};
+use carryall_core::time::UnixMillis;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::seal::{Purpose, Sealer};
+
+/// Version of [`Sealed`]'s layout, inside the seal.
+const LAYOUT_VERSION: u8 = 1;
+
+/// Life of credentials from GetCredentialsForIdentity, in seconds.
+pub const CREDENTIALS_SECONDS: u32 = 3600;
+/// Shortest life that AssumeRoleWithWebIdentity can ask for, in seconds.
+pub const CREDENTIALS_SECONDS_MIN: u32 = 900;
+const _: () = assert!(CREDENTIALS_SECONDS <= CREDENTIALS_SECONDS_MAX);
+
+/// What temporary credentials vouch for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Temporary {
+    /// Whose credentials they are.
+    pub identity: IdentityRef,
+    /// The identity's epoch when they were made.
+    pub epoch: IdentityEpoch,
+    /// Whether the identity had proved a login.
+    pub authenticated: bool,
+    /// The providers of its logins.
+    pub providers: Vec<String>,
+    /// When they stop working.
+    pub expires: UnixMillis,
+}
+
+/// Credentials as they are handed out.
+pub struct Issued {
+    /// The public half; begins with `ASIA` as temporary keys do.
+    pub access_key_id: String,
+    /// The secret half.
+    pub secret: SecretString,
+    /// The sealed token that must accompany every request.
+    pub session_token: String,
+    /// When they stop working.
+    pub expires: UnixMillis,
+}
+
+/// What stands inside the seal.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    pool: String,
+    incarnation: u64,
+    identity: String,
+    epoch: u64,
+    authenticated: bool,
+    providers: Vec<String>,
+    expires: i64,
+}
+
+/// Makes credentials for `temporary`.
+pub fn issue(sealer: &Sealer, temporary: &Temporary) -> Issued {
+    let sealed = Sealed {
+        pool: temporary.identity.pool.id.to_string(),
+        incarnation: temporary.identity.pool.incarnation.0,
+        identity: temporary.identity.identity.to_string(),
+        epoch: temporary.epoch.0,
+        authenticated: temporary.authenticated,
+        providers: temporary.providers.clone(),
+        expires: temporary.expires.0,
+    };
+    let mut plain = vec![LAYOUT_VERSION];
+    #[expect(clippy::expect_used, reason = "a struct of strings and numbers always has a JSON form")]
+    serde_json::to_writer(&mut plain, &sealed).expect("the layout is plain");
+    let session_token = sealer.seal_text(Purpose::Credentials, plain);
+    Issued {
+        access_key_id: access_key_id(&session_token),
+        secret: sealer.temporary_secret(&session_token),
+        session_token,
+        expires: temporary.expires,
+    }
+}
+
+/// Credentials that a request presented, opened.
+pub struct Opened {
+    /// What they vouch for. The caller checks the expiry.
+    pub temporary: Temporary,
+    /// The secret that they sign with.
+    pub secret: SecretString,
+    access_key_id: String,
+}
+
+impl Opened {
+    /// Whether `key` is the key id that the token was issued with.
+    pub fn belongs_to(&self, key: &AccessKeyId) -> bool {
+        self.access_key_id == key.as_str()
+    }
+}
+
+/// Opens a session token; `None` unless it was issued here.
+pub fn open(sealer: &Sealer, session_token: &str) -> Option<Opened> {
+    let plain = sealer.open_text(Purpose::Credentials, session_token)?;
+    let (version, json) = plain.split_first()?;
+    if *version != LAYOUT_VERSION {
+        return None;
+    }
+    let sealed: Sealed = serde_json::from_slice(json).ok()?;
+    let pool = PoolRef {
+        id: PoolId::parse(&sealed.pool).ok()?,
+        incarnation: PoolIncarnation(sealed.incarnation),
+    };
+    let temporary = Temporary {
+        identity: IdentityRef { pool, identity: IdentityId::parse(&sealed.identity).ok()? },
+        epoch: IdentityEpoch(sealed.epoch),
+        authenticated: sealed.authenticated,
+        providers: sealed.providers,
+        expires: UnixMillis(sealed.expires),
+    };
+    Some(Opened {
+        temporary,
+        secret: sealer.temporary_secret(session_token),
+        access_key_id: access_key_id(session_token),
+    })
+}
+
+/// The key id of a token: derived, so that key and token cannot be mixed.
+fn access_key_id(session_token: &str) -> String {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let hash = digest(&SHA256, session_token.as_bytes());
+    let letters = hash.as_ref().iter().take(16).map(|byte| char::from(LETTERS[usize::from(byte & 31)]));
+    "ASIA".chars().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::seal::MasterKey;
+
+    fn temporary() -> Temporary {
+        Temporary {
+            identity: IdentityRef {
+                pool: PoolRef {
+                    id: PoolId::parse("us-east-1:0").unwrap(),
+                    incarnation: PoolIncarnation(3),
+                },
+                identity: IdentityId::parse("us-east-1:1").unwrap(),
+            },
+            epoch: IdentityEpoch(0),
+            authenticated: false,
+            providers: vec![],
+            expires: UnixMillis(1_700_000_000_000),
+        }
+    }
+
+    fn sealer() -> Sealer {
+        let clock = Clock::default();
+        Sealer::new(&MasterKey::generate(&clock), clock)
+    }
+
+    #[test]
+    fn credentials_open_to_what_they_vouch_for() {
+        let sealer = sealer();
+        let issued = issue(&sealer, &temporary());
+        let opened = open(&sealer, &issued.session_token).unwrap();
+        assert_eq!(opened.temporary, temporary());
+        assert_eq!(opened.secret.expose_secret(), issued.secret.expose_secret());
+        assert!(opened.belongs_to(&AccessKeyId::parse(&issued.access_key_id).unwrap()));
+    }
+
+    #[test]
+    fn a_token_belongs_to_its_own_key_id_and_opens_on_its_own_server() {
+        let sealer = sealer();
+        let first = issue(&sealer, &temporary());
+        let second = issue(&sealer, &temporary());
+        assert_ne!(first.session_token, second.session_token);
+        let other_key = AccessKeyId::parse(&second.access_key_id).unwrap();
+        assert!(!open(&sealer, &first.session_token).unwrap().belongs_to(&other_key));
+        assert!(open(&self::sealer(), &first.session_token).is_none());
+    }
+}

@@ -1,0 +1,159 @@
+//! Notices requests that say their length in two ways, `Content-Length` and `Transfer-Encoding`: proxies and servers
+//! that believe different ones can be made to see different requests (`docs/protocol.md` section 2.5).
+//!
+//! The HTTP library silently drops the former when both are there, so the head is looked at again as it came. A copy
+//! of what was read since the last request is kept for that, bounded, and consulted only when a request has a
+//! `Transfer-Encoding`. It decides nothing about where a message begins or ends; when it cannot tell, it says so.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How much of the copy an idle connection may keep, in bytes.
+const IDLE_BYTES_MAX: usize = 4096;
+
+/// What one connection received since its last request.
+#[derive(Clone)]
+pub struct Received {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    bytes_max: usize,
+}
+
+impl Received {
+    /// Keeps at most `bytes_max` bytes, which must hold the largest head.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes: Arc::default(), bytes_max }
+    }
+
+    fn add(&self, read: &[u8]) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = self.bytes_max.saturating_sub(bytes.len());
+        bytes.extend_from_slice(&read[..read.len().min(room)]);
+    }
+
+    /// Begins anew. Called when a request's head has been looked at, and when its answer is ready.
+    pub fn clear(&self) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.clear();
+        bytes.shrink_to(IDLE_BYTES_MAX);
+    }
+
+    /// Whether the head that was received last, known to have a `Transfer-Encoding`, is certain to have that alone.
+    pub fn has_one_length(&self) -> bool {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        has_one_length(&bytes)
+    }
+}
+
+/// Looks at the lines of the head at the start of `bytes`. A head that is not whole, or in which the header that is
+/// known to be there is missing, is not the one in question: another was sent ahead of it.
+fn has_one_length(bytes: &[u8]) -> bool {
+    let mut transfer_encoding = false;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line) = line.strip_suffix(b"\n").map(<[u8]>::trim_ascii_end) else { return false };
+        if line.is_empty() && transfer_encoding {
+            return true;
+        }
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        transfer_encoding |= name.eq_ignore_ascii_case(b"transfer-encoding");
+        if name.eq_ignore_ascii_case(b"content-length") {
+            return false;
+        }
+    }
+    false
+}
+
+/// A connection that keeps a copy of what it reads.
+pub struct Tapped<S> {
+    stream: S,
+    received: Received,
+}
+
+impl<S> Tapped<S> {
+    /// Copies what is read from `stream` to `received`.
+    pub fn new(stream: S, received: Received) -> Self {
+        Self { stream, received }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.received.add(&buf.filled()[before..]);
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_with_one_length_is_told_from_one_with_two() {
+        let one =
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nContent-Length: 3\r\n";
+        assert!(has_one_length(one));
+        for two in [
+            &b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\ncontent-LENGTH: 3\r\n\r\n"[..],
+            b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"POST / HTTP/1.1\nContent-Length: 3\nTransfer-Encoding: chunked\n\n",
+        ] {
+            assert!(!has_one_length(two));
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_not_there_is_not_vouched_for() {
+        for unclear in [
+            &b""[..],
+            b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+        ] {
+            assert!(!has_one_length(unclear));
+        }
+    }
+
+    #[test]
+    fn the_copy_is_bounded_and_begins_anew() {
+        let received = Received::new(10);
+        received.add(b"0123456");
+        received.add(b"789abc");
+        assert_eq!(received.bytes.lock().unwrap().as_slice(), b"0123456789");
+        received.clear();
+        assert!(received.bytes.lock().unwrap().is_empty());
+    }
+}

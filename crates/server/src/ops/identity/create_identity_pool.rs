@@ -1,0 +1,47 @@
+//! CreateIdentityPool (`docs/protocol.md` section 10.1).
+
+use carryall_core::changes::{Changes, Expect, Write};
+use carryall_core::ids::PoolId;
+use carryall_core::model::{Pool, PoolRef};
+use carryall_core::rules::set_identity_pool::Settings;
+use carryall_core::store::StoreError;
+use carryall_wire::ops::identity::CreateIdentityPool;
+use carryall_wire::ops::identity::create_identity_pool::Input;
+use carryall_wire::shapes::IdentityPool;
+
+use crate::call::{Call, required};
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for CreateIdentityPool {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<IdentityPool, Failure> {
+        let settings = Settings {
+            name: required("identityPoolName", input.identity_pool_name.as_deref())?.to_owned(),
+            allow_guests: *required(
+                "allowUnauthenticatedIdentities",
+                input.allow_unauthenticated_identities.as_ref(),
+            )?,
+            allow_classic_flow: input.allow_classic_flow,
+            login_providers: input.supported_login_providers.unwrap_or_default(),
+            developer_provider: input.developer_provider_name,
+            open_id_providers: input.open_id_connect_provider_arns.unwrap_or_default(),
+            saml_providers: input.saml_provider_arns.unwrap_or_default(),
+            user_pools: super::user_pools(input.cognito_identity_providers),
+            tags: input.identity_pool_tags.unwrap_or_default(),
+        };
+        settings.check()?;
+        let id = PoolId::parse(&format!("{}:{}", call.app.config.region, call.app.clock.uuid()))?;
+        let at = PoolRef { id, incarnation: call.app.clock.pool_incarnation() };
+        let pool = settings.create(at, call.now);
+        store_new(call, pool.clone()).await?;
+        Ok(super::pool(&pool))
+    }
+}
+
+async fn store_new(call: &Call<'_>, pool: Pool) -> Result<(), StoreError> {
+    let changes = Changes {
+        expect: vec![Expect::NoPool(pool.at.id.clone())],
+        write: vec![Write::PutPool(Box::new(pool))],
+    };
+    call.app.commit(changes).await
+}

@@ -1,0 +1,52 @@
+//! DeleteIdentities (`docs/protocol.md` section 10.5).
+
+use carryall_core::ids::IdentityId;
+use carryall_core::model::IdentityRef;
+use carryall_core::rules::delete_identities;
+use carryall_core::violation::{Constraint, Violation};
+use carryall_wire::ops::identity::DeleteIdentities;
+use carryall_wire::ops::identity::delete_identities::{Input, Output, UnprocessedIdentityId};
+
+use crate::attempt::{Step, attempt};
+use crate::call::{Call, required};
+use crate::error::Failure;
+use crate::ops::Handler;
+
+/// Identities of one request, by the published model.
+const IDENTITIES_COUNT_MAX: usize = 60;
+
+impl Handler for DeleteIdentities {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let member = "identityIdsToDelete";
+        let ids = required(member, input.identity_ids_to_delete.as_ref())?;
+        if ids.is_empty() {
+            return Err(Violation::new(member, "[]", Constraint::LengthMin(1)).into());
+        }
+        if ids.len() > IDENTITIES_COUNT_MAX {
+            let constraint = Constraint::LengthMax(IDENTITIES_COUNT_MAX as u64);
+            return Err(Violation::new(member, format!("{} ids", ids.len()), constraint).into());
+        }
+        let ids: Result<Vec<IdentityId>, Violation> = ids.iter().map(|id| IdentityId::parse(id)).collect();
+        let mut unprocessed = Vec::new();
+        for id in ids? {
+            // One that does not exist counts as done, so that a repeated request succeeds.
+            let Some(identity) = call.app.store.identity(&id).await? else { continue };
+            if let Err(failure) = delete(call, &identity.at).await {
+                tracing::error!(identity = %id, ?failure, "an identity could not be deleted");
+                unprocessed.push(UnprocessedIdentityId {
+                    identity_id: id.to_string(),
+                    error_code: "InternalServerError".to_owned(),
+                });
+            }
+        }
+        Ok(Output { unprocessed_identity_ids: unprocessed })
+    }
+}
+
+async fn delete(call: &Call<'_>, at: &IdentityRef) -> Result<(), Failure> {
+    attempt(call.app, at, || async {
+        let view = call.app.store.heads(at).await?;
+        Ok(Step::Commit(delete_identities::decide(&view, call.now, at), ()))
+    })
+    .await
+}

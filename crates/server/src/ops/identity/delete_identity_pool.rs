@@ -1,0 +1,30 @@
+//! DeleteIdentityPool: its identities, its sync data and all access to them end at once (`docs/protocol.md`
+//! section 10.5).
+
+use carryall_core::changes::{Changes, Expect, Write};
+use carryall_core::ids::PoolId;
+use carryall_core::refusal::Refusal;
+use carryall_wire::ops::identity::DeleteIdentityPool;
+use carryall_wire::ops::identity::delete_identity_pool::Input;
+use carryall_wire::shapes::Empty;
+
+use crate::attempt::{Step, attempt};
+use crate::call::{Call, required};
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for DeleteIdentityPool {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {
+        let id = PoolId::parse(required("identityPoolId", input.identity_pool_id.as_deref())?)?;
+        attempt(call.app, &id, || async {
+            let pool = call.app.store.pool(&id).await?;
+            let pool = pool.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
+            let changes = Changes {
+                expect: vec![Expect::Pool(pool.at.clone())],
+                write: vec![Write::RemovePool(pool.at)],
+            };
+            Ok(Step::Commit(changes, Empty {}))
+        })
+        .await
+    }
+}

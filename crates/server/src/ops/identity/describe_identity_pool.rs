@@ -1,0 +1,16 @@
+//! DescribeIdentityPool (`docs/protocol.md` section 10.1).
+
+use carryall_wire::ops::identity::DescribeIdentityPool;
+use carryall_wire::ops::identity::describe_identity_pool::Input;
+use carryall_wire::shapes::IdentityPool;
+
+use crate::call::Call;
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for DescribeIdentityPool {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<IdentityPool, Failure> {
+        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        Ok(super::pool(&pool))
+    }
+}

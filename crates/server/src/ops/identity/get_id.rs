@@ -1,0 +1,35 @@
+//! GetId: hands out an identity (`docs/protocol.md` section 10.2).
+
+use carryall_core::changes::{Changes, Expect, Write};
+use carryall_core::ids::{IdentityEpoch, IdentityId};
+use carryall_core::model::{Identity, IdentityRef};
+use carryall_core::refusal::Refusal;
+use carryall_wire::ops::identity::GetId;
+use carryall_wire::ops::identity::get_id::{Input, Output};
+
+use crate::call::Call;
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for GetId {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        super::refuse_logins(input.logins.as_ref())?;
+        if !pool.allow_guests {
+            return Err(Refusal::GuestsNotAllowed(pool.at.id.clone()).into());
+        }
+        if !call.app.new_identities.admit(&pool.at.id, call.source) {
+            return Err(Failure::Throttled);
+        }
+        let id = format!("{}:{}", pool.at.id.region(), call.app.clock.uuid());
+        let at = IdentityRef { pool: pool.at.clone(), identity: IdentityId::parse(&id)? };
+        let identity =
+            Identity { at: at.clone(), epoch: IdentityEpoch(0), created: call.now, modified: call.now };
+        let changes = Changes {
+            expect: vec![Expect::Pool(at.pool.clone()), Expect::NoIdentity(at)],
+            write: vec![Write::PutIdentity(identity)],
+        };
+        call.app.commit(changes).await?;
+        Ok(Output { identity_id: id })
+    }
+}

@@ -1,0 +1,28 @@
+//! GetIdentityPoolRoles (`docs/protocol.md` section 10.6).
+
+use std::collections::BTreeMap;
+
+use carryall_core::store::StoreError;
+use carryall_wire::ops::identity::GetIdentityPoolRoles;
+use carryall_wire::ops::identity::get_identity_pool_roles::{Input, Output};
+
+use crate::call::Call;
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for GetIdentityPoolRoles {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let role_mappings = match &pool.role_mappings {
+            None => BTreeMap::default(),
+            Some(json) => serde_json::from_str(json).map_err(|error| StoreError::Corrupt {
+                what: format!("role mappings of pool {}: {error}", pool.at.id),
+            })?,
+        };
+        Ok(Output {
+            identity_pool_id: pool.at.id.to_string(),
+            roles: pool.roles.clone(),
+            role_mappings,
+        })
+    }
+}

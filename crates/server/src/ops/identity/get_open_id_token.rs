@@ -1,0 +1,30 @@
+//! GetOpenIdToken: the first half of the classic flow (`docs/protocol.md` section 5.5).
+
+use carryall_core::refusal::Refusal;
+use carryall_wire::ops::identity::GetOpenIdToken;
+use carryall_wire::ops::identity::get_open_id_token::{Input, Output};
+use carryall_wire::shapes::Secret;
+
+use crate::call::Call;
+use crate::error::Failure;
+use crate::identity_token::Vouched;
+use crate::ops::Handler;
+
+impl Handler for GetOpenIdToken {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let (identity, pool) =
+            super::guest(call, input.identity_id.as_deref(), input.logins.as_ref()).await?;
+        if pool.allow_classic_flow == Some(false) {
+            return Err(Refusal::ClassicFlowNotAllowed(pool.at.id.clone()).into());
+        }
+        let vouched = Vouched {
+            identity: identity.at,
+            epoch: identity.epoch,
+            amr: vec!["unauthenticated".to_owned()],
+        };
+        Ok(Output {
+            identity_id: vouched.identity.identity.to_string(),
+            token: Secret::from(call.app.identity_tokens.issue(&vouched, call.now)),
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! ListIdentityPools (`docs/protocol.md` section 10.4).
+
+use carryall_core::cursor::NamesPage;
+use carryall_core::ids::PoolId;
+use carryall_wire::ops::identity::ListIdentityPools;
+use carryall_wire::ops::identity::list_identity_pools::{IdentityPoolShortDescription, Input, Output};
+
+use super::PAGE_MAX;
+use crate::call::{Call, required_page_size};
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for ListIdentityPools {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let max = required_page_size(input.max_results, PAGE_MAX)?;
+        let list = NamesPage::pools();
+        let after = call.names_page(&list, input.next_token.as_deref())?;
+        let after = after.as_deref().map(PoolId::parse).transpose()?;
+        let mut pools = call.app.store.pools(after.as_ref(), max + 1).await?;
+        let next_token = call.cut_names(list, &mut pools, max, |pool| pool.at.id.to_string());
+        let identity_pools = pools
+            .into_iter()
+            .map(|pool| IdentityPoolShortDescription {
+                identity_pool_id: pool.at.id.to_string(),
+                identity_pool_name: pool.name,
+            })
+            .collect();
+        Ok(Output { identity_pools, next_token })
+    }
+}

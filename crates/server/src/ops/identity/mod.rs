@@ -1,0 +1,110 @@
+//! The operations of Cognito Identity that are built.
+
+mod create_identity_pool;
+mod delete_identities;
+mod delete_identity_pool;
+mod describe_identity;
+mod describe_identity_pool;
+mod get_credentials_for_identity;
+mod get_id;
+mod get_identity_pool_roles;
+mod get_open_id_token;
+mod list_identities;
+mod list_identity_pools;
+mod set_identity_pool_roles;
+mod update_identity_pool;
+
+use std::collections::BTreeMap;
+
+use carryall_core::ids::IdentityId;
+use carryall_core::model::{Identity, Pool, UserPoolProvider};
+use carryall_core::refusal::Refusal;
+use carryall_wire::shapes::{self, CognitoIdentityProvider, Secret};
+
+use super::timestamp;
+use crate::call::{Call, required};
+use crate::error::Failure;
+
+/// Largest page of the listings here, by the published model.
+const PAGE_MAX: u32 = 60;
+
+/// A pool's description; members that were never set are left out.
+fn pool(pool: &Pool) -> shapes::IdentityPool {
+    fn filled<T: Default + PartialEq + Clone>(value: &T) -> Option<T> {
+        (*value != T::default()).then(|| value.clone())
+    }
+    let user_pools: Vec<_> = pool
+        .user_pools
+        .iter()
+        .map(|provider| CognitoIdentityProvider {
+            provider_name: provider.provider.clone(),
+            client_id: provider.client_id.clone(),
+            server_side_token_check: provider.server_side_token_check,
+        })
+        .collect();
+    shapes::IdentityPool {
+        identity_pool_id: pool.at.id.to_string(),
+        identity_pool_name: pool.name.clone(),
+        allow_unauthenticated_identities: pool.allow_guests,
+        allow_classic_flow: pool.allow_classic_flow,
+        supported_login_providers: filled(&pool.login_providers),
+        developer_provider_name: pool.developer_provider.clone(),
+        open_id_connect_provider_arns: filled(&pool.open_id_providers),
+        cognito_identity_providers: filled(&user_pools),
+        saml_provider_arns: filled(&pool.saml_providers),
+        identity_pool_tags: filled(&pool.tags),
+    }
+}
+
+fn user_pools(providers: Option<Vec<CognitoIdentityProvider>>) -> Vec<UserPoolProvider> {
+    let providers = providers.unwrap_or_default().into_iter();
+    providers
+        .map(|provider| UserPoolProvider {
+            provider: provider.provider_name,
+            client_id: provider.client_id,
+            server_side_token_check: provider.server_side_token_check,
+        })
+        .collect()
+}
+
+/// An identity's description. Nobody has logins yet.
+fn description(identity: &Identity) -> shapes::IdentityDescription {
+    shapes::IdentityDescription {
+        identity_id: identity.at.identity.to_string(),
+        logins: Vec::new(),
+        creation_date: timestamp(identity.created),
+        last_modified_date: timestamp(identity.modified),
+    }
+}
+
+/// Refuses logins: accepting one without checking it would make anybody anyone.
+fn refuse_logins(logins: Option<&BTreeMap<String, Secret>>) -> Result<(), Refusal> {
+    match logins {
+        Some(logins) if !logins.is_empty() => Err(Refusal::LoginsNotSupported),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The identity that a request names without its pool.
+async fn identity(call: &Call<'_>, id: Option<&str>) -> Result<Identity, Failure> {
+    let id = IdentityId::parse(required("identityId", id)?)?;
+    let identity = call.app.store.identity(&id).await?;
+    Ok(identity.ok_or(Refusal::IdentityNotFound(id))?)
+}
+
+/// A guest of a pool that still takes guests.
+async fn guest(
+    call: &Call<'_>,
+    id: Option<&str>,
+    logins: Option<&BTreeMap<String, Secret>>,
+) -> Result<(Identity, std::sync::Arc<Pool>), Failure> {
+    refuse_logins(logins)?;
+    let identity = identity(call, id).await?;
+    let pool_id = &identity.at.pool.id;
+    let pool = call.app.pool(pool_id).await?;
+    let pool = pool.ok_or_else(|| Refusal::PoolNotFound(pool_id.clone()))?;
+    if !pool.allow_guests {
+        return Err(Refusal::GuestsNotAllowed(pool.at.id.clone()).into());
+    }
+    Ok((identity, pool))
+}

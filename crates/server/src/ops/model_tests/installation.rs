@@ -1,0 +1,103 @@
+//! A program to test: one or more [`App`]s over a store, called through the operations' real handlers, without HTTP
+//! or signatures.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use carryall_core::ids::{AccessKeyId, PoolId};
+use carryall_core::limits::Limits;
+use carryall_core::model::{Caller, PoolRef};
+use carryall_core::store::Store;
+use carryall_core::time::UnixMillis;
+use carryall_store::{StoreOptions, StoreUrl};
+use carryall_wire::fault::Fault;
+use tempfile::TempDir;
+
+use crate::access;
+use crate::admin::{self, Verb};
+use crate::app::App;
+use crate::call::Call;
+use crate::clock::Clock;
+use crate::config::{Config, RootKey, Settings};
+use crate::ops::Handler;
+use crate::seal::MasterKey;
+
+/// Which store to test, with what outlives the process.
+pub(super) enum Home {
+    Memory(Arc<dyn Store>),
+    Embedded(TempDir),
+}
+
+impl Home {
+    pub(super) fn memory() -> Self {
+        Self::Memory(carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap())
+    }
+
+    pub(super) fn embedded() -> Self {
+        Self::Embedded(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(store) => Arc::clone(store),
+            Self::Embedded(dir) => {
+                let url = StoreUrl::Embedded(dir.path().join("data"));
+                // Few heads in memory, so that they are also read from the store.
+                let options = StoreOptions { heads_entries_max: 2, ..StoreOptions::default() };
+                carryall_store::open(&url, &options).unwrap()
+            }
+        }
+    }
+}
+
+/// Settings under which limits are hit.
+pub(super) fn settings(limits: &Limits, developer_updates: bool) -> Settings {
+    let mut settings = Settings { allow_developer_updates: developer_updates, ..Settings::default() };
+    settings.limits.datasets_per_identity_max = limits.datasets_per_identity_max;
+    settings.limits.records_per_dataset_max = limits.records_per_dataset_max;
+    settings.limits.dataset_bytes_max = limits.dataset_bytes_max;
+    settings.limits.key_bytes_max = limits.key_bytes_max;
+    settings.limits.value_bytes_max = limits.value_bytes_max;
+    settings.limits.tombstones_per_dataset_max = limits.tombstones_per_dataset_max;
+    settings
+}
+
+pub(super) async fn app(store: Arc<dyn Store>, master: &MasterKey, settings: Settings) -> Arc<App> {
+    let config = Config::check(settings).unwrap();
+    App::open(config, store, master, RootKey::generate()).await.ok().unwrap()
+}
+
+pub(super) fn master_key() -> MasterKey {
+    MasterKey::generate(&Clock::default())
+}
+
+pub(super) fn developer() -> Caller {
+    Caller::Developer { key: AccessKeyId::parse("AKIA0000000000000000").unwrap() }
+}
+
+/// Creates a pool with the given id and says which incarnation it got, and when it was created.
+pub(super) async fn create_pool(app: &App, id: &str) -> Result<(PoolRef, UnixMillis), String> {
+    let verb = Verb::PoolCreate { id: Some(id.to_owned()), name: "tested".to_owned(), allow_guests: true };
+    admin::execute(app, verb).await?;
+    let pool = app.store.pool(&PoolId::parse(id).unwrap()).await.unwrap().unwrap();
+    Ok((pool.at, pool.created))
+}
+
+/// One authorised call, as the pipeline makes it.
+pub(super) async fn call<O: Handler>(
+    app: &App,
+    caller: Option<Caller>,
+    now: UnixMillis,
+    input: O::Input,
+) -> Result<O::Output, Fault> {
+    let call = Call { app, caller, now, source: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let outcome = match access::authorise(O::SPEC.access, call.caller.as_ref(), O::subject(&input)) {
+        Ok(()) => O::handle(&call, input).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    outcome.map_err(|failure| {
+        let fault = failure.fault(O::SPEC.service, Some(&O::SPEC));
+        assert!(!failure.is_ours(), "{failure:?}");
+        fault
+    })
+}

@@ -1,0 +1,121 @@
+//! AssumeRoleWithWebIdentity: the second half of the classic flow (`docs/protocol.md` section 11.1).
+
+use carryall_core::limits::CREDENTIALS_SECONDS_MAX;
+use carryall_core::rules::set_identity_pool_configuration::check_role_arn;
+use carryall_core::violation::{Constraint, Violation};
+use carryall_wire::ops::sts::AssumeRoleWithWebIdentity;
+use carryall_wire::ops::sts::assume_role_with_web_identity::{AssumedRoleUser, Credentials, Input, Output};
+use carryall_wire::shapes::Secret;
+use secrecy::ExposeSecret;
+
+use crate::call::{Call, required};
+use crate::credentials::{self, CREDENTIALS_SECONDS, CREDENTIALS_SECONDS_MIN, Temporary};
+use crate::error::{Failure, IdentityTokenFailure};
+use crate::identity_token::{Untrusted, Vouched};
+use crate::ops::{Handler, timestamp};
+
+const PROVIDER: &str = "cognito-identity.amazonaws.com";
+const SESSION_NAME_PATTERN: &str = r"[\w+=,.@-]*";
+
+impl Handler for AssumeRoleWithWebIdentity {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let role = required("roleArn", input.role_arn.as_deref())?;
+        check_role_arn("roleArn", Some(role))?;
+        let session_name = required("roleSessionName", input.role_session_name.as_deref())?;
+        check_session_name(session_name)?;
+        let token = required("webIdentityToken", input.web_identity_token.as_ref())?;
+        let seconds = duration(input.duration_seconds)?;
+        refuse_policies(&input)?;
+
+        let vouched = check(call, token.expose()).await?;
+        let temporary = Temporary {
+            authenticated: vouched.amr.iter().any(|method| method == "authenticated"),
+            providers: Vec::new(),
+            identity: vouched.identity,
+            epoch: vouched.epoch,
+            expires: call.now.plus_seconds(seconds),
+        };
+        let issued = credentials::issue(&call.app.sealer, &temporary);
+        let role_name = role.rsplit('/').next().unwrap_or(role);
+        Ok(Output {
+            credentials: Credentials {
+                access_key_id: issued.access_key_id,
+                secret_access_key: Secret::from(issued.secret.expose_secret().to_owned()),
+                session_token: Secret::from(issued.session_token),
+                expiration: timestamp(issued.expires),
+            },
+            subject_from_web_identity_token: Some(temporary.identity.identity.to_string()),
+            assumed_role_user: Some(AssumedRoleUser {
+                assumed_role_id: format!("{}:{session_name}", temporary.identity.identity),
+                arn: format!(
+                    "arn:aws:sts::{}:assumed-role/{role_name}/{session_name}",
+                    call.app.config.account_id
+                ),
+            }),
+            packed_policy_size: None,
+            provider: Some(PROVIDER.to_owned()),
+            audience: Some(temporary.identity.pool.id.to_string()),
+            source_identity: None,
+        })
+    }
+}
+
+/// A genuine token of an identity that still exists, in the epoch that it was made in.
+async fn check(call: &Call<'_>, token: &str) -> Result<Vouched, Failure> {
+    let vouched = call.app.identity_tokens.check(token, call.now).map_err(|untrusted| {
+        Failure::IdentityToken(match untrusted {
+            Untrusted::Expired => IdentityTokenFailure::Expired,
+            Untrusted::Invalid => IdentityTokenFailure::Invalid,
+        })
+    })?;
+    match call.app.store.identity(&vouched.identity.identity).await? {
+        Some(identity) if identity.at == vouched.identity && identity.epoch == vouched.epoch => Ok(vouched),
+        Some(_) | None => Err(Failure::IdentityToken(IdentityTokenFailure::Invalid)),
+    }
+}
+
+fn check_session_name(name: &str) -> Result<(), Violation> {
+    let constraint = if name.len() < 2 {
+        Constraint::LengthMin(2)
+    } else if name.len() > 64 {
+        Constraint::LengthMax(64)
+    } else if !name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '=' | ',' | '.' | '@' | '-'))
+    {
+        Constraint::Pattern(SESSION_NAME_PATTERN)
+    } else {
+        return Ok(());
+    };
+    Err(Violation::new("roleSessionName", name, constraint))
+}
+
+fn duration(asked: Option<i64>) -> Result<u32, Violation> {
+    let Some(asked) = asked else { return Ok(CREDENTIALS_SECONDS) };
+    match u32::try_from(asked) {
+        Ok(seconds) if (CREDENTIALS_SECONDS_MIN..=CREDENTIALS_SECONDS_MAX).contains(&seconds) => Ok(seconds),
+        Ok(seconds) if seconds > CREDENTIALS_SECONDS_MAX => {
+            let constraint = Constraint::ValueMax(CREDENTIALS_SECONDS_MAX.into());
+            Err(Violation::new("durationSeconds", asked, constraint))
+        }
+        Ok(_) | Err(_) => {
+            let constraint = Constraint::ValueMin(CREDENTIALS_SECONDS_MIN.into());
+            Err(Violation::new("durationSeconds", asked, constraint))
+        }
+    }
+}
+
+/// A session policy would narrow what the credentials may do; ignoring one would widen it.
+fn refuse_policies(input: &Input) -> Result<(), Violation> {
+    let refuse = |member| {
+        let rule = "Session policies are not supported by this server".to_owned();
+        Err(Violation::new(member, "(a policy)", Constraint::Other(rule)))
+    };
+    if input.policy.as_deref().is_some_and(|policy| !policy.is_empty()) {
+        return refuse("policy");
+    }
+    if input.policy_arns.as_ref().is_some_and(|arns| !arns.is_empty()) {
+        return refuse("policyArns");
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! DeleteDataset (`docs/protocol.md` section 7.8).
+
+use carryall_core::rules::delete_dataset;
+use carryall_wire::ops::sync::DeleteDataset;
+use carryall_wire::ops::sync::delete_dataset::{Input, Output};
+
+use crate::access::Subject;
+use crate::attempt::{Step, attempt};
+use crate::call::Call;
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for DeleteDataset {
+    fn subject(input: &Input) -> Subject<'_> {
+        Subject::Identity {
+            pool: input.identity_pool_id.as_deref(),
+            identity: input.identity_id.as_deref(),
+        }
+    }
+
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let at = call
+            .dataset(
+                input.identity_pool_id.as_deref(),
+                input.identity_id.as_deref(),
+                input.dataset_name.as_deref(),
+            )
+            .await?;
+        let was = attempt(call.app, &at, || async {
+            let view = call.app.store.heads(&at.owner).await?;
+            let decision = delete_dataset::decide(&view, call.now, &at)?;
+            Ok(Step::Commit(decision.changes, decision.was))
+        })
+        .await?;
+        Ok(Output { dataset: super::dataset(&at.owner.identity, &at.name, &was) })
+    }
+}

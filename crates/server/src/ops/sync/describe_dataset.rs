@@ -1,0 +1,34 @@
+//! DescribeDataset (`docs/protocol.md` section 7.9).
+
+use carryall_core::refusal::Refusal;
+use carryall_wire::ops::sync::DescribeDataset;
+use carryall_wire::ops::sync::describe_dataset::{Input, Output};
+
+use crate::access::Subject;
+use crate::call::Call;
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for DescribeDataset {
+    fn subject(input: &Input) -> Subject<'_> {
+        Subject::Identity {
+            pool: input.identity_pool_id.as_deref(),
+            identity: input.identity_id.as_deref(),
+        }
+    }
+
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let at = call
+            .dataset(
+                input.identity_pool_id.as_deref(),
+                input.identity_id.as_deref(),
+                input.dataset_name.as_deref(),
+            )
+            .await?;
+        let head = call.app.store.head(&at).await?.head;
+        let life = head
+            .and_then(|head| head.life)
+            .ok_or_else(|| Refusal::DatasetNotFound(at.name.clone()))?;
+        Ok(Output { dataset: super::dataset(&at.owner.identity, &at.name, &life) })
+    }
+}

@@ -1,0 +1,18 @@
+//! DescribeIdentityPoolUsage (`docs/protocol.md` section 8.2).
+
+use carryall_wire::ops::sync::DescribeIdentityPoolUsage;
+use carryall_wire::ops::sync::describe_identity_pool_usage::{Input, Output};
+
+use crate::call::Call;
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for DescribeIdentityPoolUsage {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        // What was counted up to now is part of the answer.
+        call.app.sessions.flush(&*call.app.store).await;
+        let usage = call.app.store.pool_usage(&pool.at).await?;
+        Ok(Output { identity_pool_usage: super::pool_usage(&pool, &usage) })
+    }
+}

@@ -1,0 +1,35 @@
+//! DescribeIdentityUsage (`docs/protocol.md` section 8.1).
+
+use carryall_wire::ops::sync::DescribeIdentityUsage;
+use carryall_wire::ops::sync::describe_identity_usage::{Input, Output};
+use carryall_wire::shapes::IdentityUsage;
+
+use crate::access::Subject;
+use crate::call::Call;
+use crate::error::Failure;
+use crate::ops::{Handler, timestamp};
+
+impl Handler for DescribeIdentityUsage {
+    fn subject(input: &Input) -> Subject<'_> {
+        Subject::Identity {
+            pool: input.identity_pool_id.as_deref(),
+            identity: input.identity_id.as_deref(),
+        }
+    }
+
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let owner =
+            call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
+        let view = call.app.store.heads(&owner).await?;
+        let lives = || view.heads.iter().filter_map(|(_, head)| head.life.as_ref());
+        Ok(Output {
+            identity_usage: IdentityUsage {
+                identity_id: owner.identity.to_string(),
+                identity_pool_id: owner.pool.id.to_string(),
+                last_modified_date: lives().map(|life| life.modified).max().map(timestamp),
+                dataset_count: lives().count() as u64,
+                data_storage: lives().map(|life| life.data_bytes).sum(),
+            },
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! GetCognitoEvents (`docs/protocol.md` section 9.2).
+
+use carryall_wire::ops::sync::GetCognitoEvents;
+use carryall_wire::ops::sync::get_cognito_events::{Input, Output};
+
+use crate::call::Call;
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for GetCognitoEvents {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        Ok(Output { events: pool.events.clone() })
+    }
+}

@@ -1,0 +1,41 @@
+//! ListDatasets (`docs/protocol.md` section 7.9).
+
+use carryall_core::cursor::NamesPage;
+use carryall_core::model::Life;
+use carryall_wire::ops::sync::ListDatasets;
+use carryall_wire::ops::sync::list_datasets::{Input, Output};
+
+use crate::access::Subject;
+use crate::call::{Call, page_size};
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for ListDatasets {
+    fn subject(input: &Input) -> Subject<'_> {
+        Subject::Identity {
+            pool: input.identity_pool_id.as_deref(),
+            identity: input.identity_id.as_deref(),
+        }
+    }
+
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let owner =
+            call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
+        let max = page_size(input.max_results, u32::MAX)?;
+        let list = NamesPage::datasets_of(owner.pool.incarnation, &owner.identity);
+        let after = call.names_page(&list, input.next_token.as_deref())?;
+        let view = call.app.store.heads(&owner).await?;
+        let mut lives: Vec<(_, Life)> = view
+            .heads
+            .into_iter()
+            .filter(|(name, _)| after.as_deref().is_none_or(|after| name.as_str() > after))
+            .filter_map(|(name, head)| Some((name, head.life?)))
+            .collect();
+        // Without a page size one page holds everything: the iOS manager never asks for a second one.
+        let max = max.map_or(usize::MAX, |max| max as usize);
+        let next_token = call.cut_names(list, &mut lives, max, |(name, _)| name.to_string());
+        let datasets: Vec<_> =
+            lives.iter().map(|(name, life)| super::dataset(&owner.identity, name, life)).collect();
+        Ok(Output { count: datasets.len() as u64, datasets, next_token })
+    }
+}

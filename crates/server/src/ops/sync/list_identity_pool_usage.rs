@@ -1,0 +1,34 @@
+//! ListIdentityPoolUsage (`docs/protocol.md` section 8.2).
+
+use carryall_core::cursor::NamesPage;
+use carryall_core::ids::PoolId;
+use carryall_core::limits::POOLS_PER_PAGE_MAX;
+use carryall_wire::ops::sync::ListIdentityPoolUsage;
+use carryall_wire::ops::sync::list_identity_pool_usage::{Input, Output};
+
+use crate::call::{Call, page_size};
+use crate::error::Failure;
+use crate::ops::Handler;
+
+impl Handler for ListIdentityPoolUsage {
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let max = page_size(input.max_results, POOLS_PER_PAGE_MAX)?.unwrap_or(POOLS_PER_PAGE_MAX);
+        let list = NamesPage::pools();
+        let after = call.names_page(&list, input.next_token.as_deref())?;
+        let after = after.as_deref().map(PoolId::parse).transpose()?;
+        call.app.sessions.flush(&*call.app.store).await;
+        let mut pools = call.app.store.pools(after.as_ref(), max as usize + 1).await?;
+        let next_token = call.cut_names(list, &mut pools, max as usize, |pool| pool.at.id.to_string());
+        let mut identity_pool_usages = Vec::with_capacity(pools.len());
+        for pool in &pools {
+            let usage = call.app.store.pool_usage(&pool.at).await?;
+            identity_pool_usages.push(super::pool_usage(pool, &usage));
+        }
+        Ok(Output {
+            count: identity_pool_usages.len() as u64,
+            identity_pool_usages,
+            max_results: Some(max.into()),
+            next_token,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! ListRecords (`docs/protocol.md` sections 7.2 to 7.4).
+
+use carryall_core::cursor::{RecordsPage, Session};
+use carryall_core::ids::SyncCount;
+use carryall_core::limits::{RECORDS_PER_PAGE_MAX, SESSION_SECONDS_MAX};
+use carryall_core::model::{DatasetRef, Head};
+use carryall_core::refusal::{Refusal, TokenTrouble};
+use carryall_core::rules::list_records::{self, Begin, Listing};
+use carryall_core::violation::{Constraint, Violation};
+use carryall_wire::ops::sync::ListRecords;
+use carryall_wire::ops::sync::list_records::{Input, Output};
+
+use crate::access::Subject;
+use crate::call::{Call, page_size};
+use crate::error::Failure;
+use crate::ops::Handler;
+use crate::seal::Purpose;
+
+/// How often a listing begins anew because the dataset's life ended while it was read.
+const READS_MAX: usize = 8;
+
+impl Handler for ListRecords {
+    fn subject(input: &Input) -> Subject<'_> {
+        Subject::Identity {
+            pool: input.identity_pool_id.as_deref(),
+            identity: input.identity_id.as_deref(),
+        }
+    }
+
+    async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
+        let at = call
+            .dataset(
+                input.identity_pool_id.as_deref(),
+                input.identity_id.as_deref(),
+                input.dataset_name.as_deref(),
+            )
+            .await?;
+        let asked = Asked {
+            last_sync_count: last_sync_count(input.last_sync_count)?,
+            max: page_size(input.max_results, RECORDS_PER_PAGE_MAX)?,
+            session: session(call, input.sync_session_token.as_deref())?,
+            page: page(call, input.next_token.as_deref())?,
+        };
+        for _ in 0..READS_MAX {
+            if let Some(output) = read(call, &at, &asked).await? {
+                return Ok(output);
+            }
+        }
+        Err(Failure::RetriesExhausted)
+    }
+}
+
+/// The request's members, opened and within their constraints.
+struct Asked {
+    last_sync_count: SyncCount,
+    max: Option<u32>,
+    session: Option<Session>,
+    page: Option<RecordsPage>,
+}
+
+/// Reads one page; `None` if the dataset's life ended between its head and its records.
+async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Option<Output>, Failure> {
+    let view = call.app.store.head(at).await?;
+    let head = view.effective();
+    if let Some(session) = &asked.session {
+        list_records::check_session(session, at, &head, call.now)?;
+    }
+    let begin = match &asked.page {
+        Some(page) => {
+            list_records::check_page(page, at, asked.last_sync_count, &head, call.now)?;
+            Begin::After(page)
+        }
+        None => Begin::First { last_sync_count: asked.last_sync_count },
+    };
+    let listing = list_records::decide(&head, view.head.is_some(), begin, asked.max)?;
+    let mut records = Vec::new();
+    if let Some(range) = &listing.range {
+        match call.app.store.records(at, listing.generation, range.clone()).await? {
+            Some(found) => records = found,
+            None => return Ok(None),
+        }
+    }
+    // Later pages belong to the session that the first one began.
+    let session = match &asked.page {
+        Some(page) => page.session.clone(),
+        None => begin_session(call, at, &listing),
+    };
+    let next = list_records::cut(&mut records, &listing, asked.last_sync_count, &session);
+    Ok(Some(Output {
+        count: records.len() as u64,
+        records: records.into_iter().map(super::record).collect(),
+        next_token: next.map(|page| call.app.sealer.seal_text(Purpose::Page, page.to_bytes())),
+        dataset_sync_count: listing.dataset_sync_count.0,
+        last_modified_by: last_modified_by(&head),
+        merged_dataset_names: Vec::new(),
+        dataset_exists: listing.exists,
+        dataset_deleted_after_requested_sync_count: listing.deleted_after,
+        sync_session_token: call.app.sealer.seal_text(Purpose::SyncSession, session.to_bytes()),
+    }))
+}
+
+fn begin_session(call: &Call<'_>, at: &DatasetRef, listing: &Listing) -> Session {
+    call.app.sessions.begin(&at.owner.pool);
+    call.app.metrics.session_begun();
+    Session {
+        pool: at.owner.pool.incarnation,
+        identity: at.owner.identity.clone(),
+        dataset: at.name.clone(),
+        generation: listing.generation,
+        id: call.app.clock.session_id(),
+        expires: call.now.plus_seconds(SESSION_SECONDS_MAX),
+    }
+}
+
+fn last_modified_by(head: &Head) -> Option<String> {
+    head.life.as_ref().map(|life| life.modified_by.to_string())
+}
+
+fn last_sync_count(count: Option<i64>) -> Result<SyncCount, Violation> {
+    let count = count.unwrap_or(0);
+    u64::try_from(count)
+        .map(SyncCount)
+        .map_err(|_| Violation::new("lastSyncCount", count, Constraint::ValueMin(0)))
+}
+
+fn session(call: &Call<'_>, token: Option<&str>) -> Result<Option<Session>, Refusal> {
+    let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
+    super::update_records::open_session(call, token).map(Some)
+}
+
+fn page(call: &Call<'_>, token: Option<&str>) -> Result<Option<RecordsPage>, Refusal> {
+    let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
+    let opened = call.app.sealer.open_text(Purpose::Page, token);
+    let page = opened.as_deref().and_then(RecordsPage::from_bytes);
+    page.ok_or(Refusal::PageToken(TokenTrouble::Forged)).map(Some)
+}

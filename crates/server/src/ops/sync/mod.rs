@@ -1,0 +1,83 @@
+//! The 17 operations of Cognito Sync.
+
+mod bulk_publish;
+mod delete_dataset;
+mod describe_dataset;
+mod describe_identity_pool_usage;
+mod describe_identity_usage;
+mod get_bulk_publish_details;
+mod get_cognito_events;
+mod get_identity_pool_configuration;
+mod list_datasets;
+mod list_identity_pool_usage;
+mod list_records;
+mod register_device;
+mod set_cognito_events;
+mod set_identity_pool_configuration;
+mod subscribe_to_dataset;
+mod unsubscribe_from_dataset;
+mod update_records;
+
+use carryall_core::ids::{DatasetName, IdentityId};
+use carryall_core::model::{Life, Pool, PoolUsage, Record, StreamingStatus};
+use carryall_wire::shapes;
+
+use super::timestamp;
+
+/// A dataset's description.
+fn dataset(owner: &IdentityId, name: &DatasetName, life: &Life) -> shapes::Dataset {
+    shapes::Dataset {
+        identity_id: owner.to_string(),
+        dataset_name: name.to_string(),
+        creation_date: timestamp(life.created),
+        last_modified_date: timestamp(life.modified),
+        last_modified_by: Some(life.modified_by.to_string()),
+        data_storage: life.data_bytes,
+        num_records: life.records.into(),
+    }
+}
+
+fn record(record: Record) -> shapes::Record {
+    shapes::Record {
+        key: record.key.to_string(),
+        value: record.value,
+        sync_count: record.sync_count.0,
+        last_modified_date: timestamp(record.modified),
+        last_modified_by: Some(record.modified_by.to_string()),
+        device_last_modified_date: timestamp(record.device_modified),
+    }
+}
+
+/// A pool's usage; a pool without data counts as modified when it was created.
+fn pool_usage(pool: &Pool, usage: &PoolUsage) -> shapes::IdentityPoolUsage {
+    shapes::IdentityPoolUsage {
+        identity_pool_id: pool.at.id.to_string(),
+        sync_sessions_count: (usage.sync_sessions > 0).then_some(usage.sync_sessions),
+        data_storage: usage.data_bytes,
+        last_modified_date: Some(timestamp(usage.modified.unwrap_or(pool.created))),
+    }
+}
+
+/// A pool's push settings as they were set.
+fn push_sync(pool: &Pool) -> Option<shapes::PushSync> {
+    pool.push.as_ref().map(|push| shapes::PushSync {
+        application_arns: Some(push.application_arns.clone()),
+        role_arn: push.role_arn.clone(),
+    })
+}
+
+/// A pool's stream settings as they were set.
+fn cognito_streams(pool: &Pool) -> Option<shapes::CognitoStreams> {
+    pool.streams.as_ref().map(|streams| shapes::CognitoStreams {
+        stream_name: streams.stream_name.clone(),
+        role_arn: streams.role_arn.clone(),
+        streaming_status: streams.status.map(|status| {
+            match status {
+                StreamingStatus::Enabled => "ENABLED",
+                StreamingStatus::Disabled => "DISABLED",
+            }
+            .to_owned()
+        }),
+        disabled_reason: None,
+    })
+}

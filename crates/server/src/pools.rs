@@ -1,0 +1,92 @@
+//! Pools as requests see them: read through a small cache, since every request needs its pool and pools hardly ever
+//! change. Every commit of this process that touches a pool drops it from the cache.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use carryall_core::changes::{Changes, Write};
+use carryall_core::ids::PoolId;
+use carryall_core::model::Pool;
+use carryall_core::store::{Store, StoreError};
+use lru::LruCache;
+
+/// Pools kept in memory.
+const POOLS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// The cache.
+pub struct Pools {
+    cached: Mutex<Cached>,
+}
+
+struct Cached {
+    pools: LruCache<PoolId, Arc<Pool>>,
+    /// Raised by every commit that touches a pool: a row read before such a commit must not enter after it.
+    changes: u64,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self { cached: Mutex::new(Cached { pools: LruCache::new(POOLS_COUNT_MAX), changes: 0 }) }
+    }
+}
+
+impl Pools {
+    /// The pool of this id, if it exists.
+    pub async fn get(&self, store: &dyn Store, id: &PoolId) -> Result<Option<Arc<Pool>>, StoreError> {
+        let seen = {
+            let mut cached = self.lock();
+            if let Some(pool) = cached.pools.get(id) {
+                return Ok(Some(Arc::clone(pool)));
+            }
+            cached.changes
+        };
+        let Some(pool) = store.pool(id).await?.map(Arc::new) else { return Ok(None) };
+        let mut cached = self.lock();
+        if cached.changes == seen {
+            cached.pools.put(id.clone(), Arc::clone(&pool));
+        }
+        Ok(Some(pool))
+    }
+
+    /// Drops the pools `touched` by a commit, once its outcome is there, whatever it is.
+    pub fn forget(&self, touched: &[PoolId]) {
+        if touched.is_empty() {
+            return;
+        }
+        let mut cached = self.lock();
+        cached.changes += 1;
+        for id in touched {
+            cached.pools.pop(id);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Cached> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pools whose rows a commit writes.
+pub fn touched(changes: &Changes) -> Vec<PoolId> {
+    changes
+        .write
+        .iter()
+        .filter_map(|write| match write {
+            Write::PutPool(pool) => Some(pool.at.id.clone()),
+            Write::RemovePool(pool) => Some(pool.id.clone()),
+            Write::PutHead(..)
+            | Write::RemoveHead(_)
+            | Write::PutRecords { .. }
+            | Write::ForgetRecords(..)
+            | Write::PutHoldings(..)
+            | Write::AddUsage(..)
+            | Write::PutIdentity(_)
+            | Write::RemoveIdentity(_)
+            | Write::PutSweep(_)
+            | Write::RemoveSweep(_)
+            | Write::RemoveHoldings(_)
+            | Write::PutKey(_)
+            | Write::RemoveKey(_)
+            | Write::PutSetting(..) => None,
+        })
+        .collect()
+}

@@ -1,0 +1,96 @@
+//! What is answered without a signature and outside the API: liveness, readiness and metrics (`docs/protocol.md`
+//! section 1.5).
+
+use bytes::Bytes;
+use carryall_core::store::Health;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::json;
+
+use crate::app::App;
+
+/// The unsigned requests that are no part of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Whether the process runs.
+    Live,
+    /// Whether the store answers and takes writes.
+    Ready,
+    /// The page of numbers.
+    Metrics,
+}
+
+impl Probe {
+    /// The probe that a request asks for; everything else is for the API to answer.
+    pub fn of(method: &Method, path: &str) -> Option<Self> {
+        if method != Method::GET && method != Method::HEAD {
+            return None;
+        }
+        match path {
+            "/health/live" => Some(Self::Live),
+            "/health/ready" => Some(Self::Ready),
+            "/metrics" => Some(Self::Metrics),
+            _ => None,
+        }
+    }
+}
+
+/// Answers a probe.
+pub async fn answer(app: &App, probe: Probe) -> Response<Full<Bytes>> {
+    match probe {
+        Probe::Live => health(StatusCode::OK, &json!({ "status": "live" })),
+        Probe::Ready => match readiness(app).await {
+            Ok(()) => health(StatusCode::OK, &json!({ "status": "ready" })),
+            Err(reason) => {
+                let body = json!({ "status": "not ready", "reason": reason });
+                health(StatusCode::SERVICE_UNAVAILABLE, &body)
+            }
+        },
+        Probe::Metrics => match app.metrics.page(&app.store.figures()) {
+            Ok(page) => {
+                plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the metrics page could not be written");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new())
+            }
+        },
+    }
+}
+
+/// Whether the store answers and takes writes; if not, why.
+pub async fn readiness(app: &App) -> Result<(), String> {
+    match app.store.health().await {
+        Ok(Health::Ready) => Ok(()),
+        Ok(Health::ReadOnly(reason)) => Err(format!("the store takes no writes: {reason}")),
+        Ok(Health::Down(reason)) => Err(format!("the store does not answer: {reason}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn health(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
+    plain(status, "application/json", body.to_string())
+}
+
+fn plain(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_reading_the_three_paths_is_a_probe() {
+        assert_eq!(Probe::of(&Method::GET, "/health/live"), Some(Probe::Live));
+        assert_eq!(Probe::of(&Method::HEAD, "/health/ready"), Some(Probe::Ready));
+        assert_eq!(Probe::of(&Method::GET, "/metrics"), Some(Probe::Metrics));
+        assert_eq!(Probe::of(&Method::POST, "/health/live"), None);
+        assert_eq!(Probe::of(&Method::GET, "/health/live/"), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Hostile and clumsy peers: too much, too slow, or saying two things at once.
+
+use std::io::Write;
+
+use crate::server::{Home, Server, one_answer, rest};
+
+fn serve(limits: &str) -> (Home, Server) {
+    let home = Home::new();
+    let file = home.file("c.toml", &format!("[limits]\n{limits}\n"));
+    let server = home.serve(&["--config", &file]);
+    (home, server)
+}
+
+#[test]
+fn a_request_with_two_lengths_is_refused_in_whatever_order_they_come() {
+    let server = Home::new().serve(&[]);
+    let lengths = ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"];
+    for lengths in [lengths, [lengths[1], lengths[0]]] {
+        let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{}\r\n0\r\n\r\n", lengths.concat());
+        let answer = server.send(request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("Content-Length and Transfer-Encoding"), "{answer}");
+    }
+}
+
+#[test]
+fn a_second_request_with_two_lengths_on_a_connection_is_refused_too() {
+    let server = Home::new().serve(&[]);
+    let mut stream = server.connect();
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    assert!(one_answer(&mut stream).starts_with("HTTP/1.1 200"));
+    stream
+        .write_all(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        )
+        .unwrap();
+    let answer = rest(&mut stream);
+    assert!(answer.contains("Content-Length and Transfer-Encoding"), "{answer}");
+}
+
+#[test]
+fn a_chunked_body_alone_is_read_and_so_is_the_next_request() {
+    let server = Home::new().serve(&[]);
+    let mut stream = server.connect();
+    for _ in 0..2 {
+        stream
+            .write_all(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                  Transfer-Encoding: chunked\r\n\r\n18\r\nAction=GetCallerIdentity\r\n13\r\n&Version=2011-06-15\r\n0\r\n\r\n",
+            )
+            .unwrap();
+        let answer = one_answer(&mut stream);
+        assert!(answer.contains("<Code>MissingAuthenticationToken</Code>"), "{answer}");
+    }
+}
+
+#[test]
+fn a_head_over_the_limit_is_refused() {
+    let (_home, server) = serve("header_bytes_max = 8192");
+    let request = |bytes: usize| {
+        format!(
+            "GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-A: {}\r\n\r\n",
+            "a".repeat(bytes)
+        )
+    };
+    assert!(server.send(request(7000).as_bytes()).starts_with("HTTP/1.1 200"));
+    assert!(server.send(request(9000).as_bytes()).starts_with("HTTP/1.1 431"));
+}
+
+#[test]
+fn a_body_that_announces_too_much_is_refused_before_it_is_sent() {
+    let server = Home::new().serve(&[]);
+    let mut stream = server.connect();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 99999999\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = rest(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[test]
+fn a_head_that_comes_too_slowly_ends_the_connection() {
+    let (_home, server) = serve("header_seconds_max = 1");
+    let mut stream = server.connect();
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nHo").unwrap();
+    let answer = rest(&mut stream);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[test]
+fn a_body_that_comes_too_slowly_is_told_so() {
+    let (_home, server) = serve("request_seconds_max = 1");
+    let mut stream = server.connect();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 100\r\n\r\nAction=";
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = rest(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_for_a_place() {
+    let (_home, server) = serve("connections_max = 2");
+    let ask = |stream: &mut std::net::TcpStream| {
+        stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    };
+    let (mut first, mut second) = (server.connect(), server.connect());
+    for stream in [&mut first, &mut second] {
+        ask(stream);
+        assert!(one_answer(stream).starts_with("HTTP/1.1 200"));
+    }
+    let mut third = server.connect();
+    ask(&mut third);
+    third.set_nonblocking(true).unwrap();
+    // The others still get answers while the third gets none.
+    for stream in [&mut first, &mut second] {
+        ask(stream);
+        assert!(one_answer(stream).starts_with("HTTP/1.1 200"));
+    }
+    let waits = third.peek(&mut [0]).unwrap_err().kind();
+    assert_eq!(waits, std::io::ErrorKind::WouldBlock);
+    third.set_nonblocking(false).unwrap();
+    drop(first);
+    assert!(one_answer(&mut third).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn what_is_not_http_gets_a_bare_4xx() {
+    let server = Home::new().serve(&[]);
+    for nonsense in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n"[..],
+        b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
+        b"HELLO\r\n\r\n",
+    ] {
+        let answer = server.send(nonsense);
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    assert!(server.get("/health/live").starts_with("HTTP/1.1 200"));
+}
