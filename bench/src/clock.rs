@@ -1,0 +1,13 @@
+//! The one place that asks for the date: signatures and records carry it. Durations are measured with `Instant`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client signs with its own clock, and this is the only place"
+)]
+pub(crate) fn now_milliseconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,248 @@
+//! E, the embedded store driven in process: load, decide by the program's own rules, commit. No HTTP, no signatures,
+//! no JSON. The same population and the same kind of update as over HTTP.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use carryall_core::changes::{Changes, Expect, Write};
+use carryall_core::cursor::Session;
+use carryall_core::ids::{
+    DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, SessionId, SyncCount,
+};
+use carryall_core::limits::{Limits, SESSION_SECONDS_MAX};
+use carryall_core::model::{DatasetRef, IdentityRef, PoolRef, Writer};
+use carryall_core::rules::set_identity_pool::Settings;
+use carryall_core::rules::update_records::{Decision, Patch, Patches, UpdateRecords, decide};
+use carryall_core::store::Store;
+use carryall_core::time::UnixMillis;
+use carryall_store::{StoreOptions, StoreUrl};
+use tokio::runtime::Runtime;
+
+use crate::Outcome;
+use crate::clock;
+use crate::dataset;
+use crate::measure::{Latencies, Meter, Row};
+use crate::payload::Chance;
+use crate::process;
+use crate::world::Population;
+
+/// An open store and the clients that drive it.
+pub(crate) struct Driven {
+    store: Arc<dyn Store>,
+    runtime: Runtime,
+    clients: Vec<Client>,
+}
+
+/// One client with its own datasets.
+struct Client {
+    writer: Writer,
+    datasets: Vec<Known>,
+    chance: Chance,
+}
+
+/// What a client knows of a dataset.
+struct Known {
+    at: DatasetRef,
+    count: u64,
+    records: Vec<u64>,
+}
+
+impl Driven {
+    /// Opens a store in `directory` and fills it.
+    pub(crate) fn open(directory: &Path, population: Population) -> Outcome<Self> {
+        let url = StoreUrl::Embedded(directory.join("store-floor"));
+        Self::over(&url, population)
+    }
+
+    fn over(url: &StoreUrl, population: Population) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(process::processors())
+            .enable_all()
+            .build()?;
+        let store = carryall_store::open(url, &StoreOptions::default())?;
+        let id = PoolId::parse("us-east-1:0").map_err(|violation| violation.to_string())?;
+        let pool = PoolRef { id: id.clone(), incarnation: PoolIncarnation(1) };
+        let settings = Settings { name: "bench".to_owned(), allow_guests: true, ..Settings::default() };
+        runtime.block_on(store.commit(Changes {
+            expect: vec![Expect::NoPool(id)],
+            write: vec![Write::PutPool(Box::new(settings.create(pool.clone(), now())))],
+        }))?;
+        let clients: Outcome<Vec<Client>> =
+            (0..population.lanes).map(|number| Client::new(&pool, number, population)).collect();
+        let mut driven = Self { store, runtime, clients: clients? };
+        let records = population.records_per_load;
+        driven.run(population.lanes, move |mut client, store, latencies| async move {
+            client.fill(&*store, records).await?;
+            Ok((client, latencies))
+        })?;
+        Ok(driven)
+    }
+
+    /// Updates `records` random records at a time from `clients` clients for as long as the cell lasts.
+    pub(crate) fn measure(
+        &mut self,
+        name: &'static str,
+        clients: usize,
+        records: usize,
+        cell: Duration,
+    ) -> Outcome<Row> {
+        let meter = Meter::own();
+        let mut row = Row::new(name, clients)?;
+        let before = meter.read()?;
+        let until = Instant::now() + cell;
+        let latencies = self.run(clients, move |mut client, store, latencies| async move {
+            while Instant::now() < until {
+                let begun = Instant::now();
+                client.update(&*store, records).await?;
+                latencies.record(begun.elapsed());
+            }
+            Ok((client, latencies))
+        })?;
+        meter.add_since(&before, &mut row)?;
+        row.latencies.merge(&latencies)?;
+        Ok(row)
+    }
+
+    /// Runs `work` once for each of the first `clients` clients, all at a time.
+    fn run<F, W>(&mut self, clients: usize, work: F) -> Outcome<Latencies>
+    where
+        F: Fn(Client, Arc<dyn Store>, Latencies) -> W,
+        W: Future<Output = Outcome<(Client, Latencies)>> + Send + 'static,
+    {
+        let mut running = Vec::with_capacity(clients);
+        for client in self.clients.drain(..clients) {
+            running.push(self.runtime.spawn(work(client, Arc::clone(&self.store), Latencies::new()?)));
+        }
+        let all = Latencies::new()?;
+        let mut returned = Vec::with_capacity(clients);
+        for task in running {
+            let (client, latencies) = self.runtime.block_on(task)??;
+            returned.push(client);
+            all.merge(&latencies)?;
+        }
+        returned.append(&mut self.clients);
+        self.clients = returned;
+        Ok(all)
+    }
+}
+
+impl Client {
+    fn new(pool: &PoolRef, number: usize, population: Population) -> Outcome<Self> {
+        let mut datasets = Vec::new();
+        for guest in 0..population.guests_per_lane {
+            let identity = IdentityId::parse(&format!("us-east-1:{number:08x}-{guest:08x}"))
+                .map_err(|violation| violation.to_string())?;
+            let owner = IdentityRef { pool: pool.clone(), identity };
+            for dataset in 0..population.datasets_per_guest {
+                let name = DatasetName::parse(&format!("dataset-{dataset}"))
+                    .map_err(|violation| violation.to_string())?;
+                let at = DatasetRef { owner: owner.clone(), name };
+                datasets.push(Known { at, count: 0, records: vec![0; population.records_per_dataset] });
+            }
+        }
+        let seed = u64::try_from(number)?;
+        Ok(Self { writer: Writer::from(format!("device-{number}")), datasets, chance: Chance::new(seed) })
+    }
+
+    async fn fill(&mut self, store: &dyn Store, records_per_load: usize) -> Outcome<()> {
+        for dataset in &mut self.datasets {
+            let all: Vec<usize> = (0..dataset.records.len()).collect();
+            for chosen in all.chunks(records_per_load) {
+                dataset.update(store, &self.writer, chosen, &mut self.chance).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn update(&mut self, store: &dyn Store, records: usize) -> Outcome<()> {
+        let index = self.chance.below(self.datasets.len());
+        let dataset = &mut self.datasets[index];
+        let chosen = self.chance.distinct(records, dataset.records.len());
+        dataset.update(store, &self.writer, &chosen, &mut self.chance).await
+    }
+}
+
+impl Known {
+    async fn update(
+        &mut self,
+        store: &dyn Store,
+        writer: &Writer,
+        chosen: &[usize],
+        chance: &mut Chance,
+    ) -> Outcome<()> {
+        let patch = |index: &usize| Patch {
+            key: RecordKey::from_stored(&dataset::key(*index)),
+            value: Some(chance.value()),
+            sync_count: SyncCount(self.records[*index]),
+            device_modified: None,
+        };
+        let patches = Patches::new(chosen.iter().map(patch).collect());
+        let patches = patches.map_err(|violation| violation.to_string())?;
+        let keys = patches.keys();
+        let request = UpdateRecords {
+            at: self.at.clone(),
+            session: self.session(chance),
+            patches,
+            writer: writer.clone(),
+        };
+        let view = store.dataset(&request.at, &keys).await?;
+        match decide(&view, now(), &request, &Limits::default()) {
+            Ok(Decision::Apply { changes, records: _ }) => store.commit(changes).await?,
+            Ok(Decision::Nothing) => return Err("an update decided nothing".into()),
+            Err(refusal) => return Err(format!("an update was refused: {refusal:?}").into()),
+        }
+        self.count += 1;
+        for index in chosen {
+            self.records[*index] = self.count;
+        }
+        Ok(())
+    }
+
+    fn session(&self, chance: &mut Chance) -> Session {
+        Session {
+            pool: self.at.owner.pool.incarnation,
+            identity: self.at.owner.identity.clone(),
+            dataset: self.at.name.clone(),
+            generation: Generation(0),
+            id: SessionId(chance.next()),
+            expires: now().plus_seconds(SESSION_SECONDS_MAX),
+        }
+    }
+}
+
+fn now() -> UnixMillis {
+    UnixMillis(clock::now_milliseconds())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_clients_know_is_what_the_store_has() {
+        let population = Population {
+            lanes: 3,
+            guests_per_lane: 1,
+            datasets_per_guest: 2,
+            records_per_dataset: 20,
+            records_per_load: 10,
+        };
+        let mut driven = Driven::over(&StoreUrl::Memory, population).unwrap();
+        let latencies = driven
+            .run(2, |mut client, store, latencies| async move {
+                client.update(&*store, 5).await?;
+                latencies.record(Duration::from_millis(1));
+                Ok((client, latencies))
+            })
+            .unwrap();
+        assert_eq!(latencies.count(), 2);
+        let mut counts = 0;
+        for known in driven.clients.iter().flat_map(|client| &client.datasets) {
+            let view = driven.runtime.block_on(driven.store.head(&known.at)).unwrap();
+            assert_eq!(view.head.unwrap().sync_count.0, known.count);
+            counts += known.count;
+        }
+        assert_eq!(counts, 3 * 2 * 2 + 2);
+    }
+}

@@ -1,0 +1,340 @@
+//! Measures Carryall under signed load, and in the same run the floors that its aims refer to.
+//!
+//! One command: `cargo run --release -p carryall-bench`. It builds the program, starts it on the loopback address
+//! with a directory of its own, and prints tables. The plan is here; [`floors`] and [`workloads`] hold what is
+//! measured, [`measure`] how, [`aims`] and [`report`] what it means.
+
+mod aims;
+mod clock;
+mod connection;
+mod dataset;
+mod floors;
+mod load;
+mod measure;
+mod payload;
+mod process;
+mod report;
+mod server;
+mod signing;
+mod workloads;
+mod world;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::aims::{Floors, Footprint, Served};
+use crate::measure::Row;
+use crate::report::Output;
+use crate::server::{Program, Server};
+use crate::workloads::{Listed, Update};
+use crate::world::{Population, World};
+
+/// The program's own allocator, so that floors differ from it in nothing but the work that they leave out.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What goes wrong ends the run with one line.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Clients of all rows but those of one client.
+const CLIENTS: usize = 64;
+/// How long a server is left alone before its idle memory is read.
+const IDLE_SECONDS: u64 = 1;
+
+/// Measures Carryall under signed load beside the floors that its aims refer to. The load generator runs on the same
+/// processors as the server.
+#[derive(Parser)]
+#[command(name = "carryall-bench")]
+struct Arguments {
+    /// The program to measure; without it the release build is made and measured
+    #[arg(long, value_name = "PATH")]
+    carryall: Option<PathBuf>,
+    /// How long each row is measured
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    seconds: u64,
+    /// A smoke run: half a second for each row, less data
+    #[arg(long, conflicts_with = "seconds")]
+    quick: bool,
+    /// Reopens a store of about 1 GB after kill -9, which takes minutes to fill; without it a small one
+    #[arg(long)]
+    big: bool,
+    /// How the result is written
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+    /// Where temporary data goes, on the device to measure; without it beside this program
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// What the server logs, as `CARRYALL_LOG` takes it; without it what it logs by default
+    #[arg(long, value_name = "DIRECTIVES")]
+    log: Option<String>,
+    /// Where the server's log goes; without it it is written to nowhere. In a file it counts among device bytes
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Extent {
+    cell: Duration,
+    population: Population,
+    starts: usize,
+    big: bool,
+}
+
+fn main() -> ExitCode {
+    let done = if std::env::args().nth(1).as_deref() == Some(floors::echo::SUBCOMMAND) {
+        floors::echo::serve_as_process()
+    } else {
+        run(Arguments::parse())
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("carryall-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Outcome<()> {
+    let machine = process::machine();
+    let extent = Extent {
+        cell: if arguments.quick {
+            Duration::from_millis(500)
+        } else {
+            Duration::from_secs(arguments.seconds)
+        },
+        population: Population {
+            lanes: CLIENTS,
+            guests_per_lane: 1,
+            datasets_per_guest: if arguments.quick { 2 } else { 8 },
+            records_per_dataset: 100,
+            records_per_load: 10,
+        },
+        starts: if arguments.quick { 3 } else { 9 },
+        big: arguments.big,
+    };
+    let program = Program {
+        path: match arguments.carryall {
+            Some(path) => path.canonicalize()?,
+            None => server::build()?,
+        },
+        log_directives: arguments.log,
+        log_file: arguments.log_file,
+    };
+    let directory = temporary_directory(arguments.directory.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let floors = measure_floors(&runtime, directory.path(), extent)?;
+    let (start, idle_bytes) = measure_starts(&runtime, &program, directory.path(), extent.starts)?;
+    let (served, reopened) = measure_server(&runtime, &program, directory.path(), extent)?;
+    let reopened = if extent.big { reopen_big(&runtime, &program, directory.path())? } else { reopened };
+    let footprint = Footprint {
+        start,
+        idle_bytes,
+        binary_bytes: std::fs::metadata(&program.path)?.len(),
+        reopen: reopened.took,
+        reopened_bytes: reopened.store_bytes,
+    };
+    let how = if cfg!(debug_assertions) { ", an UNOPTIMISED build of this benchmark" } else { "" };
+    let how = format!("{} s for each row{how}", extent.cell.as_secs_f64());
+    print!("{}", write_up(arguments.output, [&machine, &how], &floors, &served, &footprint));
+    Ok(())
+}
+
+fn temporary_directory(within: Option<&Path>) -> Outcome<TempDir> {
+    let own = std::env::current_exe()?;
+    let within = within.or(own.parent()).ok_or("there is no folder for temporary data")?.canonicalize()?;
+    Ok(tempfile::Builder::new().prefix("carryall-bench-").tempdir_in(within)?)
+}
+
+fn measure_floors(runtime: &Runtime, directory: &Path, extent: Extent) -> Outcome<Floors> {
+    let cell = extent.cell;
+    progress("floors: device and log");
+    let fdatasync = floors::fdatasync::measure("fdatasync of 512 B, preallocated", directory, cell)?;
+    let log_one_client = floors::log::measure("B: bare group-commit log", directory, 1, cell)?;
+    let log = floors::log::measure("B: bare group-commit log", directory, CLIENTS, cell)?;
+    progress("floors: store in process");
+    let mut store = floors::store::Driven::open(directory, extent.population)?;
+    let store_one_client = store.measure("E: store in process, 1 record", 1, 1, cell)?;
+    let store_many = store.measure("E: store in process, 1 record", CLIENTS, 1, cell)?;
+    let store_ten_records = store.measure("E: store in process, 10 records", CLIENTS, 10, cell)?;
+    drop(store);
+    progress("floors: bare HTTP");
+    let echo = runtime.block_on(floors::echo::measure("H: bare HTTP, 300 B of JSON", CLIENTS, cell))?;
+    Ok(Floors {
+        fdatasync,
+        log_one_client,
+        log,
+        store_one_client,
+        store: store_many,
+        store_ten_records,
+        echo,
+    })
+}
+
+/// Starts servers on empty stores: the median time to ready, and the memory of the last one when idle.
+fn measure_starts(
+    runtime: &Runtime,
+    program: &Program,
+    directory: &Path,
+    starts: usize,
+) -> Outcome<(Duration, u64)> {
+    progress("starts");
+    let mut times = Vec::with_capacity(starts);
+    let mut idle_bytes = 0;
+    for number in 0..starts {
+        let own = directory.join(format!("start-{number}"));
+        std::fs::create_dir(&own)?;
+        let server = Server::start(program, &own)?;
+        times.push(server.started_in());
+        if number + 1 == starts {
+            runtime.block_on(async { tokio::time::sleep(Duration::from_secs(IDLE_SECONDS)).await });
+            idle_bytes = server.process().resident_bytes()?;
+        }
+        server.kill()?;
+    }
+    times.sort_unstable();
+    Ok((times[times.len() / 2], idle_bytes))
+}
+
+/// What opening a store after kill -9 took.
+struct Reopened {
+    took: Duration,
+    store_bytes: u64,
+}
+
+fn measure_server(
+    runtime: &Runtime,
+    program: &Program,
+    directory: &Path,
+    extent: Extent,
+) -> Outcome<(Served, Reopened)> {
+    let cell = extent.cell;
+    let own = directory.join("server");
+    std::fs::create_dir(&own)?;
+    let server = Server::start(program, &own)?;
+    let meter = server.meter();
+    progress("server: first load");
+    let mut world = runtime.block_on(World::populate(server.address(), extent.population))?;
+    progress("server: listings");
+    let list =
+        |world: &mut World, name, listed| runtime.block_on(workloads::list(name, world, meter, listed, cell));
+    let list_nothing = list(&mut world, "ListRecords, nothing new", Listed::Nothing)?;
+    let list_changed = list(&mut world, "ListRecords, 50 changed", Listed::Changed(50))?;
+    progress("server: updates");
+    let fdatasync = floors::fdatasync::measure("fdatasync again, beside the server", directory, cell)?;
+    let update = |world: &mut World, name, lanes, records, tokens: &mut Row| {
+        let update = Update { name, lanes, records };
+        runtime.block_on(workloads::update(update, world, meter, tokens, cell))
+    };
+    let mut ignored = Row::new("tokens of one client", 1)?;
+    let mut tokens = Row::new("ListRecords, for a token", CLIENTS)?;
+    let served = Served {
+        list_nothing,
+        list_changed,
+        fdatasync,
+        update_one_client: update(&mut world, "UpdateRecords, 1 record", 1, 1, &mut ignored)?,
+        update: update(&mut world, "UpdateRecords, 1 record", CLIENTS, 1, &mut tokens)?,
+        update_ten_records: update(&mut world, "UpdateRecords, 10 records", CLIENTS, 10, &mut tokens)?,
+        tokens,
+    };
+    drop(world);
+    server.kill()?;
+    progress("server: reopening");
+    Ok((served, reopen(program, &own)?))
+}
+
+fn reopen(program: &Program, own: &Path) -> Outcome<Reopened> {
+    let store_bytes = process::bytes_under(&server::data_in(own))?;
+    let server = Server::start(program, own)?;
+    let took = server.started_in();
+    server.kill()?;
+    Ok(Reopened { took, store_bytes })
+}
+
+/// Fills a store with a gigabyte of records, kills the server and opens it again.
+fn reopen_big(runtime: &Runtime, program: &Program, directory: &Path) -> Outcome<Reopened> {
+    progress("server: filling a store with 1 GB");
+    let population = Population {
+        lanes: CLIENTS,
+        guests_per_lane: 4,
+        datasets_per_guest: 20,
+        records_per_dataset: 1000,
+        records_per_load: 250,
+    };
+    let own = directory.join("big");
+    std::fs::create_dir(&own)?;
+    let server = Server::start(program, &own)?;
+    drop(runtime.block_on(World::populate(server.address(), population))?);
+    server.kill()?;
+    progress("server: reopening it");
+    reopen(program, &own)
+}
+
+fn write_up(
+    output: Output,
+    conditions: [&str; 2],
+    floors: &Floors,
+    served: &Served,
+    footprint: &Footprint,
+) -> String {
+    let mut text = String::new();
+    text += &report::heading(output, "Conditions");
+    for condition in conditions {
+        text += &report::line(output, condition);
+    }
+    text += &report::line(
+        output,
+        "server and load generator share the processors; device bytes are what the kernel counts, an upper bound",
+    );
+    text += &report::heading(output, "Floors");
+    let Floors { fdatasync, log_one_client, log, store_one_client, store, store_ten_records, echo } = floors;
+    text += &report::rows(
+        output,
+        [fdatasync, log_one_client, log, store_one_client, store, store_ten_records, echo],
+    );
+    text += &report::heading(output, "Server, signed requests");
+    let Served {
+        list_changed,
+        list_nothing,
+        tokens,
+        fdatasync,
+        update_one_client,
+        update,
+        update_ten_records,
+    } = served;
+    text += &report::rows(
+        output,
+        [update_one_client, update, update_ten_records, list_changed, list_nothing, tokens, fdatasync],
+    );
+    text += &report::heading(output, "Without load");
+    text += &report::line(output, &format!("start to ready: {} ms", ms(footprint.start)));
+    text += &report::line(output, &format!("idle memory: {} MB", mb(footprint.idle_bytes)));
+    text += &report::line(output, &format!("binary: {} MB", mb(footprint.binary_bytes)));
+    let size = mb(footprint.reopened_bytes);
+    text += &report::line(
+        output,
+        &format!("reopen after kill -9 with {size} MB on disk: {} ms", ms(footprint.reopen)),
+    );
+    text += &report::heading(output, "Aims");
+    text += &report::aims(output, &aims::all(floors, served, footprint));
+    text
+}
+
+fn ms(time: Duration) -> String {
+    report::short(report::milliseconds(time))
+}
+
+fn mb(bytes: u64) -> String {
+    report::short(report::megabytes(bytes))
+}
+
+/// Says on standard error how far the run is; the result alone goes to standard output.
+fn progress(step: &str) {
+    eprintln!("carryall-bench: {step}");
+}

@@ -1,0 +1,182 @@
+//! The result as text or Markdown: what was measured, and each aim with what it asks and what was found. The only
+//! place that knows how figures are written.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::aims::{Aim, Verdict};
+use crate::measure::Row;
+
+/// How the result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Columns for a terminal.
+    Text,
+    /// Tables for a document.
+    Markdown,
+}
+
+const ROW_TITLES: [&str; 12] = [
+    "work",
+    "clients",
+    "count",
+    "per s",
+    "p50 ms",
+    "p90 ms",
+    "p99 ms",
+    "max ms",
+    "CPU µs",
+    "generator µs",
+    "device B",
+    "RSS MB",
+];
+const AIM_TITLES: [&str; 4] = ["aim", "wanted", "found", "met"];
+
+/// A table of measured rows; costs are per piece of work.
+pub(crate) fn rows<'a>(output: Output, rows: impl IntoIterator<Item = &'a Row>) -> String {
+    let cells: Vec<Vec<String>> = rows.into_iter().map(row).collect();
+    table(output, &ROW_TITLES, &cells)
+}
+
+/// A table of aims.
+pub(crate) fn aims(output: Output, aims: &[Aim]) -> String {
+    let cells: Vec<Vec<String>> = aims.iter().map(aim).collect();
+    table(output, &AIM_TITLES, &cells)
+}
+
+/// A heading above what follows.
+pub(crate) fn heading(output: Output, text: &str) -> String {
+    match output {
+        Output::Text => format!("\n{text}\n"),
+        Output::Markdown => format!("\n## {text}\n\n"),
+    }
+}
+
+/// A line of facts or a remark.
+pub(crate) fn line(output: Output, text: &str) -> String {
+    match output {
+        Output::Text => format!("  {text}\n"),
+        Output::Markdown => format!("* {text}\n"),
+    }
+}
+
+/// Bytes in millions.
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    crate::measure::real(bytes) / 1e6
+}
+
+/// A time in thousandths of a second.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn row(row: &Row) -> Vec<String> {
+    let latency = |share| short(milliseconds(row.latencies.quantile(share)));
+    let generator = row.generator_microseconds();
+    vec![
+        row.name.to_owned(),
+        row.clients.to_string(),
+        row.latencies.count().to_string(),
+        format!("{:.0}", row.rate()),
+        latency(0.5),
+        latency(0.9),
+        latency(0.99),
+        latency(1.0),
+        short(row.cpu_microseconds()),
+        generator.map_or_else(|| "–".to_owned(), short),
+        format!("{:.0}", row.device_bytes_each()),
+        // Work without a process of its own shares its memory with everything else of this run.
+        generator.map_or_else(|| "–".to_owned(), |_| format!("{:.1}", megabytes(row.resident_bytes))),
+    ]
+}
+
+fn aim(aim: &Aim) -> Vec<String> {
+    let verdict = match aim.verdict() {
+        Verdict::Met => "yes",
+        Verdict::Missed => "NO",
+        Verdict::NotMeasured => "not measured",
+    };
+    let found = match aim.found {
+        Some(found) => format!("{} {}", short(found), aim.unit),
+        None => "–".to_owned(),
+    };
+    vec![aim.what.to_owned(), aim.wanted(), found.trim_end().to_owned(), verdict.to_owned()]
+}
+
+/// A number with about three digits that matter.
+pub(crate) fn short(number: f64) -> String {
+    match number.abs() {
+        size if size >= 100.0 => format!("{number:.0}"),
+        size if size >= 10.0 => format!("{number:.1}"),
+        size if size >= 1.0 => format!("{number:.2}"),
+        _ => format!("{number:.3}"),
+    }
+}
+
+fn table(output: Output, titles: &[&str], rows: &[Vec<String>]) -> String {
+    let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
+    let mut widths = vec![0; titles.len()];
+    for cells in std::iter::once(&titles).chain(rows) {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let separator = match output {
+        Output::Text => "  ",
+        Output::Markdown => " | ",
+    };
+    for (number, cells) in std::iter::once(&titles).chain(rows).enumerate() {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, width))| pad(column, cell, *width))
+            .collect();
+        let line = padded.join(separator);
+        match output {
+            Output::Text => text.push_str(line.trim_end()),
+            Output::Markdown => {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "| {line} |");
+            }
+        }
+        text.push('\n');
+        if number == 0 && output == Output::Markdown {
+            let rules = (0..titles.len()).map(|column| if column == 0 { "---" } else { "---:" });
+            let _ = writeln!(text, "| {} |", rules.collect::<Vec<_>>().join(" | "));
+        }
+    }
+    text
+}
+
+/// The first column holds names, the others numbers.
+fn pad(column: usize, cell: &str, width: usize) -> String {
+    if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_the_digits_that_matter() {
+        let written: Vec<String> = [0.1234, 1.234, 12.34, 1234.5].into_iter().map(short).collect();
+        assert_eq!(written, ["0.123", "1.23", "12.3", "1234"]);
+    }
+
+    #[test]
+    fn tables_line_up_in_both_forms() {
+        let rows = [vec!["long name".to_owned(), "1".to_owned()], vec!["µ".to_owned(), "12345".to_owned()]];
+        assert_eq!(
+            table(Output::Text, &["work", "n"], &rows),
+            "work           n\nlong name      1\nµ          12345\n"
+        );
+        assert_eq!(
+            table(Output::Markdown, &["work", "n"], &rows),
+            "| work      |     n |\n| --- | ---: |\n| long name |     1 |\n| µ         | 12345 |\n"
+        );
+    }
+}

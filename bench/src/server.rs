@@ -1,0 +1,198 @@
+//! The program under test as a child process: built, started on a free port of the loopback address with a directory
+//! of its own, killed. What it is asked is none of this module's business.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carryall_wire::sigv4::Credentials;
+
+use crate::Outcome;
+use crate::measure::Meter;
+use crate::process::ProcessId;
+use crate::signing::REGION;
+
+/// How long a start may take, reopening a large store included.
+const START_SECONDS_MAX: u64 = 180;
+/// How long one probe may take.
+const PROBE_SECONDS_MAX: u64 = 10;
+
+const ROOT_ACCESS_KEY_ID: &str = "AKIABENCHROOT0000000";
+const ROOT_SECRET_ACCESS_KEY: &str = "bench/root+secret/0123456789abcdefghijkl";
+
+/// The root developer key that servers under test are given.
+pub(crate) fn root_key() -> Credentials {
+    Credentials {
+        access_key_id: ROOT_ACCESS_KEY_ID.to_owned(),
+        secret_access_key: ROOT_SECRET_ACCESS_KEY.into(),
+        session_token: None,
+    }
+}
+
+/// The program under test and how it logs.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// Its binary.
+    pub(crate) path: PathBuf,
+    /// What it logs; `None` leaves it at its default, a line per request.
+    pub(crate) log_directives: Option<String>,
+    /// Where its log goes; `None` discards it, so that it does not share the device with the store.
+    pub(crate) log_file: Option<PathBuf>,
+}
+
+impl Program {
+    fn log_to(&self) -> Outcome<Stdio> {
+        match &self.log_file {
+            Some(path) => Ok(File::options().create(true).append(true).open(path)?.into()),
+            None => Ok(Stdio::null()),
+        }
+    }
+}
+
+/// A running server; it is killed when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    started_in: Duration,
+}
+
+impl Server {
+    /// Starts `program` over the embedded store in `directory`, and waits until it says that it is ready and its
+    /// probe agrees.
+    pub(crate) fn start(program: &Program, directory: &Path) -> Outcome<Self> {
+        let mut command = Command::new(&program.path);
+        command
+            .arg("serve")
+            .env_clear()
+            .env("CARRYALL_LISTEN", "127.0.0.1:0")
+            .env("CARRYALL_STORE", format!("embedded:{}", data_in(directory).display()))
+            .env("CARRYALL_REGION", REGION)
+            .env("CARRYALL_ROOT_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
+            .env("CARRYALL_ROOT_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(program.log_to()?);
+        if let Some(directives) = &program.log_directives {
+            command.env("CARRYALL_LOG", directives);
+        }
+        let begun = Instant::now();
+        let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.path.display()))?;
+        let listening = addresses(&mut child);
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { child, address: unknown, started_in: Duration::ZERO };
+        server.address = listening
+            .recv_timeout(Duration::from_secs(START_SECONDS_MAX))
+            .map_err(|_| "the server did not come up; --log-file keeps what it said")?;
+        server.probe()?;
+        server.started_in = begun.elapsed();
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From the start of the process to its first answer that it is ready.
+    pub(crate) fn started_in(&self) -> Duration {
+        self.started_in
+    }
+
+    /// Reads its use of processor and device.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter::of(self.process())
+    }
+
+    /// The process.
+    pub(crate) fn process(&self) -> ProcessId {
+        ProcessId(self.child.id())
+    }
+
+    /// Kills it where it stands, as `kill -9` does.
+    pub(crate) fn kill(mut self) -> Outcome<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn probe(&self) -> Outcome<()> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(PROBE_SECONDS_MAX)))?;
+        let request =
+            format!("GET /health/ready HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if answer.starts_with("HTTP/1.1 200 ") {
+            return Ok(());
+        }
+        Err(format!("the server listens but is not ready: {answer}").into())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After `kill` both fail, which is fine: there is nothing left to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where a server started in `directory` keeps its data.
+pub(crate) fn data_in(directory: &Path) -> PathBuf {
+    directory.join("data")
+}
+
+/// Reads the child's standard output to its end and reports the address of each `listening on` line.
+pub(crate) fn addresses(child: &mut Child) -> Receiver<SocketAddr> {
+    let (report, listening) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some(address) = listening_address(&line) {
+                    let _ = report.send(address);
+                }
+            }
+        });
+    }
+    listening
+}
+
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    line.trim().strip_prefix("listening on http://")?.trim_end_matches('/').parse().ok()
+}
+
+/// The release build of the program, built if it is not up to date, in the target folder of this benchmark.
+pub(crate) fn build() -> Outcome<PathBuf> {
+    let own = std::env::current_exe()?;
+    let target = own.ancestors().nth(2).ok_or("this benchmark does not run from a target folder")?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--package", "carryall", "--bin", "carryall", "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
+    if !status.success() {
+        return Err("the program does not build; --carryall names one that is built already".into());
+    }
+    Ok(target.join("release/carryall"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_from_its_line_of_the_banner() {
+        let expected = SocketAddr::from(([127, 0, 0, 1], 4711));
+        assert_eq!(listening_address("  listening on http://127.0.0.1:4711"), Some(expected));
+        assert_eq!(listening_address("listening on http://127.0.0.1:4711/"), Some(expected));
+        assert_eq!(listening_address("data in ./carryall-data"), None);
+    }
+}
