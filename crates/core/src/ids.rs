@@ -143,6 +143,11 @@ impl RecordKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The text itself, without a copy.
+    pub fn into_text(self) -> Arc<str> {
+        self.0
+    }
 }
 
 impl fmt::Display for RecordKey {

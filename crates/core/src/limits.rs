@@ -37,6 +37,9 @@ pub const PATCHES_PER_UPDATE_MAX: usize = 16_384;
 /// Largest page of records that an explicit MaxResults can ask for; more means this (section 7.3).
 pub const RECORDS_PER_PAGE_MAX: u32 = 1024;
 
+/// Largest page of datasets that an explicit MaxResults can ask for; more means this (section 7.9).
+pub const DATASETS_PER_PAGE_MAX: u32 = 1024;
+
 /// Largest page of pools, and the page size when MaxResults is absent (section 8.2).
 pub const POOLS_PER_PAGE_MAX: u32 = 1024;
 

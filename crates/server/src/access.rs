@@ -27,10 +27,7 @@ pub fn authorise(access: Access, caller: Option<&Caller>, subject: Subject<'_>) 
         | (Access::Developer | Access::Either, Some(Caller::Developer { .. })) => true,
         (Access::Identity | Access::Either, Some(Caller::Identity { at, .. })) => {
             subject
-                == Subject::Identity {
-                    pool: Some(at.pool.id.as_str()),
-                    identity: Some(at.identity.as_str()),
-                }
+                == Subject::Identity { pool: Some(at.pool.id.as_str()), identity: Some(at.identity.as_str()) }
         }
         (Access::Developer, Some(Caller::Identity { .. }))
         | (Access::Identity, Some(Caller::Developer { .. }))
@@ -54,8 +51,7 @@ mod tests {
     }
 
     fn identity() -> Caller {
-        let pool =
-            PoolRef { id: PoolId::parse(POOL).unwrap(), incarnation: PoolIncarnation(1) };
+        let pool = PoolRef { id: PoolId::parse(POOL).unwrap(), incarnation: PoolIncarnation(1) };
         let at = IdentityRef { pool, identity: IdentityId::parse(IDENTITY).unwrap() };
         Caller::Identity { at, epoch: IdentityEpoch(0) }
     }

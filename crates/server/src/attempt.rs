@@ -54,11 +54,7 @@ impl Lanes {
 }
 
 /// Repeats `step` in the lane of `thing` until its changes are committed or there is nothing to commit.
-pub async fn attempt<T, F>(
-    app: &App,
-    thing: &impl Hash,
-    mut step: impl FnMut() -> F,
-) -> Result<T, Failure>
+pub async fn attempt<T, F>(app: &App, thing: &impl Hash, mut step: impl FnMut() -> F) -> Result<T, Failure>
 where
     F: Future<Output = Result<Step<T>, Failure>>,
 {

@@ -59,8 +59,7 @@ async fn find_key(
     now: UnixMillis,
 ) -> Result<(Arc<SigningKey>, Caller), Failure> {
     let presented = in_scope.presented();
-    let id =
-        AccessKeyId::parse(presented.access_key_id()).map_err(|_| SignatureFailure::UnknownKey)?;
+    let id = AccessKeyId::parse(presented.access_key_id()).map_err(|_| SignatureFailure::UnknownKey)?;
     let Some(token) = presented.session_token() else {
         let secret = app.developer_secret(&id).await?.ok_or(SignatureFailure::UnknownKey)?;
         let key = app.signing_keys.signing_key(in_scope, &secret);

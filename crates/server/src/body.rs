@@ -93,7 +93,10 @@ where
         while paid_bytes < total_bytes {
             let permits = (total_bytes - paid_bytes).div_ceil(PERMIT_BYTES);
             let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-            let more = app.body_kilobytes.try_acquire_many(permits).map_err(|_| Failure::Overloaded(ServerLimit::BodiesInFlightBytes))?;
+            let more = app
+                .body_kilobytes
+                .try_acquire_many(permits)
+                .map_err(|_| Failure::Overloaded(ServerLimit::BodiesInFlightBytes))?;
             paid_bytes += permits as usize * PERMIT_BYTES;
             match &mut share {
                 Some(share) => share.merge(more),

@@ -24,7 +24,10 @@ impl Clock {
 
     /// Fills `bytes` with unpredictable ones.
     pub fn fill(&self, bytes: &mut [u8]) {
-        #[expect(clippy::expect_used, reason = "without randomness nothing may be issued; the kernel's never fails once seeded")]
+        #[expect(
+            clippy::expect_used,
+            reason = "without randomness nothing may be issued; the kernel's never fails once seeded"
+        )]
         self.random.fill(bytes).expect("the operating system gives random bytes");
     }
 

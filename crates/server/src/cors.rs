@@ -74,10 +74,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(ORIGIN, HeaderValue::from_static(origin));
         headers.insert(ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("POST"));
-        headers.insert(
-            ACCESS_CONTROL_REQUEST_HEADERS,
-            HeaderValue::from_static("authorization,x-amz-date"),
-        );
+        headers.insert(ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static("authorization,x-amz-date"));
         headers
     }
 

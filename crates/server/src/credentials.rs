@@ -106,10 +106,8 @@ pub fn open(sealer: &Sealer, session_token: &str) -> Option<Opened> {
         return None;
     }
     let sealed: Sealed = serde_json::from_slice(json).ok()?;
-    let pool = PoolRef {
-        id: PoolId::parse(&sealed.pool).ok()?,
-        incarnation: PoolIncarnation(sealed.incarnation),
-    };
+    let pool =
+        PoolRef { id: PoolId::parse(&sealed.pool).ok()?, incarnation: PoolIncarnation(sealed.incarnation) };
     let temporary = Temporary {
         identity: IdentityRef { pool, identity: IdentityId::parse(&sealed.identity).ok()? },
         epoch: IdentityEpoch(sealed.epoch),
@@ -143,10 +141,7 @@ mod tests {
     fn temporary() -> Temporary {
         Temporary {
             identity: IdentityRef {
-                pool: PoolRef {
-                    id: PoolId::parse("us-east-1:0").unwrap(),
-                    incarnation: PoolIncarnation(3),
-                },
+                pool: PoolRef { id: PoolId::parse("us-east-1:0").unwrap(), incarnation: PoolIncarnation(3) },
                 identity: IdentityId::parse("us-east-1:1").unwrap(),
             },
             epoch: IdentityEpoch(0),

@@ -266,9 +266,7 @@ fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&Spec>) -> Fa
             Fault::new(FaultKind::ResourceNotFound, format!("Dataset '{name}' not found."))
         }
         Refusal::PoolNotFound(id) => not_found_or_forbidden(spec, format!("IdentityPool '{id}' not found.")),
-        Refusal::IdentityNotFound(id) => {
-            not_found_or_forbidden(spec, format!("Identity '{id}' not found."))
-        }
+        Refusal::IdentityNotFound(id) => not_found_or_forbidden(spec, format!("Identity '{id}' not found.")),
         Refusal::SubscriptionNotFound(device) => Fault::new(
             FaultKind::ResourceNotFound,
             format!("Device '{device}' has no subscription to this dataset."),

@@ -61,7 +61,10 @@ struct Claims {
 
 impl IdentityTokens {
     /// Takes the signing key that `sealer` derives.
-    #[expect(clippy::expect_used, reason = "any 32 bytes are an Ed25519 seed, and a key pair has a PKCS #8 form")]
+    #[expect(
+        clippy::expect_used,
+        reason = "any 32 bytes are an Ed25519 seed, and a key pair has a PKCS #8 form"
+    )]
     pub fn new(sealer: &Sealer) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(sealer.identity_token_seed().expose_secret())
             .expect("the seed has 32 bytes");
@@ -73,7 +76,10 @@ impl IdentityTokens {
     }
 
     /// Signs a token for `vouched`, valid from `now` for [`IDENTITY_TOKEN_SECONDS`].
-    #[expect(clippy::expect_used, reason = "the claims always have a JSON form and the key fits the algorithm")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the claims always have a JSON form and the key fits the algorithm"
+    )]
     pub fn issue(&self, vouched: &Vouched, now: UnixMillis) -> String {
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -97,8 +103,7 @@ impl IdentityTokens {
         // The library would read the clock itself; the moment is an argument here.
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let claims: Claims =
-            decode(token, &self.check, &validation).map_err(|_| Untrusted::Invalid)?.claims;
+        let claims: Claims = decode(token, &self.check, &validation).map_err(|_| Untrusted::Invalid)?.claims;
         if claims.exp <= now.seconds() {
             return Err(Untrusted::Expired);
         }

@@ -4,8 +4,6 @@
 //! [`data_dir`], [`http`] and what belongs to it, [`control`], [`background`]. A request goes from [`http`] to
 //! [`pipeline`], and from there to one file of [`ops`].
 
-#![expect(unreachable_pub, reason = "a program exports nothing; `pub` marks what a module offers the others")]
-
 mod access;
 mod admin;
 mod app;

@@ -90,7 +90,8 @@ where
     B::Error: std::fmt::Display,
 {
     let now = app.clock.now();
-    let _room = app.requests.try_acquire().map_err(|_| Failure::Overloaded(ServerLimit::ConcurrentRequests))?;
+    let _room =
+        app.requests.try_acquire().map_err(|_| Failure::Overloaded(ServerLimit::ConcurrentRequests))?;
 
     let (path, query) = (head.uri.path(), head.uri.query());
     let routed = codec::route(head.method.as_str(), path, query, &head.headers)
@@ -161,16 +162,14 @@ impl Exchange {
 }
 
 /// An operation may fail only in the ways that its model, or the protocol, knows; anything else is a bug of ours.
-fn modelled(
-    failure: Failure,
-    service: Service,
-    spec: Option<&carryall_wire::spec::Spec>,
-) -> Failure {
+fn modelled(failure: Failure, service: Service, spec: Option<&carryall_wire::spec::Spec>) -> Failure {
     let fault = failure.fault(service, spec);
     match spec {
-        Some(spec) if !spec.allows(fault.kind) => {
-            Failure::Unmodelled(format!("{} may not answer {:?}: {failure:?}", spec.name.as_str(), fault.kind))
-        }
+        Some(spec) if !spec.allows(fault.kind) => Failure::Unmodelled(format!(
+            "{} may not answer {:?}: {failure:?}",
+            spec.name.as_str(),
+            fault.kind
+        )),
         Some(_) | None => failure,
     }
 }
@@ -208,8 +207,7 @@ fn respond(
     failure: Option<&Failure>,
 ) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     if let Ok(id) = HeaderValue::from_str(request_id) {

@@ -67,13 +67,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 5] = [
-        Self::Credentials,
-        Self::SyncSession,
-        Self::Page,
-        Self::DeveloperSecret,
-        Self::MasterKeyCheck,
-    ];
+    const ALL: [Self; 5] =
+        [Self::Credentials, Self::SyncSession, Self::Page, Self::DeveloperSecret, Self::MasterKeyCheck];
 
     fn label(self) -> &'static str {
         match self {
@@ -105,7 +100,10 @@ impl KeyType for Derived {
 
 impl Sealer {
     /// Derives all keys of the installation from `master`.
-    #[expect(clippy::expect_used, reason = "derivation fails only for lengths that the constants above rule out")]
+    #[expect(
+        clippy::expect_used,
+        reason = "derivation fails only for lengths that the constants above rule out"
+    )]
     pub fn new(master: &MasterKey, clock: Clock) -> Self {
         let root = Salt::new(HKDF_SHA256, b"carryall master key").extract(master.0.expose_secret());
         let derive = |label: &str| -> [u8; KEY_BYTES] {
@@ -191,6 +189,9 @@ impl Sealer {
         &self.token_seed
     }
 }
+
+#[cfg(test)]
+mod fuzz_body;
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,8 @@ pub struct NewIdentities {
 impl NewIdentities {
     /// Throttles as the settings say.
     pub fn new(config: &Config) -> Self {
-        let quota = |per_second: NonZeroU32, burst: NonZeroU32| Quota::per_second(per_second).allow_burst(burst);
+        let quota =
+            |per_second: NonZeroU32, burst: NonZeroU32| Quota::per_second(per_second).allow_burst(burst);
         Self {
             by_pool: RateLimiter::keyed(quota(
                 config.new_identities_per_pool_per_second_max,

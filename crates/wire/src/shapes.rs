@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -75,8 +76,8 @@ pub struct Dataset {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Record {
-    /// Its key.
-    pub key: String,
+    /// Its key; shared, as a page holds a thousand of them.
+    pub key: Arc<str>,
     /// Its value; null, never empty, when it has been removed.
     pub value: Option<String>,
     /// The dataset's count when it was last written.
@@ -84,7 +85,7 @@ pub struct Record {
     /// When the server wrote it.
     pub last_modified_date: Timestamp,
     /// Who wrote it: a device, an identity or an account.
-    pub last_modified_by: Option<String>,
+    pub last_modified_by: Option<Arc<str>>,
     /// When the device says that it wrote it; the server's time when the device did not say.
     pub device_last_modified_date: Timestamp,
 }

@@ -39,17 +39,18 @@ fn clear(view: &OwnerView, now: UnixMillis, at: &IdentityRef) -> Changes {
         expect: vec![pool_stands(at), Expect::Holdings(at.clone(), view.holdings.version)],
         write: Vec::new(),
     };
-    let mut data_bytes = 0;
+    let (mut datasets, mut data_bytes) = (0, 0);
     for (name, head) in &view.heads {
         let dataset = DatasetRef { owner: at.clone(), name: name.clone() };
         if let Some(life) = &head.life {
+            datasets += 1;
             data_bytes += life.data_bytes;
             changes.expect.push(Expect::Dataset(dataset.clone(), Some(crate::changes::Stamp::of(head))));
             changes.write.push(Write::ForgetRecords(dataset.clone(), head.generation));
         }
         changes.write.push(Write::RemoveHead(dataset));
     }
-    if data_bytes > 0 {
+    if datasets > 0 {
         let usage =
             UsageDelta { data_bytes: -data_bytes.cast_signed(), sync_sessions: 0, modified: Some(now) };
         changes.write.push(Write::AddUsage(at.pool.clone(), usage));
@@ -104,6 +105,17 @@ mod tests {
         let holdings = Holdings { version: Version(2), datasets: 0, deleted_names: 0, floor };
         assert!(changes.write.contains(&Write::PutHoldings(at(), holdings)));
         assert!(changes.write.contains(&Write::RemoveIdentity(at())));
+    }
+
+    #[test]
+    fn a_dataset_of_nothing_but_removed_records_counts_as_changed_when_it_goes() {
+        let mut view = view();
+        for life in view.heads.iter_mut().filter_map(|(_, head)| head.life.as_mut()) {
+            life.data_bytes = 0;
+        }
+        let usage = UsageDelta { data_bytes: 0, sync_sessions: 0, modified: Some(UnixMillis(3)) };
+        let changes = decide(&view, UnixMillis(3), &at());
+        assert!(changes.write.contains(&Write::AddUsage(at().pool, usage)));
     }
 
     #[test]

@@ -76,19 +76,16 @@ pub fn check_page(
     Err(Refusal::PageToken(trouble))
 }
 
-/// Decides one page. `known` says whether the name has a head, `records_max` is the page size if one was asked for.
-pub fn decide(
-    head: &Head,
-    known: bool,
-    begin: Begin<'_>,
-    records_max: Option<u32>,
-) -> Result<Listing, Refusal> {
+/// Decides one page. `records_max` is the page size if one was asked for.
+pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result<Listing, Refusal> {
     // One more than the page, so that a next page is promised only if it will hold something.
     let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);
     let (after, through, deleted_after) = match begin {
         Begin::After(page) => (page.cursor(), page.dataset_sync_count, page.deleted_after),
         Begin::First { last_sync_count } => {
-            if known && last_sync_count > head.sync_count {
+            // A name that was never used has no count to be above, so that clients heal after a server was rebuilt.
+            let was_used = head.sync_count > SyncCount::ZERO;
+            if was_used && last_sync_count > head.sync_count {
                 return Err(Refusal::NoSuchSyncCount(last_sync_count));
             }
             let deleted_after = last_sync_count > SyncCount::ZERO && last_sync_count < head.deleted_at;
@@ -151,11 +148,11 @@ mod tests {
         }
     }
 
-    fn first(head: &Head, known: bool, count: u64) -> Result<Listing, Refusal> {
-        decide(head, known, Begin::First { last_sync_count: SyncCount(count) }, None)
+    fn first(head: &Head, count: u64) -> Result<Listing, Refusal> {
+        decide(head, Begin::First { last_sync_count: SyncCount(count) }, None)
     }
 
-    /// (head, known, LastSyncCount) to (exists, deleted after, count, whether records are read).
+    /// (head, LastSyncCount) to (exists, deleted after, count, whether records are read).
     #[test]
     fn every_row_of_the_truth_table() {
         let never = Floor::default().head();
@@ -163,21 +160,21 @@ mod tests {
         let deleted = head(6, 6, false);
         let recreated = head(7, 6, true);
         let cases = [
-            (&never, false, 0, (false, false, 0, false)),
-            (&never, false, 9, (false, false, 0, false)),
-            (&alive, true, 0, (true, false, 5, true)),
-            (&alive, true, 3, (true, false, 5, true)),
-            (&alive, true, 5, (true, false, 5, false)),
-            (&deleted, true, 0, (false, false, 6, false)),
-            (&deleted, true, 3, (false, true, 6, false)),
-            (&deleted, true, 6, (false, false, 6, false)),
-            (&recreated, true, 0, (true, false, 7, true)),
-            (&recreated, true, 3, (true, true, 7, true)),
-            (&recreated, true, 6, (true, false, 7, true)),
-            (&recreated, true, 7, (true, false, 7, false)),
+            (&never, 0, (false, false, 0, false)),
+            (&never, 9, (false, false, 0, false)),
+            (&alive, 0, (true, false, 5, true)),
+            (&alive, 3, (true, false, 5, true)),
+            (&alive, 5, (true, false, 5, false)),
+            (&deleted, 0, (false, false, 6, false)),
+            (&deleted, 3, (false, true, 6, false)),
+            (&deleted, 6, (false, false, 6, false)),
+            (&recreated, 0, (true, false, 7, true)),
+            (&recreated, 3, (true, true, 7, true)),
+            (&recreated, 6, (true, false, 7, true)),
+            (&recreated, 7, (true, false, 7, false)),
         ];
-        for (head, known, count, expected) in cases {
-            let listing = first(head, known, count).unwrap();
+        for (head, count, expected) in cases {
+            let listing = first(head, count).unwrap();
             let told = (
                 listing.exists,
                 listing.deleted_after,
@@ -191,22 +188,23 @@ mod tests {
     #[test]
     fn a_count_above_the_datasets_is_refused_also_while_it_is_deleted() {
         for head in [head(5, 0, true), head(5, 5, false)] {
-            assert_eq!(first(&head, true, 6), Err(Refusal::NoSuchSyncCount(SyncCount(6))));
+            assert_eq!(first(&head, 6), Err(Refusal::NoSuchSyncCount(SyncCount(6))));
         }
     }
 
     #[test]
     fn a_name_below_the_floor_counts_as_deleted() {
         let floor = Floor { sync_count: SyncCount(9), generation: Generation(2) }.head();
-        let listing = first(&floor, false, 4).unwrap();
+        let listing = first(&floor, 4).unwrap();
         assert!(!listing.exists && listing.deleted_after);
         assert_eq!(listing.dataset_sync_count, SyncCount(9));
+        assert_eq!(first(&floor, 10), Err(Refusal::NoSuchSyncCount(SyncCount(10))));
     }
 
     #[test]
     fn a_page_size_above_the_ceiling_means_the_ceiling() {
         let begin = Begin::First { last_sync_count: SyncCount::ZERO };
-        let listing = decide(&head(5, 0, true), true, begin, Some(5000)).unwrap();
+        let listing = decide(&head(5, 0, true), begin, Some(5000)).unwrap();
         assert_eq!(listing.range.unwrap().max, Some(1025));
     }
 }

@@ -193,8 +193,7 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_told_in_one_line() {
-        for line in
-            [&["carryall", "pool", "create"][..], &["carryall", "serve", "--lisen", "x"], &["carryall"]]
+        for line in [&["carryall", "pool", "show"][..], &["carryall", "serve", "--lisen", "x"], &["carryall"]]
         {
             let told = usage_line(&Command::try_parse_from(line).err().unwrap().to_string());
             assert!(!told.contains('\n') && told.ends_with("(see carryall --help)"), "{told}");

@@ -10,7 +10,7 @@ pub(super) enum Verb {
     /// Create an identity pool
     Create {
         /// What to call it
-        #[arg(long)]
+        #[arg(long, default_value = "carryall")]
         name: String,
         /// Keep the id of an existing app's pool; its region must be the server's
         #[arg(long, value_name = "POOL_ID")]

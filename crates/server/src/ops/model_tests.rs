@@ -3,6 +3,7 @@
 
 mod installation;
 mod interleaving;
+mod large_pages;
 mod model;
 mod operation;
 mod world;
@@ -33,7 +34,7 @@ fn check(cases: u32, home: fn() -> Home) {
 
 #[test]
 fn the_store_in_memory_does_what_the_protocol_says() {
-    check(192, Home::memory);
+    check(160, Home::memory);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn completions_are_printed_for_shells() {
 
 #[test]
 fn a_wrong_command_line_is_refused_in_one_line() {
-    for arguments in [&["pool", "create"][..], &["sirve"], &["serve", "--port", "1"]] {
+    for arguments in [&["pool", "show"][..], &["sirve"], &["serve", "--port", "1"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2));
         refused(&output);

@@ -12,6 +12,8 @@ mod acknowledged;
 mod apply;
 mod engine;
 mod figures;
+#[cfg(test)]
+mod fuzz_body;
 mod heads;
 mod journal;
 mod keys;

@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_number_in_the_query_that_is_none_is_refused_by_its_name() {
-        for value in ["abc", "", "3.5", "3.0", "1E2", "%2B1", "1e400", "%203", "NaN", "99999999999999999999"] {
+        for value in ["abc", "", "3.5", "3.0", "1E2", "%2B1", "1e400", "%203", "NaN", "99999999999999999999"]
+        {
             let rejection = list(&format!("maxResults={value}")).expect_err(value);
             assert!(
                 matches!(rejection, Rejection::QueryNumber { name: "maxResults", .. }),

@@ -126,7 +126,7 @@ mod tests {
     fn a_tombstone_is_written_with_a_null_value_and_dates_as_decimals() {
         let date = Timestamp::from_unix_milliseconds(1_412_974_057_151);
         let record = Record {
-            key: "k".to_owned(),
+            key: "k".into(),
             value: None,
             sync_count: 3,
             last_modified_date: date,

@@ -1,180 +1,30 @@
-//! Arbitrary requests against routing and decoding: nothing panics, nothing is read that cannot be written again,
-//! and whatever is refused gets a fault that its caller may see.
+//! Arbitrary requests against routing and decoding, for a bounded time.
 
 // The attribute tells clippy that helper functions in here are test code as well.
 #![cfg(test)]
 
-use std::time::Duration;
+mod fuzz_body;
 
-use carryall_wire::codec::{self, Dialect, Rejection, Route, Routed};
-use carryall_wire::spec::{Method, OPERATIONS, Operation, OperationName, Service, Visitor};
-use http::{HeaderMap, HeaderValue};
-use serde_json::Value;
+use std::time::Duration;
 
 const RUN: Duration = Duration::from_secs(2);
 
-/// A refusal must be presentable: a client error with a short message.
-fn check_refusal(dialect: Dialect, rejection: &Rejection) {
-    let answer = codec::encode_fault(dialect, "id", &rejection.fault());
-    assert!((400..500).contains(&answer.status), "{rejection:?}");
-    assert!(answer.body.len() < 4_096, "{rejection:?}");
-}
-
-/// A form has no way to say that a structure or a list is there and empty.
-fn without_empty(value: Value) -> Value {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    };
-    match value {
-        Value::Array(items) => items.into_iter().map(without_empty).filter(|item| !is_empty(item)).collect(),
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| (name, without_empty(value)))
-            .filter(|(_, value)| !is_empty(value))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
-    }
-}
-
-struct Decode<'r, 'b> {
-    route: &'r Route<'r>,
-    body: &'b [u8],
-}
-
-impl Visitor for Decode<'_, '_> {
-    type Answer = ();
-
-    fn visit<O: Operation>(self) {
-        let input = match codec::decode::<O>(self.route, self.body) {
-            Ok(decoded) => decoded.input,
-            Err(rejection) => return check_refusal(self.route.dialect, &rejection),
-        };
-        let before = serde_json::to_value(&input).expect("an input can be written");
-        let again: O::Input = serde_json::from_value(before.clone()).expect("what was written can be read");
-        assert_eq!(serde_json::to_value(&again).expect("an input can be written"), before);
-        // A client could have sent it, unless it lacks what the path needs, which only the RPC form can lack.
-        let is_rest = self.route.dialect == Dialect::Rest;
-        let Ok(request) = codec::request::<O>(&input) else { return assert!(!is_rest, "{before}") };
-        let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
-        let mut headers = HeaderMap::new();
-        for (name, value) in request.headers {
-            let name = http::HeaderName::try_from(name).expect("a header name");
-            // A form's member may hold what no header can; clients of this operation would refuse to send it.
-            let Ok(value) = HeaderValue::try_from(value) else { return };
-            headers.insert(name, value);
-        }
-        let routed =
-            codec::route(request.method.as_str(), path, Some(query), &headers).expect("a built request");
-        let route = match routed {
-            Routed::Operation(route) => route,
-            Routed::Form(form) => form.resolve(&request.body).expect("a built form"),
-        };
-        let decoded = codec::decode::<O>(&route, &request.body).expect("a built request is readable");
-        let after = serde_json::to_value(decoded.input).expect("an input can be written");
-        if O::SPEC.service == Service::Sts {
-            assert_eq!(without_empty(after), without_empty(before));
-        } else {
-            assert_eq!(after, before);
-        }
-    }
-}
-
-/// Routes a request and decodes it with whatever operation it reached.
-fn receive(method: &str, path: &str, query: Option<&str>, headers: &HeaderMap, body: &[u8]) {
-    let routed = match codec::route(method, path, query, headers) {
-        Ok(routed) => routed,
-        Err(refused) => return check_refusal(refused.dialect, &refused.rejection),
-    };
-    let route = match routed {
-        Routed::Operation(route) => route,
-        Routed::Form(form) => match form.resolve(body) {
-            Ok(route) => route,
-            Err(refused) => return check_refusal(refused.dialect, &refused.rejection),
-        },
-    };
-    route.operation.visit(Decode { route: &route, body });
-}
-
-fn target(name: OperationName) -> Option<HeaderValue> {
-    let spec = name.spec();
-    let prefix = spec.service.target_prefix()?;
-    Some(HeaderValue::try_from(format!("{prefix}{}", name.as_str())).expect("a header value"))
-}
-
 #[test]
 fn arbitrary_bodies_are_read_or_refused_by_every_operation() {
-    bolero::check!().with_max_len(512).with_test_time(RUN).for_each(|bytes: &[u8]| {
-        for spec in OPERATIONS {
-            let mut headers = HeaderMap::new();
-            if let Some(target) = target(spec.name) {
-                headers.insert("x-amz-target", target);
-            }
-            receive(Method::Post.as_str(), "/", None, &headers, bytes);
-            if spec.service == Service::Sync {
-                let path = spec.path.replace(['{', '}'], "");
-                receive(spec.method.as_str(), &path, None, &HeaderMap::new(), bytes);
-            }
-        }
-    });
+    bolero::check!().with_max_len(512).with_test_time(RUN).for_each(fuzz_body::receive_body);
 }
 
 #[test]
 fn arbitrary_paths_and_queries_are_read_or_refused() {
-    bolero::check!().with_max_len(256).with_test_time(RUN).for_each(|bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes);
-        for spec in OPERATIONS.iter().filter(|spec| spec.service == Service::Sync) {
-            let path = spec
-                .path
-                .replace("{DatasetName}", &text)
-                .replace("{IdentityId}", &text)
-                .replace(['{', '}'], "");
-            receive(spec.method.as_str(), &path, Some(&text), &HeaderMap::new(), b"");
-            let query = format!("nextToken={text}&maxResults=1&lastSyncCount={text}");
-            let path = spec.path.replace(['{', '}'], "");
-            receive(spec.method.as_str(), &path, Some(&query), &HeaderMap::new(), b"");
-        }
-        receive("GET", &text, Some(&text), &HeaderMap::new(), bytes);
-    });
+    bolero::check!().with_max_len(256).with_test_time(RUN).for_each(fuzz_body::receive_path);
 }
 
 #[test]
 fn arbitrary_targets_methods_and_forms_are_read_or_refused() {
-    bolero::check!().with_max_len(256).with_test_time(RUN).for_each(|bytes: &[u8]| {
-        let mut headers = HeaderMap::new();
-        let form =
-            [b"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&PolicyArns.member.", bytes].concat();
-        receive("POST", "/", None, &headers, &form);
-        receive(&String::from_utf8_lossy(bytes), "/identitypools", None, &headers, b"");
-        if let Ok(value) = HeaderValue::from_bytes(bytes) {
-            headers.insert("x-amz-target", value.clone());
-            receive("POST", "/", None, &headers, bytes);
-            headers.insert("x-http-method-override", value.clone());
-            headers.insert("x-amz-client-context", value);
-            receive("POST", "/identitypools/p/identities/i/datasets/d", None, &headers, b"{}");
-        }
-    });
+    bolero::check!().with_max_len(256).with_test_time(RUN).for_each(fuzz_body::receive_target);
 }
 
-/// Valid messages with bytes changed reach deeper than bytes out of nothing.
 #[test]
 fn damaged_examples_are_read_or_refused() {
-    bolero::check!().with_type::<(u8, Vec<(u16, u8)>)>().with_test_time(RUN).for_each(|(which, damage)| {
-        let spec = OPERATIONS[usize::from(*which) % OPERATIONS.len()];
-        let mut body = spec.example.input.as_bytes().to_vec();
-        for (place, byte) in damage.iter().take(8) {
-            let place = usize::from(*place) % body.len();
-            body[place] = *byte;
-        }
-        let mut headers = HeaderMap::new();
-        if let Some(target) = target(spec.name) {
-            headers.insert("x-amz-target", target);
-        }
-        receive("POST", "/", None, &headers, &body);
-        if spec.service == Service::Sync {
-            receive(spec.method.as_str(), &spec.path.replace(['{', '}'], ""), None, &HeaderMap::new(), &body);
-        }
-    });
+    bolero::check!().with_max_len(25).with_test_time(RUN).for_each(fuzz_body::receive_damaged_example);
 }

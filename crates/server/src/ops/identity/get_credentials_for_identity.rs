@@ -14,8 +14,7 @@ use crate::ops::{Handler, timestamp};
 impl Handler for GetCredentialsForIdentity {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         check_role_arn("customRoleArn", input.custom_role_arn.as_deref())?;
-        let (identity, _) =
-            super::guest(call, input.identity_id.as_deref(), input.logins.as_ref()).await?;
+        let (identity, _) = super::guest(call, input.identity_id.as_deref(), input.logins.as_ref()).await?;
         let temporary = Temporary {
             identity: identity.at,
             epoch: identity.epoch,

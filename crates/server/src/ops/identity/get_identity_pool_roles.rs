@@ -19,10 +19,6 @@ impl Handler for GetIdentityPoolRoles {
                 what: format!("role mappings of pool {}: {error}", pool.at.id),
             })?,
         };
-        Ok(Output {
-            identity_pool_id: pool.at.id.to_string(),
-            roles: pool.roles.clone(),
-            role_mappings,
-        })
+        Ok(Output { identity_pool_id: pool.at.id.to_string(), roles: pool.roles.clone(), role_mappings })
     }
 }

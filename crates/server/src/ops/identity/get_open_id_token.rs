@@ -17,11 +17,8 @@ impl Handler for GetOpenIdToken {
         if pool.allow_classic_flow == Some(false) {
             return Err(Refusal::ClassicFlowNotAllowed(pool.at.id.clone()).into());
         }
-        let vouched = Vouched {
-            identity: identity.at,
-            epoch: identity.epoch,
-            amr: vec!["unauthenticated".to_owned()],
-        };
+        let vouched =
+            Vouched { identity: identity.at, epoch: identity.epoch, amr: vec!["unauthenticated".to_owned()] };
         Ok(Output {
             identity_id: vouched.identity.identity.to_string(),
             token: Secret::from(call.app.identity_tokens.issue(&vouched, call.now)),

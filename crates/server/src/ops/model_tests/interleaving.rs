@@ -106,7 +106,8 @@ impl Device {
                 match self.update(&seen).await {
                     Ok(records) => break log.updates.push(records),
                     Err(fault) => {
-                        let stale = matches!(fault.kind, FaultKind::ResourceConflict | FaultKind::TooManyRequests);
+                        let stale =
+                            matches!(fault.kind, FaultKind::ResourceConflict | FaultKind::TooManyRequests);
                         assert!(stale, "{fault:?}");
                     }
                 }
@@ -120,7 +121,7 @@ impl Device {
 }
 
 fn find<'a>(seen: &'a sync::list_records::Output, key: &str) -> Option<&'a Record> {
-    seen.records.iter().find(|record| record.key == key)
+    seen.records.iter().find(|record| &*record.key == key)
 }
 
 /// `nodes` programs share the store; within one they wait for each other, between two they meet in the store.
@@ -153,7 +154,7 @@ async fn interleave(home: Home, nodes: usize, deletes: bool) {
 }
 
 fn by_key(records: Vec<Record>) -> BTreeMap<String, Record> {
-    records.into_iter().map(|record| (record.key.clone(), record)).collect()
+    records.into_iter().map(|record| (record.key.to_string(), record)).collect()
 }
 
 /// What the updates make in the order of their counts; a count that no update took is a deletion. On the way, each

@@ -15,7 +15,7 @@ const SESSION_MILLIS: i64 = 3_600_000;
 const CREDENTIALS_MILLIS: i64 = 43_200_000;
 const USED_SESSIONS: usize = 32;
 const DELETED_NAMES: usize = 256;
-const PAGE_RECORDS: i64 = 1024;
+const PAGE_MAX: i64 = 1024;
 pub(super) const ACCOUNT: &str = "000000000000";
 const BAD_SESSION: &str = "SyncSessionToken not valid for these inputs";
 
@@ -117,7 +117,9 @@ impl Life {
     }
 
     fn data_bytes(&self) -> u64 {
-        self.live().map(|record| (record.key.len() + record.value.as_ref().map_or(0, String::len)) as u64).sum()
+        self.live()
+            .map(|record| (record.key.len() + record.value.as_ref().map_or(0, String::len)) as u64)
+            .sum()
     }
 
     /// Records, tombstones, bytes.
@@ -243,7 +245,8 @@ impl Model {
     pub(super) fn counts(&self, place: &Place, key: &str) -> (u64, Option<u64>) {
         let owner = self.pools.get(&place.pool).map(|pool| pool.owner(&place.identity)).unwrap_or_default();
         let name = owner.name(&place.dataset);
-        let record = name.life.as_ref().and_then(|life| life.records.get(key)).map(|record| record.sync_count);
+        let record =
+            name.life.as_ref().and_then(|life| life.records.get(key)).map(|record| record.sync_count);
         (name.count, record)
     }
 
@@ -275,7 +278,9 @@ impl Model {
     /// Section 10.5. Names answer as deleted afterwards, so that counts do not fall for credentials that are out.
     pub(super) fn delete_identity(&mut self, identity: &str) {
         let now = self.now;
-        let Some(pool) = self.pools.values_mut().find(|pool| pool.handed_out.contains(identity)) else { return };
+        let Some(pool) = self.pools.values_mut().find(|pool| pool.handed_out.contains(identity)) else {
+            return;
+        };
         pool.handed_out.remove(identity);
         let owner = pool.owners.entry(identity.to_owned()).or_default();
         let reached: Vec<(u64, u64)> = owner.names.values().map(|row| (row.count, row.generation)).collect();
@@ -361,8 +366,13 @@ impl Model {
             Token::Absent => {}
             Token::Forged => return refuse_with(FaultKind::InvalidParameter, BAD_SESSION),
             Token::Issued(session) => {
-                self.check_session(session, pool, place)?;
-                if name.used.contains(&session.number) {
+                let unusable =
+                    self.check_session(session, pool, place).is_err() || name.used.contains(&session.number);
+                if unusable && matches!(ask.page, Token::Forged) {
+                    // Which of two bad tokens the text names is not said.
+                    return refuse(FaultKind::InvalidParameter);
+                }
+                if unusable {
                     return refuse_with(FaultKind::InvalidParameter, BAD_SESSION);
                 }
             }
@@ -407,12 +417,12 @@ impl Model {
             .filter(|record| record.sync_count <= cap)
             .filter(|record| match &after {
                 None => record.sync_count > n,
-                Some((count, key)) => (record.sync_count, &record.key) > (*count, key),
+                Some((count, key)) => (record.sync_count, &*record.key) > (*count, key.as_str()),
             })
             .cloned()
             .collect();
         records.sort_by(|a, b| (a.sync_count, &a.key).cmp(&(b.sync_count, &b.key)));
-        let size = ask.max_results.map_or(usize::MAX, |max| usize::try_from(max.min(PAGE_RECORDS)).unwrap());
+        let size = ask.max_results.map_or(usize::MAX, |max| usize::try_from(max.min(PAGE_MAX)).unwrap());
         let more = records.len() > size;
         records.truncate(size);
         let page = records.last().filter(|_| more).map(|record| Page {
@@ -420,7 +430,7 @@ impl Model {
             last_sync_count: last,
             cap,
             deleted,
-            after: (record.sync_count, record.key.clone()),
+            after: (record.sync_count, record.key.to_string()),
         });
         let output = list_records::Output {
             count: records.len() as u64,
@@ -488,7 +498,7 @@ impl Model {
         let count = name.count + 1;
         let records: Vec<shapes::Record> =
             ask.patches.iter().map(|patch| self.patched(patch, count, &by)).collect();
-        life.records.extend(records.iter().map(|record| (record.key.clone(), record.clone())));
+        life.records.extend(records.iter().map(|record| (record.key.to_string(), record.clone())));
         let creates = name.life.is_none().then(|| owner.lives().count() as u64);
         self.check_limits(creates, before, life.sizes())?;
         life.modified = self.now;
@@ -523,11 +533,11 @@ impl Model {
 
     fn patched(&self, patch: &update_records::RecordPatch, sync_count: u64, by: &str) -> shapes::Record {
         shapes::Record {
-            key: patch.key.clone().unwrap(),
+            key: patch.key.clone().unwrap().into(),
             value: patch.value.clone().filter(|_| patch.op.as_deref() == Some("replace")),
             sync_count,
             last_modified_date: at(self.now),
-            last_modified_by: Some(by.to_owned()),
+            last_modified_by: Some(by.into()),
             device_last_modified_date: patch.device_last_modified_date.unwrap_or(at(self.now)),
         }
     }
@@ -576,8 +586,13 @@ impl Model {
         let name = pool.owner(&place.identity).name(&place.dataset);
         let Some(life) = name.life else { return refuse(FaultKind::ResourceNotFound) };
         let count = name.count + 1;
-        let marker =
-            Name { generation: name.generation + 1, count, deleted_at: count, used: VecDeque::new(), life: None };
+        let marker = Name {
+            generation: name.generation + 1,
+            count,
+            deleted_at: count,
+            used: VecDeque::new(),
+            life: None,
+        };
         self.put(place, marker);
         Ok(Self::described(place, &place.dataset, &life))
     }
@@ -614,7 +629,7 @@ impl Model {
             .filter(|(name, _)| after.is_none_or(|after| *name > after))
             .map(|(name, life)| Self::described(place, name, life))
             .collect();
-        let size = max.map_or(usize::MAX, |max| usize::try_from(max).unwrap());
+        let size = max.map_or(usize::MAX, |max| usize::try_from(max.min(PAGE_MAX)).unwrap());
         let more = datasets.len() > size;
         datasets.truncate(size);
         let next = datasets.last().filter(|_| more).map(|dataset| NamesPage {

@@ -11,7 +11,8 @@ pub(super) const DATASETS: usize = 4;
 /// The seventh is longer than the limit, the eighth is empty.
 pub(super) const KEYS: [&str; 8] = ["a", "b", "c", "d", "é", "long key", "longer key", ""];
 /// The last is longer than the limit.
-pub(super) const VALUES: [&str; 6] = ["", "v", "ü", "ten bytes.", "twenty bytes of text", "one byte over the max"];
+pub(super) const VALUES: [&str; 6] =
+    ["", "v", "ü", "ten bytes.", "twenty bytes of text", "one byte over the max"];
 
 /// Which dataset, by numbers.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,8 @@ pub(super) enum TokenChoice {
     /// The last one handed out for this dataset.
     Latest,
     Any(u8),
+    /// The one handed out so many before the last.
+    Before(usize),
     Absent,
     Forged,
     /// A genuine one with a character changed.
@@ -89,32 +92,84 @@ pub(super) enum LastChoice {
 
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
-    List { by: By, at: Where, last: LastChoice, max: Option<i64>, session: TokenChoice, page: TokenChoice },
-    Update { by: By, at: Where, device: Option<u8>, session: TokenChoice, patches: Option<Vec<Patch>> },
-    /// More updates of one dataset than sessions are remembered.
-    UpdateManyTimes { at: Where },
-    DeleteDataset { by: By, at: Where },
-    DescribeDataset { by: By, at: Where },
-    ListDatasets { by: By, at: Where, max: Option<i64>, page: TokenChoice },
-    IdentityUsage { by: By, at: Where },
-    PoolUsage { by: By, at: Where },
-    AllPoolUsage { by: By, max: i64 },
+    List {
+        by: By,
+        at: Where,
+        last: LastChoice,
+        max: Option<i64>,
+        session: TokenChoice,
+        page: TokenChoice,
+    },
+    Update {
+        by: By,
+        at: Where,
+        device: Option<u8>,
+        session: TokenChoice,
+        patches: Option<Vec<Patch>>,
+    },
+    /// More updates of one dataset than sessions are remembered, then with the oldest that is and the one before.
+    UpdateManyTimes {
+        at: Where,
+    },
+    DeleteDataset {
+        by: By,
+        at: Where,
+    },
+    DescribeDataset {
+        by: By,
+        at: Where,
+    },
+    ListDatasets {
+        by: By,
+        at: Where,
+        max: Option<i64>,
+        page: TokenChoice,
+    },
+    IdentityUsage {
+        by: By,
+        at: Where,
+    },
+    PoolUsage {
+        by: By,
+        at: Where,
+    },
+    AllPoolUsage {
+        by: By,
+        max: i64,
+    },
     /// As many markers of deleted names as may be kept, less this many.
-    DeletedLongAgo { at: Where, less: u8 },
-    HandOutIdentity { at: Where },
-    DeleteIdentity { at: Where },
-    DeletePool { at: Where },
-    CreatePool { at: Where },
-    Pass { seconds: u32 },
+    DeletedLongAgo {
+        at: Where,
+        less: u8,
+    },
+    HandOutIdentity {
+        at: Where,
+    },
+    DeleteIdentity {
+        at: Where,
+    },
+    DeletePool {
+        at: Where,
+    },
+    CreatePool {
+        at: Where,
+    },
+    Pass {
+        seconds: u32,
+    },
     Sweep,
-    Reclaim { rows_max: usize },
+    Reclaim {
+        rows_max: usize,
+    },
     /// The process ends and another begins, perhaps with other limits.
-    Restart { limits: usize },
+    Restart {
+        limits: usize,
+    },
 }
 
 fn place() -> impl Strategy<Value = Where> {
-    let often_first = |count: usize| prop_oneof![3 => Just(0), 1 => 0..count];
-    (often_first(POOLS), often_first(IDENTITIES), often_first(DATASETS))
+    let often_first = |weight: u32, count: usize| prop_oneof![weight => Just(0), 1 => 0..count];
+    (often_first(12, POOLS), often_first(8, IDENTITIES), often_first(2, DATASETS))
         .prop_map(|(pool, identity, dataset)| Where { pool, identity, dataset })
 }
 
@@ -141,8 +196,8 @@ fn session(usual: TokenChoice) -> impl Strategy<Value = TokenChoice> {
 
 fn page() -> impl Strategy<Value = TokenChoice> {
     prop_oneof![
-        8 => Just(TokenChoice::Absent),
-        6 => Just(TokenChoice::Latest),
+        10 => Just(TokenChoice::Absent),
+        10 => Just(TokenChoice::Latest),
         2 => any::<u8>().prop_map(TokenChoice::Any),
         1 => Just(TokenChoice::Forged),
         1 => any::<(u8, u8)>().prop_map(|(which, place)| TokenChoice::Damaged(which, place)),
@@ -161,16 +216,22 @@ fn count() -> impl Strategy<Value = CountChoice> {
 }
 
 fn patch() -> impl Strategy<Value = Patch> {
-    let key = prop_oneof![40 => 0..6_usize, 1 => 6..KEYS.len()];
-    let op = prop_oneof![30 => Just(OpChoice::Replace), 15 => Just(OpChoice::Remove), 1 => Just(OpChoice::Other)];
+    let key = prop_oneof![80 => 0..6_usize, 1 => 6..KEYS.len()];
+    let op =
+        prop_oneof![30 => Just(OpChoice::Replace), 15 => Just(OpChoice::Remove), 1 => Just(OpChoice::Other)];
     let value = prop_oneof![
-        40 => (0..VALUES.len() - 1).prop_map(Some),
+        80 => (0..VALUES.len() - 1).prop_map(Some),
         1 => Just(Some(VALUES.len() - 1)),
         1 => Just(None),
     ];
     let device_date = option::of(prop_oneof![Just(0), -10_000_000..10_000_000_i64]);
-    (key, op, value, count(), device_date)
-        .prop_map(|(key, op, value, count, device_date)| Patch { key, op, value, count, device_date })
+    (key, op, value, count(), device_date).prop_map(|(key, op, value, count, device_date)| Patch {
+        key,
+        op,
+        value,
+        count,
+        device_date,
+    })
 }
 
 fn patches() -> impl Strategy<Value = Option<Vec<Patch>>> {
@@ -196,19 +257,17 @@ fn last() -> impl Strategy<Value = LastChoice> {
 }
 
 fn max() -> impl Strategy<Value = Option<i64>> {
-    prop_oneof![4 => Just(None), 8 => (1..4_i64).prop_map(Some), 1 => Just(Some(5000)), 1 => (-1..1_i64).prop_map(Some)]
+    prop_oneof![4 => Just(None), 12 => (1..4_i64).prop_map(Some), 1 => Just(Some(5000)), 1 => (-1..1_i64).prop_map(Some)]
 }
 
 fn list() -> impl Strategy<Value = Operation> {
-    (by(), place(), last(), max(), session(TokenChoice::Absent), page()).prop_map(
-        |(by, at, last, max, session, page)| Operation::List { by, at, last, max, session, page },
-    )
+    (by(), place(), last(), max(), session(TokenChoice::Absent), page())
+        .prop_map(|(by, at, last, max, session, page)| Operation::List { by, at, last, max, session, page })
 }
 
 fn update() -> impl Strategy<Value = Operation> {
-    (by(), place(), option::of(0..3_u8), session(TokenChoice::Fresh), patches()).prop_map(
-        |(by, at, device, session, patches)| Operation::Update { by, at, device, session, patches },
-    )
+    (by(), place(), option::of(0..3_u8), session(TokenChoice::Fresh), patches())
+        .prop_map(|(by, at, device, session, patches)| Operation::Update { by, at, device, session, patches })
 }
 
 fn read() -> impl Strategy<Value = Operation> {
@@ -255,5 +314,5 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 /// A whole run: whether developers may update, and what happens.
 pub(super) fn run() -> impl Strategy<Value = (bool, Vec<Operation>)> {
-    (prop_oneof![1 => Just(false), 3 => Just(true)], vec(operation(), 1..60))
+    (prop_oneof![1 => Just(false), 3 => Just(true)], vec(operation(), 1..100))
 }

@@ -81,7 +81,9 @@ fn agree<A: PartialEq + Debug>(step: &str, told: Result<A, Fault>, expected: Tol
         {
             Ok(None)
         }
-        (told, expected) => Err(TestCaseError::fail(format!("{step}\n told: {told:?}\n expected: {expected:?}"))),
+        (told, expected) => {
+            Err(TestCaseError::fail(format!("{step}\n told: {told:?}\n expected: {expected:?}")))
+        }
     }
 }
 
@@ -150,9 +152,7 @@ impl World {
         let (life, identity) = match by {
             By::Developer => return (Who::Developer, developer()),
             By::Owner => (present.unwrap_or(*last.0), place.identity),
-            By::Neighbour => {
-                (*last.0, self.identities[at.pool][(at.identity + 1) % IDENTITIES].clone())
-            }
+            By::Neighbour => (*last.0, self.identities[at.pool][(at.identity + 1) % IDENTITIES].clone()),
             By::OldCredentials => (*first.0, place.identity),
         };
         let pool = self.incarnations[&life].clone();
@@ -239,9 +239,17 @@ impl World {
     /// Compares a whole dataset.
     async fn look_at(&mut self, at: Where) -> Agreed {
         let (who, caller) = self.who(By::Developer, at);
-        self.list_with(&who, caller, self.place(at), None, None, &(None, Token::Absent), &(None, Token::Absent))
-            .await
-            .map(drop)
+        self.list_with(
+            &who,
+            caller,
+            self.place(at),
+            None,
+            None,
+            &(None, Token::Absent),
+            &(None, Token::Absent),
+        )
+        .await
+        .map(drop)
     }
 
     fn sent<T: Clone, U: Clone>(
@@ -259,6 +267,7 @@ impl World {
             TokenChoice::Forged => (Some("Zm9yZ2Vk".to_owned()), Token::Forged),
             TokenChoice::Fresh | TokenChoice::Latest => genuine(kind.latest(place)),
             TokenChoice::Any(which) => genuine(kind.any(which)),
+            TokenChoice::Before(number) => genuine(kind.0.iter().rev().nth(number)),
             TokenChoice::Damaged(which, at) => match kind.any(which) {
                 Some((_, token, _)) => (Some(damaged(token, at)), Token::Forged),
                 None => (None, Token::Absent),
@@ -397,10 +406,16 @@ impl World {
     }
 
     async fn update_many_times(&mut self, at: Where) -> Agreed {
-        let patch =
-            Patch { key: 0, op: OpChoice::Replace, value: Some(1), count: CountChoice::Right, device_date: None };
-        for _ in 0..34 {
-            self.update(By::Owner, at, None, TokenChoice::Fresh, Some(std::slice::from_ref(&patch))).await?;
+        let patch = Patch {
+            key: 0,
+            op: OpChoice::Replace,
+            value: Some(1),
+            count: CountChoice::Right,
+            device_date: None,
+        };
+        let sessions = std::iter::repeat_n(TokenChoice::Fresh, 34);
+        for session in sessions.chain([TokenChoice::Before(31), TokenChoice::Before(32)]) {
+            self.update(By::Owner, at, None, session, Some(std::slice::from_ref(&patch))).await?;
         }
         Ok(())
     }
@@ -470,8 +485,7 @@ impl World {
 
     async fn pool_usage(&mut self, by: By, at: Where) -> Agreed {
         let (place, (who, caller)) = (self.place(at), self.who(by, at));
-        let input =
-            sync::describe_identity_pool_usage::Input { identity_pool_id: Some(place.pool.clone()) };
+        let input = sync::describe_identity_pool_usage::Input { identity_pool_id: Some(place.pool.clone()) };
         let step = format!("DescribeIdentityPoolUsage {input:?} by {who:?}");
         let told = call::<sync::DescribeIdentityPoolUsage>(self.app(), Some(caller), self.now(), input).await;
         let expected = self.model.pool_usage(&who, &place.pool);
@@ -488,7 +502,8 @@ impl World {
                 max_results: Some(max).filter(|max| *max > 0),
             };
             let told =
-                call::<sync::ListIdentityPoolUsage>(self.app(), Some(caller.clone()), self.now(), input).await;
+                call::<sync::ListIdentityPoolUsage>(self.app(), Some(caller.clone()), self.now(), input)
+                    .await;
             match told {
                 Err(fault) => break Err(fault),
                 Ok(told) => {
@@ -569,9 +584,8 @@ impl World {
 
     async fn delete_identity(&mut self, at: Where) -> Agreed {
         let place = self.place(at);
-        let input = identity::delete_identities::Input {
-            identity_ids_to_delete: Some(vec![place.identity.clone()]),
-        };
+        let input =
+            identity::delete_identities::Input { identity_ids_to_delete: Some(vec![place.identity.clone()]) };
         let told = call::<DeleteIdentities>(self.app(), Some(developer()), self.now(), input).await;
         self.model.delete_identity(&place.identity);
         agree("DeleteIdentities", told.map(|told| told.unprocessed_identity_ids), Ok(Vec::new())).map(drop)

@@ -11,10 +11,7 @@ use crate::ops::Handler;
 
 impl Handler for DescribeDataset {
     fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity {
-            pool: input.identity_pool_id.as_deref(),
-            identity: input.identity_id.as_deref(),
-        }
+        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
     }
 
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -26,9 +23,8 @@ impl Handler for DescribeDataset {
             )
             .await?;
         let head = call.app.store.head(&at).await?.head;
-        let life = head
-            .and_then(|head| head.life)
-            .ok_or_else(|| Refusal::DatasetNotFound(at.name.clone()))?;
+        let life =
+            head.and_then(|head| head.life).ok_or_else(|| Refusal::DatasetNotFound(at.name.clone()))?;
         Ok(Output { dataset: super::dataset(&at.owner.identity, &at.name, &life) })
     }
 }

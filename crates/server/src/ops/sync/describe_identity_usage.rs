@@ -11,15 +11,11 @@ use crate::ops::{Handler, timestamp};
 
 impl Handler for DescribeIdentityUsage {
     fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity {
-            pool: input.identity_pool_id.as_deref(),
-            identity: input.identity_id.as_deref(),
-        }
+        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
     }
 
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let owner =
-            call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
+        let owner = call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
         let view = call.app.store.heads(&owner).await?;
         let lives = || view.heads.iter().filter_map(|(_, head)| head.life.as_ref());
         Ok(Output {

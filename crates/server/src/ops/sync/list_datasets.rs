@@ -1,6 +1,7 @@
 //! ListDatasets (`docs/protocol.md` section 7.9).
 
 use carryall_core::cursor::NamesPage;
+use carryall_core::limits::DATASETS_PER_PAGE_MAX;
 use carryall_core::model::Life;
 use carryall_wire::ops::sync::ListDatasets;
 use carryall_wire::ops::sync::list_datasets::{Input, Output};
@@ -12,16 +13,12 @@ use crate::ops::Handler;
 
 impl Handler for ListDatasets {
     fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity {
-            pool: input.identity_pool_id.as_deref(),
-            identity: input.identity_id.as_deref(),
-        }
+        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
     }
 
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let owner =
-            call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
-        let max = page_size(input.max_results, u32::MAX)?;
+        let owner = call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
+        let max = page_size(input.max_results, DATASETS_PER_PAGE_MAX)?;
         let list = NamesPage::datasets_of(owner.pool.incarnation, &owner.identity);
         let after = call.names_page(&list, input.next_token.as_deref())?;
         let view = call.app.store.heads(&owner).await?;

@@ -21,10 +21,7 @@ const READS_MAX: usize = 8;
 
 impl Handler for ListRecords {
     fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity {
-            pool: input.identity_pool_id.as_deref(),
-            identity: input.identity_id.as_deref(),
-        }
+        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
     }
 
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -72,7 +69,7 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Option<
         }
         None => Begin::First { last_sync_count: asked.last_sync_count },
     };
-    let listing = list_records::decide(&head, view.head.is_some(), begin, asked.max)?;
+    let listing = list_records::decide(&head, begin, asked.max)?;
     let mut records = Vec::new();
     if let Some(range) = &listing.range {
         match call.app.store.records(at, listing.generation, range.clone()).await? {

@@ -39,11 +39,11 @@ fn dataset(owner: &IdentityId, name: &DatasetName, life: &Life) -> shapes::Datas
 
 fn record(record: Record) -> shapes::Record {
     shapes::Record {
-        key: record.key.to_string(),
+        key: record.key.into_text(),
         value: record.value,
         sync_count: record.sync_count.0,
         last_modified_date: timestamp(record.modified),
-        last_modified_by: Some(record.modified_by.to_string()),
+        last_modified_by: Some(record.modified_by),
         device_last_modified_date: timestamp(record.device_modified),
     }
 }

@@ -15,15 +15,11 @@ const PLATFORMS: &[&str] = &["APNS", "APNS_SANDBOX", "GCM", "ADM"];
 
 impl Handler for RegisterDevice {
     fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity {
-            pool: input.identity_pool_id.as_deref(),
-            identity: input.identity_id.as_deref(),
-        }
+        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
     }
 
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let owner =
-            call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
+        let owner = call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
         let platform = required("platform", input.platform.as_deref())?;
         if !PLATFORMS.contains(&platform) {
             return Err(Violation::new("platform", platform, Constraint::Enum(PLATFORMS)).into());

@@ -20,10 +20,7 @@ use crate::seal::Purpose;
 
 impl Handler for UpdateRecords {
     fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity {
-            pool: input.identity_pool_id.as_deref(),
-            identity: input.identity_id.as_deref(),
-        }
+        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
     }
 
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -71,10 +68,7 @@ impl Handler for UpdateRecords {
 /// Opens a sync session token; whether it fits the request is for the rules to say.
 pub(super) fn open_session(call: &Call<'_>, token: &str) -> Result<Session, Refusal> {
     let opened = call.app.sealer.open_text(Purpose::SyncSession, token);
-    opened
-        .as_deref()
-        .and_then(Session::from_bytes)
-        .ok_or(Refusal::SessionToken(TokenTrouble::Forged))
+    opened.as_deref().and_then(Session::from_bytes).ok_or(Refusal::SessionToken(TokenTrouble::Forged))
 }
 
 fn patches(patches: Vec<RecordPatch>, limits: &Limits) -> Result<Patches, Violation> {

@@ -1,0 +1,120 @@
+//! What a fuzzer runs: bytes in the place of a sealed token, of what was sealed, and as damage to genuine ones. Nothing
+//! panics and nothing changed opens. A plain function, so that an ordinary test drives it for a bounded number of
+//! rounds and a fuzzer for as long as it likes.
+
+use std::sync::OnceLock;
+
+use carryall_core::cursor::{NamesPage, RecordsPage, Session};
+use carryall_core::ids::{
+    DatasetName, Generation, IdentityId, PoolIncarnation, RecordKey, SessionId, SyncCount,
+};
+use carryall_core::time::UnixMillis;
+
+use crate::clock::Clock;
+use crate::seal::{MasterKey, Purpose, Sealer};
+
+/// A sealer, and genuine values with the tokens that carry them.
+struct Issued {
+    sealer: Sealer,
+    values: [(Purpose, Vec<u8>, String); 3],
+}
+
+fn issued() -> &'static Issued {
+    static ISSUED: OnceLock<Issued> = OnceLock::new();
+    ISSUED.get_or_init(|| {
+        let clock = Clock::default();
+        let sealer = Sealer::new(&MasterKey::generate(&clock), clock);
+        let session = Session {
+            pool: PoolIncarnation(7),
+            identity: IdentityId::parse("us-east-1:1").expect("an id"),
+            dataset: DatasetName::parse("prefs").expect("a name"),
+            generation: Generation(2),
+            id: SessionId(11),
+            expires: UnixMillis(1_700_000_000_000),
+        };
+        let page = RecordsPage {
+            session: session.clone(),
+            last_sync_count: SyncCount(3),
+            dataset_sync_count: SyncCount(9),
+            deleted_after: true,
+            after_count: SyncCount(5),
+            after_key: RecordKey::from_stored("colour"),
+        };
+        let names = NamesPage { list: NamesPage::pools(), after: "us-east-1:2".to_owned() };
+        let values = [
+            (Purpose::SyncSession, session.to_bytes()),
+            (Purpose::Page, page.to_bytes()),
+            (Purpose::Page, names.to_bytes()),
+        ]
+        .map(|(purpose, plain)| {
+            let token = sealer.seal_text(purpose, plain.clone());
+            (purpose, plain, token)
+        });
+        Issued { sealer, values }
+    })
+}
+
+/// Runs the bytes against tokens of every kind.
+pub(crate) fn open_token_with(bytes: &[u8]) {
+    let issued = issued();
+    let text = String::from_utf8_lossy(bytes);
+    for purpose in [Purpose::SyncSession, Purpose::Page, Purpose::Credentials] {
+        assert_eq!(issued.sealer.open_text(purpose, &text), None, "opened what nobody sealed");
+        assert_eq!(issued.sealer.open(purpose, bytes), None, "opened what nobody sealed");
+    }
+    read_layouts(bytes);
+    for (purpose, plain, token) in &issued.values {
+        let mut changed = plain.clone();
+        damage(&mut changed, bytes);
+        read_layouts(&changed);
+        let mut changed = token.clone().into_bytes();
+        damage(&mut changed, bytes);
+        if changed != token.as_bytes() {
+            let changed = String::from_utf8_lossy(&changed);
+            assert_eq!(issued.sealer.open_text(*purpose, &changed), None, "opened what was changed");
+        }
+    }
+}
+
+/// Each three bytes are a place, beyond the end cuts there, and what to put into it.
+fn damage(value: &mut Vec<u8>, bytes: &[u8]) {
+    for change in bytes.chunks_exact(3) {
+        let place = usize::from(u16::from_be_bytes([change[0], change[1]]));
+        match value.len() {
+            0 => return,
+            length if place < 2 * length => value[place % length] = change[2],
+            length => value.truncate(place % length),
+        }
+    }
+}
+
+/// Whatever can be read means the same when it is written and read again.
+fn read_layouts(bytes: &[u8]) {
+    if let Some(session) = Session::from_bytes(bytes) {
+        assert_eq!(Session::from_bytes(&session.to_bytes()), Some(session));
+    }
+    if let Some(page) = RecordsPage::from_bytes(bytes) {
+        assert_eq!(RecordsPage::from_bytes(&page.to_bytes()), Some(page));
+    }
+    if let Some(page) = NamesPage::from_bytes(bytes) {
+        assert_eq!(NamesPage::from_bytes(&page.to_bytes()), Some(page));
+    }
+}
+
+#[cfg(test)]
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 4096, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_bytes_panic_and_nothing_changed_opens(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        open_token_with(&bytes);
+    }
+
+    #[test]
+    fn a_genuine_token_opens_until_a_byte_of_it_is_changed(place: u8, byte: u8) {
+        open_token_with(&[0, place, byte]);
+        for (purpose, plain, token) in &issued().values {
+            proptest::prop_assert_eq!(issued().sealer.open_text(*purpose, token), Some(plain.clone()));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a fuzzer runs: bytes in the place of stored rows. A damaged row is an error, never a panic, and what can be read
+//! means the same when it is written and read again. A plain function, so that an ordinary test drives it for a bounded
+//! number of rounds and a fuzzer for as long as it likes.
+
+use carryall_core::ids::{AccessKeyId, IdentityId, PoolId, PoolIncarnation};
+use carryall_core::model::{IdentityRef, PoolRef};
+
+use super::rows::{self, StoredHead, Work};
+use super::{keys, pool_row};
+
+/// Reads the bytes as every kind of row; the first byte also says where a key ends and its row begins.
+pub(crate) fn read_rows(bytes: &[u8]) {
+    if let Ok(head) = StoredHead::from_row(bytes) {
+        let again = StoredHead::from_row(&head.to_row()).expect("what was written can be read");
+        assert_eq!(again.to_row(), head.to_row());
+    }
+    if let Ok(work) = Work::from_row(bytes) {
+        let again = Work::from_row(&work.to_row()).expect("what was written can be read");
+        assert_eq!(again.to_row(), work.to_row());
+    }
+    if let Ok(holdings) = rows::holdings_from_row(bytes) {
+        assert_eq!(rows::holdings_from_row(&rows::holdings_to_row(&holdings)), Ok(holdings));
+    }
+    if let Ok(usage) = rows::usage_from_row(bytes) {
+        assert_eq!(rows::usage_from_row(&rows::usage_to_row(&usage)), Ok(usage));
+    }
+    if let Ok(pool) = rows::pool_ref_from_row(bytes) {
+        assert_eq!(rows::pool_ref_from_row(&rows::pool_ref_to_row(&pool)), Ok(pool));
+    }
+    if let Ok(pool) = pool_row::from_row(bytes) {
+        let row = pool_row::to_row(pool.clone()).expect("a pool can be written");
+        assert_eq!(pool_row::from_row(&row), Ok(pool));
+    }
+    let pool = PoolRef { id: PoolId::parse("us-east-1:0").expect("an id"), incarnation: PoolIncarnation(1) };
+    let at = IdentityRef { pool, identity: IdentityId::parse("us-east-1:1").expect("an id") };
+    let key = AccessKeyId::parse("AKIA0000000000000000").expect("an id");
+    // Whether these can be read does not matter, only that they come back.
+    drop(rows::identity_from_row(at, bytes));
+    drop(rows::developer_key_from_row(key, bytes));
+    drop(rows::setting_from_row(bytes));
+    drop(rows::number_from_row(bytes));
+    drop(rows::stub_from_row(bytes));
+    read_keys(bytes);
+}
+
+fn read_keys(bytes: &[u8]) {
+    let Some((length, rest)) = bytes.split_first() else { return };
+    let (key, row) = rest.split_at(usize::from(*length).min(rest.len()));
+    if let Ok(record) = rows::record_from_row(key, row) {
+        let written = rows::record_to_row(&record);
+        assert_eq!(rows::record_from_row(key, &written), Ok(record));
+    }
+    drop(rows::sweep_from_row(key, row));
+    drop(keys::sweep_of_mark(key));
+    drop(keys::identity_of_row(key));
+}
+
+#[cfg(test)]
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 8192, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_bytes_panic_in_the_place_of_a_row(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        read_rows(&bytes);
+    }
+
+    #[test]
+    fn no_bytes_of_the_right_version_panic_either(mut bytes in proptest::collection::vec(0..4_u8, 1..120)) {
+        bytes[0] = 1;
+        read_rows(&bytes);
+    }
+}
