@@ -38,9 +38,9 @@ struct Log {
 }
 
 impl Device {
-    fn caller(&self) -> Option<Caller> {
+    fn caller(&self) -> Caller {
         let at = IdentityRef { pool: self.pool.clone(), identity: IdentityId::parse(IDENTITY).unwrap() };
-        Some(Caller::Identity { at, epoch: IdentityEpoch(0) })
+        Caller::Identity { at, epoch: IdentityEpoch(0) }
     }
 
     async fn list(&self) -> sync::list_records::Output {
@@ -50,7 +50,7 @@ impl Device {
             dataset_name: Some("shared".to_owned()),
             ..sync::list_records::Input::default()
         };
-        call::<sync::ListRecords>(&self.app, self.caller(), NOW, input).await.unwrap()
+        call::<sync::ListRecords>(&self.app, Some(self.caller()), NOW, input).await.unwrap()
     }
 
     /// Adds one to the counter and writes a record of its own, as the listing says that they are.
@@ -76,7 +76,7 @@ impl Device {
             sync_session_token: Some(seen.sync_session_token.clone()),
             ..sync::update_records::Input::default()
         };
-        call::<sync::UpdateRecords>(&self.app, self.caller(), NOW, input).await.map(|told| told.records)
+        call::<sync::UpdateRecords>(&self.app, Some(self.caller()), NOW, input).await.map(|told| told.records)
     }
 
     async fn delete(&self) -> bool {
@@ -85,7 +85,7 @@ impl Device {
             identity_id: Some(IDENTITY.to_owned()),
             dataset_name: Some("shared".to_owned()),
         };
-        match call::<sync::DeleteDataset>(&self.app, self.caller(), NOW, input).await {
+        match call::<sync::DeleteDataset>(&self.app, Some(self.caller()), NOW, input).await {
             Ok(_) => true,
             Err(fault) => {
                 let others_came_first =
