@@ -13,10 +13,11 @@ pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef) -> Changes {
     let mut changes = clear(view, now, at);
     changes.write.push(Write::RemoveIdentity(at.clone()));
     // Credentials that are out may still write: counts must not fall for them, and what they write is swept later.
-    let floor = view
-        .heads
-        .iter()
-        .fold(view.holdings.floor, |floor, (_, head)| floor.raised(head.sync_count, head.generation.next()));
+    // Like the deletion of a single dataset, this one takes the next count of each, so that devices notice.
+    let floor = view.heads.iter().fold(view.holdings.floor, |floor, (_, head)| {
+        let reached = if head.life.is_some() { head.sync_count.next() } else { head.sync_count };
+        floor.raised(reached, head.generation.next())
+    });
     let holdings = Holdings { version: view.holdings.version.next(), datasets: 0, deleted_names: 0, floor };
     changes.write.push(Write::PutHoldings(at.clone(), holdings));
     changes.write.push(Write::PutSweep(Sweep {
@@ -101,7 +102,7 @@ mod tests {
         let changes = decide(&view(), UnixMillis(0), &at());
         let removed = changes.write.iter().filter(|write| matches!(write, Write::RemoveHead(_))).count();
         assert_eq!(removed, 2);
-        let floor = Floor { sync_count: SyncCount(12), generation: Generation(4) };
+        let floor = Floor { sync_count: SyncCount(13), generation: Generation(4) };
         let holdings = Holdings { version: Version(2), datasets: 0, deleted_names: 0, floor };
         assert!(changes.write.contains(&Write::PutHoldings(at(), holdings)));
         assert!(changes.write.contains(&Write::RemoveIdentity(at())));

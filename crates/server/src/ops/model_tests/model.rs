@@ -283,7 +283,11 @@ impl Model {
         };
         pool.handed_out.remove(identity);
         let owner = pool.owners.entry(identity.to_owned()).or_default();
-        let reached: Vec<(u64, u64)> = owner.names.values().map(|row| (row.count, row.generation)).collect();
+        let reached: Vec<(u64, u64)> = owner
+            .names
+            .values()
+            .map(|row| (row.count + u64::from(row.life.is_some()), row.generation))
+            .collect();
         for (count, generation) in reached {
             owner.raise_floor(count, generation + 1);
         }
