@@ -42,8 +42,8 @@ impl Call<'_> {
 
     /// The identity that the request names, in its pool. It need not have been handed out.
     pub async fn owner(&self, pool: Option<&str>, identity: Option<&str>) -> Result<IdentityRef, Failure> {
-        let pool = self.pool(pool).await?;
         let identity = IdentityId::parse(required("identityId", identity)?)?;
+        let pool = self.pool(pool).await?;
         Ok(IdentityRef { pool: pool.at.clone(), identity })
     }
 
@@ -54,8 +54,8 @@ impl Call<'_> {
         identity: Option<&str>,
         name: Option<&str>,
     ) -> Result<DatasetRef, Failure> {
-        let owner = self.owner(pool, identity).await?;
         let name = DatasetName::parse(required("datasetName", name)?)?;
+        let owner = self.owner(pool, identity).await?;
         Ok(DatasetRef { owner, name })
     }
 
