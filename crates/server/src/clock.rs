@@ -2,15 +2,15 @@
 
 use std::time::SystemTime;
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use carryall_core::ids::{PoolIncarnation, SessionId};
 use carryall_core::time::UnixMillis;
+use rustix::rand::{GetRandomFlags, getrandom};
 use uuid::Uuid;
 
 /// Time and fresh ids.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    random: SystemRandom,
+    _private: (),
 }
 
 impl Clock {
@@ -22,13 +22,20 @@ impl Clock {
         UnixMillis(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Fills `bytes` with unpredictable ones.
+    /// Fills `bytes` with unpredictable ones, from the operating system: a generator of the program's own would spend
+    /// tens of milliseconds of the first start on gathering noise.
+    #[expect(clippy::unused_self, reason = "only who holds the clock may make randomness")]
     pub fn fill(&self, bytes: &mut [u8]) {
-        #[expect(
-            clippy::expect_used,
-            reason = "without randomness nothing may be issued; the kernel's never fails once seeded"
-        )]
-        self.random.fill(bytes).expect("the operating system gives random bytes");
+        let mut filled_bytes = 0;
+        while filled_bytes < bytes.len() {
+            #[expect(
+                clippy::expect_used,
+                reason = "without randomness nothing may be issued; the kernel's never fails once seeded"
+            )]
+            let more = getrandom(&mut bytes[filled_bytes..], GetRandomFlags::empty())
+                .expect("the operating system gives random bytes");
+            filled_bytes += more;
+        }
     }
 
     /// A fresh sync session id.

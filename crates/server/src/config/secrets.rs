@@ -1,12 +1,12 @@
 //! Keys that come with the settings: from the environment alone, so that they stand in no file or process list.
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use carryall_core::ids::AccessKeyId;
 use secrecy::SecretString;
 
 use super::{ConfigError, refuse};
+use crate::clock::Clock;
 use crate::seal::MasterKey;
 
 /// The root developer key. It is kept in the settings or the data directory, never in the store.
@@ -33,11 +33,7 @@ impl RootKey {
 
 fn random<const BYTES: usize>() -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
-    #[expect(
-        clippy::expect_used,
-        reason = "without randomness no key may be made; the kernel's never fails once seeded"
-    )]
-    SystemRandom::new().fill(&mut bytes).expect("the operating system gives random bytes");
+    Clock::default().fill(&mut bytes);
     bytes
 }
 

@@ -105,6 +105,9 @@ fn shape_name(operation: &Value, side: &str) -> Option<String> {
     operation[side]["shape"].as_str().map(str::to_owned)
 }
 
+/// Members that some installed editions of the models have and others lack; they are ignored when sent.
+const LATER_MEMBERS: &[(&str, &str)] = &[("AssumeRoleWithWebIdentity", "MinimumSessionTokenSize")];
+
 struct Compare;
 
 impl Visitor for Compare {
@@ -118,7 +121,9 @@ impl Visitor for Compare {
         assert_eq!(http["requestUri"].as_str(), Some(spec.path), "{name}");
         for (side, members) in [("input", members_of::<O::Input>()), ("output", members_of::<O::Output>())] {
             let expected = shape_name(operation, side).map(|shape| member_names(spec.service, &shape));
-            assert_eq!(members, expected.unwrap_or_default(), "{name} {side}");
+            let mut expected = expected.unwrap_or_default();
+            expected.retain(|member| !LATER_MEMBERS.contains(&(name, member.as_str())));
+            assert_eq!(members, expected, "{name} {side}");
         }
         let is_unsigned = operation["authtype"].as_str() == Some("none");
         assert_eq!(is_unsigned, spec.access == Access::Public, "{name}");
