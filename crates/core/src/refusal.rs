@@ -53,6 +53,8 @@ pub enum Refusal {
     LoginsNotSupported,
     /// The pool refuses the classic flow.
     ClassicFlowNotAllowed(PoolId),
+    /// Developers may not call UpdateRecords unless the settings admit it (`allow_developer_updates`).
+    DeveloperUpdates,
     /// The caller may not reach this resource.
     NotAuthorized,
 }

@@ -66,13 +66,13 @@ pub struct Config {
     pub cors_allowed_origins: AllowedOrigins,
     /// Connections at a time; more wait to be accepted.
     pub connections_max: u32,
-    /// Requests worked on at a time; more wait their turn.
+    /// Requests worked on at a time; more are answered with 503.
     pub concurrent_requests_max: usize,
     /// Size of a request's head, in bytes.
     pub header_bytes_max: usize,
     /// Wait for a request's head, in seconds; also how long an idle connection is kept.
     pub header_seconds_max: u32,
-    /// Time for one request from its head to its answer, in seconds.
+    /// Time for a request's body to arrive, and again for its operation to be done, in seconds.
     pub request_seconds_max: u32,
     /// Time for the requests in flight once the server is told to stop, in seconds.
     pub shutdown_seconds_max: u32,

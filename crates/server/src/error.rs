@@ -191,6 +191,46 @@ impl Failure {
         }
     }
 
+    /// Why, for the log: the kind of failure, without what users keep (keys and values of records).
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Refused(refusal) => match refusal {
+                Refusal::Violation(violation) => format!("Violation({})", violation.member),
+                Refusal::SessionToken(trouble) => format!("SessionToken({trouble:?})"),
+                Refusal::PageToken(trouble) => format!("PageToken({trouble:?})"),
+                Refusal::Limit { what, .. } => format!("Limit({})", what.setting()),
+                Refusal::StaleRecord { server, client, .. } => {
+                    format!("StaleRecord(server {server}, client {client})")
+                }
+                Refusal::DeveloperUpdates => "DeveloperUpdates(allow_developer_updates is off)".to_owned(),
+                Refusal::NoSuchSyncCount(_)
+                | Refusal::DatasetDeleted(_)
+                | Refusal::DatasetNotFound(_)
+                | Refusal::PoolNotFound(_)
+                | Refusal::IdentityNotFound(_)
+                | Refusal::SubscriptionNotFound(_)
+                | Refusal::PushNotConfigured(_)
+                | Refusal::StreamingDisabled(_)
+                | Refusal::GuestsNotAllowed(_)
+                | Refusal::LoginsNotSupported
+                | Refusal::ClassicFlowNotAllowed(_)
+                | Refusal::NotAuthorized => format!("{refusal:?}"),
+            },
+            Self::Rejected(_)
+            | Self::Signature(_)
+            | Self::RetriesExhausted
+            | Self::Throttled
+            | Self::IdentityToken(_)
+            | Self::BodyTooLarge { .. }
+            | Self::BodyBroken(_)
+            | Self::BodyTooSlow { .. }
+            | Self::Overloaded(_)
+            | Self::DeadlineExceeded { .. }
+            | Self::Store(_)
+            | Self::Unmodelled(_) => format!("{self:?}"),
+        }
+    }
+
     /// The limit of the server that turned the request away, if one did.
     pub fn limit(&self) -> Option<ServerLimit> {
         match self {
@@ -293,7 +333,7 @@ fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&Spec>) -> Fa
             FaultKind::InvalidParameter,
             "Basic (classic) flow is not enabled, please use enhanced flow.",
         ),
-        Refusal::NotAuthorized => Fault::new(
+        Refusal::DeveloperUpdates | Refusal::NotAuthorized => Fault::new(
             FaultKind::NotAuthorized,
             "These credentials are not valid for accessing this resource",
         ),

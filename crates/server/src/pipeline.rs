@@ -190,11 +190,13 @@ fn record(app: &App, exchange: &Exchange, answer: &Answer, failure: Option<&Fail
         None => {
             tracing::info!(request_id, operation, caller, %peer, outcome, status, micros, "request");
         }
-        Some(failure) if failure.is_ours() => {
-            tracing::error!(request_id, operation, caller, %peer, outcome, status, micros, ?failure, "request");
-        }
         Some(failure) => {
-            tracing::info!(request_id, operation, caller, %peer, outcome, status, micros, ?failure, "request");
+            let reason = failure.reason();
+            if failure.is_ours() {
+                tracing::error!(request_id, operation, caller, %peer, outcome, status, micros, reason, "request");
+            } else {
+                tracing::info!(request_id, operation, caller, %peer, outcome, status, micros, reason, "request");
+            }
         }
     }
 }

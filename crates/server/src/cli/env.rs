@@ -37,6 +37,8 @@ pub(super) async fn run(given: Given) -> Result<(), String> {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "export {name}={}", quote(value));
         }
+        // A session token left over from other credentials would be sent along and make every call fail.
+        text.push_str("unset AWS_SESSION_TOKEN\n");
         text
     })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use carryall_store::StoreUrl;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -26,6 +27,7 @@ const WORKERS_PER_CORE: usize = 2;
 
 pub(super) fn run(given: Given) -> Result<(), String> {
     logging::begin(&given.config.log);
+    raise_open_files();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS_MIN.max(cores * WORKERS_PER_CORE))
@@ -33,6 +35,16 @@ pub(super) fn run(given: Given) -> Result<(), String> {
         .build()
         .map_err(|error| format!("the runtime could not start: {error}"))?;
     runtime.block_on(serve(given))
+}
+
+/// Connections and table files need more descriptors than the usual soft limit of 1,024; the hard limit is the
+/// operator's word on how many this process may have.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
 }
 
 /// What the banner and the warnings need to know of a start.

@@ -7,6 +7,7 @@ use carryall_core::refusal::Refusal;
 use carryall_wire::ops::identity::GetId;
 use carryall_wire::ops::identity::get_id::{Input, Output};
 
+use crate::attempt::{Step, attempt};
 use crate::call::Call;
 use crate::error::Failure;
 use crate::ops::Handler;
@@ -22,14 +23,23 @@ impl Handler for GetId {
             return Err(Failure::Throttled);
         }
         let id = format!("{}:{}", pool.at.id.region(), call.app.clock.uuid());
-        let at = IdentityRef { pool: pool.at.clone(), identity: IdentityId::parse(&id)? };
-        let identity =
-            Identity { at: at.clone(), epoch: IdentityEpoch(0), created: call.now, modified: call.now };
-        let changes = Changes {
-            expect: vec![Expect::Pool(at.pool.clone()), Expect::NoIdentity(at)],
-            write: vec![Write::PutIdentity(identity)],
-        };
-        call.app.commit(changes).await?;
+        let identity = IdentityId::parse(&id)?;
+        attempt(call.app, &identity, || async {
+            // Looked up again each time: the pool may be deleted at this very moment.
+            let pool = call.pool(Some(pool.at.id.as_str())).await?;
+            let at = IdentityRef { pool: pool.at.clone(), identity: identity.clone() };
+            let changes = Changes {
+                expect: vec![Expect::Pool(pool.at.clone()), Expect::NoIdentity(at.clone())],
+                write: vec![Write::PutIdentity(Identity {
+                    at,
+                    epoch: IdentityEpoch(0),
+                    created: call.now,
+                    modified: call.now,
+                })],
+            };
+            Ok(Step::Commit(changes, ()))
+        })
+        .await?;
         Ok(Output { identity_id: id })
     }
 }

@@ -27,7 +27,7 @@ impl Handler for UpdateRecords {
         let caller = call.caller.as_ref().ok_or(Refusal::NotAuthorized)?;
         let by_developer = matches!(caller, Caller::Developer { .. });
         if by_developer && !call.app.config.allow_developer_updates {
-            return Err(Refusal::NotAuthorized.into());
+            return Err(Refusal::DeveloperUpdates.into());
         }
         let at = call
             .dataset(
