@@ -2,7 +2,7 @@
 //! the operators' verbs.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carryall_core::changes::{Changes, Expect, Setting, Write};
 use carryall_core::ids::{AccessKeyId, PoolId};
@@ -46,21 +46,28 @@ pub struct App {
     /// Numbers for operators.
     pub metrics: Metrics,
     /// Signing keys already derived.
-    pub signing_keys: KeyCache,
+    pub signing_keys: Arc<KeyCache>,
     /// Keeps writers of one dataset in a row.
     pub lanes: Lanes,
     /// Sync sessions that are not stored yet.
-    pub sessions: SessionCounts,
+    pub sessions: Arc<SessionCounts>,
     /// How many new identities may be asked for.
     pub new_identities: NewIdentities,
     /// Requests that may be worked on at a time.
     pub requests: Semaphore,
     /// Memory for request bodies in flight, one permit a kilobyte.
     pub body_kilobytes: Semaphore,
-    pools: Pools,
+    pools: Arc<Pools>,
     root: RootKey,
-    secrets: Mutex<LruCache<AccessKeyId, SecretString>>,
+    secrets: Arc<Mutex<Secrets>>,
     opened: Mutex<LruCache<String, Arc<Opened>>>,
+}
+
+/// Secrets of developer keys, opened.
+struct Secrets {
+    opened: LruCache<AccessKeyId, SecretString>,
+    /// Raised by every commit that touches a key: a secret read before such a commit must not enter after it.
+    changes: u64,
 }
 
 /// Why the program cannot begin to work on a store.
@@ -100,15 +107,15 @@ impl App {
             sealer,
             clock,
             metrics: Metrics::new(),
-            signing_keys: KeyCache::default(),
+            signing_keys: Arc::default(),
             lanes: Lanes::default(),
-            sessions: SessionCounts::default(),
+            sessions: Arc::default(),
             new_identities: NewIdentities::new(&config),
             requests: Semaphore::new(config.concurrent_requests_max),
             body_kilobytes: Semaphore::new(config.bodies_in_flight_bytes_max.div_ceil(1024)),
-            pools: Pools::default(),
+            pools: Arc::default(),
             root,
-            secrets: Mutex::new(LruCache::new(SECRETS_COUNT_MAX)),
+            secrets: Arc::new(Mutex::new(Secrets { opened: LruCache::new(SECRETS_COUNT_MAX), changes: 0 })),
             opened: Mutex::new(LruCache::new(CREDENTIALS_COUNT_MAX)),
             config,
         }))
@@ -118,13 +125,25 @@ impl App {
     pub async fn commit(&self, changes: Changes) -> Result<(), StoreError> {
         let pools = pools::touched(&changes);
         let keys: Vec<AccessKeyId> = changes.write.iter().filter_map(written_key).cloned().collect();
-        let outcome = self.store.commit(changes).await;
-        self.pools.forget(&pools);
-        for key in keys {
-            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).pop(&key);
-            self.signing_keys.forget(key.as_str());
+        if pools.is_empty() && keys.is_empty() {
+            return self.store.commit(changes).await;
         }
-        outcome
+        // In a task of its own: a caller who hangs up ends the request, but not the commit that is on its way, and
+        // the caches must hear of it all the same.
+        let (store, cached_pools) = (Arc::clone(&self.store), Arc::clone(&self.pools));
+        let (secrets, signing_keys) = (Arc::clone(&self.secrets), Arc::clone(&self.signing_keys));
+        let commit = tokio::spawn(async move {
+            let outcome = store.commit(changes).await;
+            cached_pools.forget(&pools);
+            for key in keys {
+                let mut secrets = secrets.lock().unwrap_or_else(PoisonError::into_inner);
+                secrets.changes += 1;
+                secrets.opened.pop(&key);
+                signing_keys.forget(key.as_str());
+            }
+            outcome
+        });
+        commit.await.unwrap_or_else(|error| Err(StoreError::Unavailable { cause: error.to_string() }))
     }
 
     /// The pool of this id, if it exists.
@@ -137,18 +156,24 @@ impl App {
         if *id == self.root.access_key_id {
             return Ok(Some(self.root.secret.clone()));
         }
-        if let Some(secret) = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
-            return Ok(Some(secret.clone()));
-        }
+        let seen = {
+            let mut secrets = self.secrets();
+            if let Some(secret) = secrets.opened.get(id) {
+                return Ok(Some(secret.clone()));
+            }
+            secrets.changes
+        };
         let Some(key) = self.store.key(id).await? else { return Ok(None) };
         let secret = self.open_secret(&key)?;
-        // A key revoked in this very moment may enter after its removal left; the store is asked once more.
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).put(id.clone(), secret.clone());
-        if self.store.key(id).await?.is_none() {
-            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).pop(id);
-            return Ok(None);
+        let mut secrets = self.secrets();
+        if secrets.changes == seen {
+            secrets.opened.put(id.clone(), secret.clone());
         }
         Ok(Some(secret))
+    }
+
+    fn secrets(&self) -> MutexGuard<'_, Secrets> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_secret(&self, key: &DeveloperKey) -> Result<SecretString, StoreError> {
@@ -215,5 +240,52 @@ async fn check_master_key(store: &dyn Store, sealer: &Sealer) -> Result<(), Open
     match sealer.open(Purpose::MasterKeyCheck, &sealed) {
         Some(plain) if plain == MASTER_KEY_CHECK => Ok(()),
         Some(_) | None => Err(OpenError::WrongMasterKey),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::ids::PoolIncarnation;
+    use carryall_core::model::PoolRef;
+    use carryall_core::rules::set_identity_pool::Settings as PoolSettings;
+    use carryall_core::time::UnixMillis;
+    use carryall_store::{StoreOptions, StoreUrl};
+
+    use super::*;
+    use crate::config::Settings;
+
+    /// Looks again this often before it gives up; each look lets the tasks behind it run.
+    const LOOKS_MAX: usize = 100_000;
+
+    #[tokio::test]
+    async fn a_commit_whose_caller_hangs_up_still_reaches_the_caches() {
+        let home = tempfile::tempdir().unwrap();
+        // Only a store with a writer of its own leaves a gap in which the caller can be gone.
+        let url = StoreUrl::Embedded(home.path().to_owned());
+        let store = carryall_store::open(&url, &StoreOptions::default()).unwrap();
+        let config = Config::check(Settings::default()).unwrap();
+        let master = MasterKey::generate(&Clock::default());
+        let app = App::open(config, store, &master, RootKey::generate()).await.ok().unwrap();
+        let id = PoolId::parse("us-east-1:0").unwrap();
+        let at = PoolRef { id: id.clone(), incarnation: PoolIncarnation(1) };
+        let pool = PoolSettings { name: "p".to_owned(), ..PoolSettings::default() }
+            .create(at.clone(), UnixMillis(0));
+        let write = vec![Write::PutPool(Box::new(pool))];
+        app.commit(Changes { expect: Vec::new(), write }).await.unwrap();
+        assert!(app.pool(&id).await.unwrap().is_some(), "the pool is cached");
+
+        let removal = app.commit(Changes { expect: Vec::new(), write: vec![Write::RemovePool(at)] });
+        tokio::select! {
+            biased;
+            _ = removal => panic!("the commit was done before its caller could hang up"),
+            () = std::future::ready(()) => {}
+        }
+        for _ in 0..LOOKS_MAX {
+            if app.pool(&id).await.unwrap().is_none() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the cache still shows the pool");
     }
 }

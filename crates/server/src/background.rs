@@ -38,7 +38,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         () = sweep(&app) => {}
         () = told_to_stop(&mut stop) => {}
     }
-    app.sessions.flush(&*app.store).await;
+    app.sessions.flush(&app.store, None).await;
 }
 
 async fn reclaim(app: &App) {
@@ -60,7 +60,7 @@ async fn flush(app: &App) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        app.sessions.flush(&*app.store).await;
+        app.sessions.flush(&app.store, None).await;
     }
 }
 
@@ -78,10 +78,18 @@ async fn sweep(app: &App) {
 async fn sweep_due(app: &App) -> Result<(), Failure> {
     loop {
         let due = app.store.sweeps(app.clock.now(), SWEEPS_MAX).await?;
+        let mut cleared = 0;
         for sweep in &due {
-            clear(app, sweep).await?;
+            // One identity whose data cannot be cleared must not keep the others' from being cleared.
+            match clear(app, sweep).await {
+                Ok(()) => cleared += 1,
+                Err(failure) => {
+                    let identity = &sweep.owner.identity;
+                    tracing::warn!(%identity, ?failure, "data of a deleted identity could not be swept");
+                }
+            }
         }
-        if due.len() < SWEEPS_MAX {
+        if due.len() < SWEEPS_MAX || cleared == 0 {
             return Ok(());
         }
     }

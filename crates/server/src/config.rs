@@ -22,6 +22,8 @@ pub use self::settings::{Overrides, Settings, TlsFiles};
 const REGION_CHARS_MAX: usize = 18;
 /// Smallest bound on a request's head; the HTTP library works with no smaller buffer.
 const HEADER_BYTES_MIN: usize = 8192;
+/// Largest bound on a record's key, in bytes: it is part of a key of the embedded engine, which holds 65,535.
+const KEY_BYTES_MAX: u64 = 32 * 1024;
 
 /// A setting that cannot be used: which, where, and why. One line.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,6 +124,7 @@ impl Config {
             return Err(refuse("log", format_args!("'{}': {error}", settings.log)));
         }
         check_sizes(&limits, &settings.embedded)?;
+        check_distinct(&settings.pools)?;
         let seeds = settings.pools.into_iter().map(|pool| PoolSeed::check(pool, &settings.region));
         Ok(Self {
             listen: settings.listen.parse().map_err(|_| {
@@ -182,13 +185,31 @@ fn check_sizes(limits: &LimitSettings, embedded: &EmbeddedSettings) -> Result<()
         if value < min { Err(refuse(name, format_args!("{value} is less than {min}"))) } else { Ok(()) }
     };
     at_least("limits.header_bytes_max", limits.header_bytes_max as u64, HEADER_BYTES_MIN as u64)?;
+    let at_most = |name: &str, value: u64, max: u64| {
+        if value > max { Err(refuse(name, format_args!("{value} is more than {max}"))) } else { Ok(()) }
+    };
     let body_bytes_max = limits.body_bytes_max as u64;
     at_least("limits.body_bytes_max", body_bytes_max, 1)?;
+    at_least("limits.datasets_per_identity_max", limits.datasets_per_identity_max.into(), 1)?;
+    at_least("limits.records_per_dataset_max", limits.records_per_dataset_max.into(), 1)?;
+    at_least("limits.dataset_bytes_max", limits.dataset_bytes_max, 1)?;
+    at_least("limits.key_bytes_max", limits.key_bytes_max as u64, 1)?;
+    at_most("limits.key_bytes_max", limits.key_bytes_max as u64, KEY_BYTES_MAX)?;
+    // A value that cannot arrive is no limit.
+    at_most("limits.value_bytes_max", limits.value_bytes_max as u64, body_bytes_max)?;
     // A body that can never be admitted would wait for ever.
     at_least("limits.bodies_in_flight_bytes_max", limits.bodies_in_flight_bytes_max as u64, body_bytes_max)?;
     at_least("embedded.journal_bytes_max", embedded.journal_bytes_max, StoreOptions::JOURNAL_BYTES_MIN)?;
     at_least("embedded.heads_entries_max", embedded.heads_entries_max as u64, 1)?;
     at_least("embedded.commits_waiting_max", embedded.commits_waiting_max as u64, 1)
+}
+
+fn check_distinct(pools: &[PoolSettings]) -> Result<(), ConfigError> {
+    let mut seen = std::collections::HashSet::new();
+    match pools.iter().find(|pool| !seen.insert(&pool.id)) {
+        Some(twice) => Err(refuse("pools", format_args!("{} stands there twice", twice.id))),
+        None => Ok(()),
+    }
 }
 
 impl AllowedOrigins {

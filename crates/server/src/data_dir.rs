@@ -1,9 +1,9 @@
 //! What the server itself keeps in the data directory, beside the store's own files: `master.key` and `credentials`,
 //! both for this user alone, and the hold on the directory that comes before either is made.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub async fn hold(dir: &Path) -> Result<Holder, OpenError> {
 /// The master key of the directory that is held. A new one is made only where nothing can have been sealed yet.
 pub fn master_key(lock: &DirLock, clock: &Clock) -> Result<(MasterKey, Origin), String> {
     let path = lock.dir().join(MASTER_KEY_FILE);
-    match std::fs::read_to_string(&path).map(Zeroizing::new) {
+    match read_private(&path) {
         Ok(text) => MasterKey::from_base64(&text)
             .map(|key| (key, Origin::Kept))
             .map_err(|error| format!("{}: {error}", path.display())),
@@ -87,6 +87,18 @@ pub fn master_key(lock: &DirLock, clock: &Clock) -> Result<(MasterKey, Origin), 
         }
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+/// Reads a file that is for this user alone, and makes it so again if others had been let in.
+fn read_private(path: &Path) -> io::Result<Zeroizing<String>> {
+    let text = Zeroizing::new(std::fs::read_to_string(path)?);
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        let path = path.display();
+        tracing::warn!(%path, "others could read this file (mode {mode:o}); it is 600 again, but what they read stays read");
+    }
+    Ok(text)
 }
 
 /// A new master key over old data would lock the data away, so its absence is told instead.
@@ -114,7 +126,7 @@ pub fn credentials_path(dir: &Path) -> PathBuf {
 /// The root key that is kept in `dir`; `None` if there is none.
 pub fn kept_root_key(dir: &Path) -> Result<Option<RootKey>, String> {
     let path = credentials_path(dir);
-    match std::fs::read_to_string(&path).map(Zeroizing::new) {
+    match read_private(&path) {
         Ok(text) => parse_credentials(&text).map(Some).map_err(|why| format!("{}: {why}", path.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{}: {error}", path.display())),
@@ -178,12 +190,20 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_key_that_others_could_read_is_private_again() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("master.key");
+        std::fs::write(&path, "text").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(*read_private(&path).unwrap(), "text");
+        assert_eq!(mode(&path), 0o600);
     }
 
     #[test]

@@ -42,9 +42,16 @@ impl Received {
     }
 
     /// Whether the head that was received last, known to have a `Transfer-Encoding`, is certain to have that alone.
-    pub fn has_one_length(&self) -> bool {
+    /// `method` and `target` are those of the request, so that the rest of another head is not taken for its own.
+    pub fn has_one_length(&self, method: &str, target: &str) -> bool {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        has_one_length(&bytes)
+        let begins = bytes
+            .trim_ascii_start()
+            .strip_prefix(method.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b" "))
+            .and_then(|rest| rest.strip_prefix(target.as_bytes()))
+            .is_some_and(|rest| rest.starts_with(b" "));
+        begins && has_one_length(&bytes)
     }
 }
 
@@ -145,6 +152,19 @@ mod tests {
         ] {
             assert!(!has_one_length(unclear));
         }
+    }
+
+    #[test]
+    fn the_second_half_of_a_head_is_not_vouched_for() {
+        let received = Received::new(1000);
+        received.add(b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n");
+        received.clear();
+        received.add(b"Transfer-Encoding: chunked\r\n\r\n");
+        assert!(!received.has_one_length("POST", "/x"));
+        received.clear();
+        received.add(b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+        assert!(received.has_one_length("POST", "/x"));
+        assert!(!received.has_one_length("POST", "/"));
     }
 
     #[test]

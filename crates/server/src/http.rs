@@ -147,7 +147,8 @@ impl Http {
         received: &Received,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let arrival = Arrival { peer, received: Instant::now() };
-        let two_lengths = request.headers().contains_key(TRANSFER_ENCODING) && !received.has_one_length();
+        let two_lengths = request.headers().contains_key(TRANSFER_ENCODING)
+            && !received.has_one_length(request.method().as_str(), &request.uri().to_string());
         received.clear();
         let response = if two_lengths {
             self.two_lengths(arrival)
@@ -164,7 +165,8 @@ impl Http {
     fn two_lengths(&self, arrival: Arrival) -> Response<Full<Bytes>> {
         let request_id = self.app.clock.uuid().to_string();
         tracing::info!(request_id, peer = %arrival.peer, "refused: two lengths in one request");
-        let message = "A request may not have both Content-Length and Transfer-Encoding.";
+        let message = "A request may not have both Content-Length and Transfer-Encoding, and one with a \
+                       Transfer-Encoding may not be sent before the answer to the one ahead of it.";
         let answer =
             codec::encode_fault(Dialect::Rest, &request_id, &Fault::new(FaultKind::Serialization, message));
         let outcome = FaultKind::Serialization.name(Dialect::Rest.service());

@@ -1,6 +1,6 @@
 //! One request from its head to its answer. Every check that a request passes stands here, in order:
 //!
-//! preflight → room → route → signature's scope, clock and key → body and its limits → signature → decode →
+//! preflight → route → signature's scope, clock and key → body and its limits → room → signature → decode →
 //! access → operation → encode → log.
 
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use carryall_wire::codec::{self, Answer, Dialect, Refused, Route, Routed};
+use carryall_wire::codec::{self, Answer, Dialect, Refused, Rejection, Route, Routed};
 use carryall_wire::spec::{Access, OperationName, Service};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::request::Parts;
@@ -24,6 +24,7 @@ use crate::cors;
 use crate::error::{Failure, SignatureFailure};
 use crate::metrics::ServerLimit;
 use crate::ops::{Handler, dispatch};
+use crate::probes::Probe;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
@@ -90,10 +91,11 @@ where
     B::Error: std::fmt::Display,
 {
     let now = app.clock.now();
-    let _room =
-        app.requests.try_acquire().map_err(|_| Failure::Overloaded(ServerLimit::ConcurrentRequests))?;
-
     let (path, query) = (head.uri.path(), head.uri.query());
+    if Probe::at(path).is_some() {
+        // A probe with a method that it takes never comes here.
+        return Err(Failure::Rejected(Rejection::MethodNotAllowed { allow: Probe::ALLOW }));
+    }
     let routed = codec::route(head.method.as_str(), path, query, &head.headers)
         .map_err(|refused| exchange.refuse(refused))?;
     exchange.dialect = routed.dialect();
@@ -114,6 +116,9 @@ where
     let bytes_max = body::bytes_max(&app.config, &routed);
     let body = body::read(app, &head.headers, body, bytes_max).await?;
     exchange.body_bytes = body.len();
+    // Only now: who sends slowly holds a connection, and none of the places for requests that are whole.
+    let _room =
+        app.requests.try_acquire().map_err(|_| Failure::Overloaded(ServerLimit::ConcurrentRequests))?;
 
     let route = match routed {
         Routed::Operation(route) => route,

@@ -22,11 +22,19 @@ pub enum Probe {
 }
 
 impl Probe {
+    /// The methods that probes take, as an `Allow` header has them.
+    pub const ALLOW: &str = "GET, HEAD";
+
     /// The probe that a request asks for; everything else is for the API to answer.
     pub fn of(method: &Method, path: &str) -> Option<Self> {
         if method != Method::GET && method != Method::HEAD {
             return None;
         }
+        Self::at(path)
+    }
+
+    /// The probe that has this path.
+    pub fn at(path: &str) -> Option<Self> {
         match path {
             "/health/live" => Some(Self::Live),
             "/health/ready" => Some(Self::Ready),

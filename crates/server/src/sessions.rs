@@ -2,7 +2,7 @@
 //! commit of their own: in the background, before usage is told, and at shutdown (`docs/protocol.md` section 8.3).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use carryall_core::changes::{Changes, Expect, UsageDelta, Write};
 use carryall_core::model::PoolRef;
@@ -30,20 +30,35 @@ impl SessionCounts {
         }
     }
 
-    /// Moves all counts into the store. Counts of a pool that is gone are dropped, and so are counts whose commit
-    /// has no known outcome: counting too few sessions is better than counting one twice.
-    pub async fn flush(&self, store: &dyn Store) {
-        let _flushing = self.flushing.lock().await;
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        for (pool, sync_sessions) in waiting {
-            let usage = UsageDelta { sync_sessions, ..UsageDelta::default() };
-            let changes = Changes {
-                expect: vec![Expect::Pool(pool.clone())],
-                write: vec![Write::AddUsage(pool.clone(), usage)],
-            };
-            if let Err(error) = store.commit(changes).await {
-                tracing::warn!(pool = %pool.id, sync_sessions, %error, "sync sessions were not counted");
+    /// Moves counts into the store: those of one pool, or all. Counts of a pool that is gone are dropped, and so are
+    /// counts whose commit has no known outcome: counting too few sessions is better than counting one twice.
+    ///
+    /// It runs in a task of its own, since whoever waits for it may hang up, and counts on their way must arrive.
+    pub async fn flush(self: &Arc<Self>, store: &Arc<dyn Store>, only: Option<&PoolRef>) {
+        let (counts, store, only) = (Arc::clone(self), Arc::clone(store), only.cloned());
+        let flushed = tokio::spawn(async move {
+            let _flushing = counts.flushing.lock().await;
+            for (pool, sync_sessions) in counts.take(only) {
+                let usage = UsageDelta { sync_sessions, ..UsageDelta::default() };
+                let changes = Changes {
+                    expect: vec![Expect::Pool(pool.clone())],
+                    write: vec![Write::AddUsage(pool.clone(), usage)],
+                };
+                if let Err(error) = store.commit(changes).await {
+                    tracing::warn!(pool = %pool.id, sync_sessions, %error, "sync sessions were not counted");
+                }
             }
+        });
+        if let Err(error) = flushed.await {
+            tracing::error!(%error, "sync sessions were not counted");
+        }
+    }
+
+    fn take(&self, only: Option<PoolRef>) -> HashMap<PoolRef, u64> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match only {
+            Some(pool) => waiting.remove_entry(&pool).into_iter().collect(),
+            None => std::mem::take(&mut *waiting),
         }
     }
 }

@@ -43,16 +43,18 @@ pub(super) async fn run(given: Given) -> Result<(), String> {
     })
 }
 
-/// Where the server is reached from this machine: as the settings say, or, where they leave the port open, as the
-/// running server says.
+/// Where the server is reached from this machine: as the one that runs on the data directory says, else as the
+/// settings say.
 async fn server_url(config: &Config) -> Result<String, String> {
-    if config.listen.port() != 0 {
-        return Ok(url(reachable(config.listen), config.tls.is_some()));
+    let running = match config.data_dir() {
+        Some(dir) => control::connect(dir).await.ok(),
+        None => None,
+    };
+    match running {
+        Some(stream) => control::ask_address(stream).await,
+        None if config.listen.port() == 0 => {
+            Err("the port is chosen at start, and no server runs on the data directory".to_owned())
+        }
+        None => Ok(url(reachable(config.listen), config.tls.is_some())),
     }
-    let dir =
-        config.data_dir().ok_or("the port is chosen at start; set --listen to what the server printed")?;
-    let stream = control::connect(dir).await.map_err(|error| {
-        format!("the port is chosen at start, and no server answers in {}: {error}", dir.display())
-    })?;
-    control::ask_address(stream).await
 }

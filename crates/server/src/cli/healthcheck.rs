@@ -28,12 +28,15 @@ pub(super) async fn run(given: Given) -> Result<(), String> {
 }
 
 async fn check(config: &Config) -> Result<(), String> {
-    // An open port, or one behind a certificate for another name, is reached through the control socket.
-    if config.listen.port() == 0 || config.tls.is_some() {
-        let dir = config.data_dir().ok_or("this needs a fixed port without TLS, or a data directory")?;
-        let stream = control::connect(dir).await;
-        let stream = stream.map_err(|error| format!("no server answers in {}: {error}", dir.display()))?;
+    // With a data directory its own server is asked, whatever else may listen on the configured address.
+    if let Some(dir) = config.data_dir()
+        && let Ok(stream) = control::connect(dir).await
+    {
         return control::ask_ready(stream).await;
+    }
+    if config.listen.port() == 0 || config.tls.is_some() {
+        return Err("no server runs on the data directory; without one, this needs a fixed port without TLS"
+            .to_owned());
     }
     let address = reachable(config.listen);
     let answer =

@@ -625,7 +625,7 @@ impl World {
 
     async fn restart(&mut self, which: usize) -> Agreed {
         if let Some(app) = self.app.take() {
-            app.sessions.flush(&*app.store).await;
+            app.sessions.flush(&app.store, None).await;
             let app = Arc::into_inner(app);
             assert!(app.is_some(), "the program is still in use");
         }

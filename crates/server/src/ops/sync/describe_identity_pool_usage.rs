@@ -11,7 +11,7 @@ impl Handler for DescribeIdentityPoolUsage {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let pool = call.pool(input.identity_pool_id.as_deref()).await?;
         // What was counted up to now is part of the answer.
-        call.app.sessions.flush(&*call.app.store).await;
+        call.app.sessions.flush(&call.app.store, Some(&pool.at)).await;
         let usage = call.app.store.pool_usage(&pool.at).await?;
         Ok(Output { identity_pool_usage: super::pool_usage(&pool, &usage) })
     }

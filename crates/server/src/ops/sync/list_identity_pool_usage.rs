@@ -16,7 +16,7 @@ impl Handler for ListIdentityPoolUsage {
         let list = NamesPage::pools();
         let after = call.names_page(&list, input.next_token.as_deref())?;
         let after = after.as_deref().map(PoolId::parse).transpose()?;
-        call.app.sessions.flush(&*call.app.store).await;
+        call.app.sessions.flush(&call.app.store, None).await;
         let mut pools = call.app.store.pools(after.as_ref(), max as usize + 1).await?;
         let next_token = call.cut_names(list, &mut pools, max as usize, |pool| pool.at.id.to_string());
         let mut identity_pool_usages = Vec::with_capacity(pools.len());
