@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use carryall_wire::codec::{self, Answer, Dialect, Refused, Rejection, Route, Routed};
-use carryall_wire::spec::{Access, OperationName, Service};
+use carryall_wire::fault::Fault;
+use carryall_wire::spec::{Access, OperationName, Service, Spec};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -69,8 +70,7 @@ where
         Ok(answer) => (answer, None),
         Err(failure) => {
             let spec = exchange.operation.map(OperationName::spec);
-            let failure = modelled(failure, exchange.dialect.service(), spec.copied().as_ref());
-            let fault = failure.fault(exchange.dialect.service(), spec);
+            let (failure, fault) = told(failure, exchange.dialect.service(), spec);
             (codec::encode_fault(exchange.dialect, &exchange.request_id, &fault), Some(failure))
         }
     };
@@ -166,17 +166,15 @@ impl Exchange {
     }
 }
 
-/// An operation may fail only in the ways that its model, or the protocol, knows; anything else is a bug of ours.
-fn modelled(failure: Failure, service: Service, spec: Option<&carryall_wire::spec::Spec>) -> Failure {
+/// What the caller is told. An operation may fail only in the ways that its model, or the protocol, knows; anything
+/// else is a bug of ours.
+fn told(failure: Failure, service: Service, spec: Option<&Spec>) -> (Failure, Fault) {
     let fault = failure.fault(service, spec);
-    match spec {
-        Some(spec) if !spec.allows(fault.kind) => Failure::Unmodelled(format!(
-            "{} may not answer {:?}: {failure:?}",
-            spec.name.as_str(),
-            fault.kind
-        )),
-        Some(_) | None => failure,
-    }
+    let Some(spec) = spec.filter(|spec| !spec.allows(fault.kind)) else { return (failure, fault) };
+    let bug =
+        Failure::Unmodelled(format!("{} may not answer {:?}: {failure:?}", spec.name.as_str(), fault.kind));
+    let fault = bug.fault(service, Some(spec));
+    (bug, fault)
 }
 
 fn record(app: &App, exchange: &Exchange, answer: &Answer, failure: Option<&Failure>, arrival: Arrival) {
