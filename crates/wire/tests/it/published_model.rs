@@ -105,8 +105,12 @@ fn shape_name(operation: &Value, side: &str) -> Option<String> {
     operation[side]["shape"].as_str().map(str::to_owned)
 }
 
-/// Members that some installed editions of the models have and others lack; they are ignored when sent.
-const LATER_MEMBERS: &[(&str, &str)] = &[("AssumeRoleWithWebIdentity", "MinimumSessionTokenSize")];
+/// Members that later editions of the models have and earlier ones lack: ignored when sent, left out of answers.
+const LATER_MEMBERS: &[(&str, &str)] = &[
+    ("AssumeRoleWithWebIdentity", "MinimumSessionTokenSize"),
+    ("AssumeRoleWithWebIdentity", "SessionTokenSize"),
+    ("AssumeRoleWithWebIdentity", "SessionTokenUtilization"),
+];
 
 struct Compare;
 
