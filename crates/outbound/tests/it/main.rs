@@ -1,0 +1,1 @@
+//! The HTTP and file destinations over real sockets and real files.
