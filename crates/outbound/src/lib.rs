@@ -6,10 +6,13 @@
 //! (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_KINESIS`, …) point at. It decides nothing: when to try again, whom to tell
 //! and what to switch off is the server's. No type of the SDK is visible from outside.
 
-#![expect(dead_code, reason = "the API comes first, so that the server can be written")]
-
+mod aws;
+mod cause;
+mod file;
+mod http;
 mod outbound;
 mod port;
+mod push_json;
 mod settings;
 
 pub use self::outbound::Outbound;
@@ -20,3 +23,12 @@ pub use self::port::{
 pub use self::settings::{
     FileDestination, HttpDestination, LargeObjectSettings, OutboundSettings, Route, StreamDestination,
 };
+
+use std::time::Duration;
+
+/// The largest answer of a function that is taken; Lambda's own limit.
+const TRIGGER_ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,43 +1,104 @@
 //! Hands out ports: by the routes of the settings, else AWS.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::aws::{Aws, KinesisStream, LambdaTrigger, S3Objects, SnsPush};
+use crate::file::{FileStream, FileWriter};
+use crate::http::{HttpClient, HttpPush, HttpStream, HttpTrigger};
 use crate::port::{LargeObjectPort, PushPort, StreamPort, TriggerPort};
-use crate::settings::OutboundSettings;
+use crate::settings::{HttpDestination, OutboundSettings, Route, StreamDestination};
 
 /// Every way out of the server. Clones share connections, clients and open files.
 #[derive(Clone)]
 pub struct Outbound {
-    settings: Arc<OutboundSettings>,
-    now_unix_s: fn() -> u64,
+    shared: Arc<Shared>,
 }
 
-#[expect(clippy::todo, unused_variables, reason = "the API comes first, so that the server can be written")]
+struct Shared {
+    settings: OutboundSettings,
+    /// The settings' streams, each file with its one writer.
+    streams: Vec<Route<LocalStream>>,
+    aws: Arc<Aws>,
+    http: Arc<HttpClient>,
+}
+
+/// A stream's destination, ready for use.
+enum LocalStream {
+    Http(HttpDestination),
+    File(Arc<FileWriter>),
+}
+
 impl Outbound {
     /// Cheap: nothing is loaded, opened or connected before it is first used, and no runtime is needed yet.
     ///
     /// `now_unix_s` is the clock, in seconds since 1970, which signed HTTP requests are dated by.
     pub fn new(settings: OutboundSettings, now_unix_s: fn() -> u64) -> Self {
-        Self { settings: Arc::new(settings), now_unix_s }
+        let aws = Arc::new(Aws::new(settings.region.clone()));
+        let http = Arc::new(HttpClient::new(now_unix_s));
+        let streams = local_streams(&settings.streams);
+        Self { shared: Arc::new(Shared { settings, streams, aws, http }) }
     }
 
     /// The stream that `pool` calls `stream_name`, put to under `role_arn`, or under the server's own credentials.
     pub fn stream(&self, pool: &str, stream_name: &str, role_arn: Option<&str>) -> Arc<dyn StreamPort> {
-        todo!()
+        let Shared { streams, aws, http, .. } = &*self.shared;
+        match route(streams, pool, stream_name) {
+            None => Arc::new(KinesisStream::new(Arc::clone(aws), stream_name, role_arn)),
+            Some(LocalStream::Http(destination)) => {
+                Arc::new(HttpStream::new(Arc::clone(http), destination.clone()))
+            }
+            Some(LocalStream::File(writer)) => Arc::new(FileStream(Arc::clone(writer))),
+        }
     }
 
-    /// The platform application of this ARN.
+    /// The platform application of this ARN, called under `role_arn`, or under the server's own credentials.
     pub fn push(&self, pool: &str, application_arn: &str, role_arn: Option<&str>) -> Arc<dyn PushPort> {
-        todo!()
+        let Shared { settings, aws, http, .. } = &*self.shared;
+        match route(&settings.pushes, pool, application_arn) {
+            None => Arc::new(SnsPush::new(Arc::clone(aws), application_arn, role_arn)),
+            Some(destination) => {
+                Arc::new(HttpPush::new(Arc::clone(http), destination.clone(), application_arn))
+            }
+        }
     }
 
     /// The function of this ARN or name, invoked under the server's own credentials.
     pub fn trigger(&self, pool: &str, function: &str) -> Arc<dyn TriggerPort> {
-        todo!()
+        let Shared { settings, aws, http, .. } = &*self.shared;
+        match route(&settings.triggers, pool, function) {
+            None => Arc::new(LambdaTrigger::new(Arc::clone(aws), function)),
+            Some(destination) => Arc::new(HttpTrigger::new(Arc::clone(http), destination.clone())),
+        }
     }
 
     /// The bucket for large objects, if the settings name one.
     pub fn large_objects(&self, role_arn: Option<&str>) -> Option<Arc<dyn LargeObjectPort>> {
-        todo!()
+        let Shared { settings, aws, .. } = &*self.shared;
+        let settings = settings.large_objects.clone()?;
+        Some(Arc::new(S3Objects::new(Arc::clone(aws), settings, role_arn)))
     }
+}
+
+/// One writer for each path; the first route that names a path says how large its files become.
+fn local_streams(routes: &[Route<StreamDestination>]) -> Vec<Route<LocalStream>> {
+    let mut writers: HashMap<&Path, Arc<FileWriter>> = HashMap::new();
+    let mut streams = Vec::with_capacity(routes.len());
+    for Route { pool, name, destination } in routes {
+        let destination = match destination {
+            StreamDestination::Http(destination) => LocalStream::Http(destination.clone()),
+            StreamDestination::File(file) => {
+                let writer =
+                    writers.entry(&file.path).or_insert_with(|| Arc::new(FileWriter::new(file.clone())));
+                LocalStream::File(Arc::clone(writer))
+            }
+        };
+        streams.push(Route { pool: pool.clone(), name: name.clone(), destination });
+    }
+    streams
+}
+
+fn route<'a, D>(routes: &'a [Route<D>], pool: &str, name: &str) -> Option<&'a D> {
+    routes.iter().find(|route| route.takes(pool, name)).map(|route| &route.destination)
 }

@@ -160,7 +160,7 @@ impl From<Undelivered> for PushUndelivered {
 pub trait PushPort: Send + Sync {
     /// Creates the endpoint for a device's token, or finds the one that is there and repairs it (switched on, token
     /// current). The answer names the endpoint, for [`Device::endpoint`].
-    fn register(&self, platform: Platform, token: &SecretString) -> Outcome<'_, String>;
+    fn register(&self, token: &SecretString) -> Outcome<'_, String>;
 
     /// Pushes one message to one device.
     fn publish(&self, device: &Device, message: &PushMessage) -> Outcome<'_, (), PushUndelivered>;

@@ -1,0 +1,115 @@
+//! Somebody who calls AWS: the server itself or an assumed role, in one region, with the clients that act as it.
+//! Credentials are kept and renewed by the SDK, for each caller on its own.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use aws_config::identity::IdentityCache;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_types::service_config::ServiceConfigKey;
+
+use super::CALL_MILLIS_MAX;
+use super::failure::{AnswerLimit, credentials_failure};
+use crate::port::Finding;
+
+/// The name under which the server appears in a role's account.
+const ROLE_SESSION_NAME: &str = "carryall";
+
+/// Who calls, where, and with which clients.
+pub(super) struct Caller {
+    pub(super) role_arn: Option<String>,
+    sdk: SdkConfig,
+    kinesis: OnceLock<aws_sdk_kinesis::Client>,
+    lambda: OnceLock<aws_sdk_lambda::Client>,
+    s3: OnceLock<aws_sdk_s3::Client>,
+    sns: OnceLock<aws_sdk_sns::Client>,
+}
+
+impl Caller {
+    /// Nothing is called yet: a role is assumed with the first call.
+    pub(super) async fn new(base: &SdkConfig, role_arn: Option<&str>, region: &str) -> Self {
+        let mut sdk = base.to_builder().region(Region::new(region.to_owned()));
+        if let Some(role_arn) = role_arn {
+            let role = AssumeRoleProvider::builder(role_arn).session_name(ROLE_SESSION_NAME).configure(base);
+            sdk = sdk
+                .credentials_provider(SharedCredentialsProvider::new(role.build().await))
+                // A cache of its own, so that a forgotten caller's credentials are forgotten with it.
+                .identity_cache(IdentityCache::lazy().build());
+        }
+        Self {
+            role_arn: role_arn.map(str::to_owned),
+            sdk: sdk.build(),
+            kinesis: OnceLock::new(),
+            lambda: OnceLock::new(),
+            s3: OnceLock::new(),
+            sns: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn kinesis(&self) -> &aws_sdk_kinesis::Client {
+        self.kinesis.get_or_init(|| {
+            let config = aws_sdk_kinesis::config::Builder::from(&self.sdk).interceptor(AnswerLimit);
+            aws_sdk_kinesis::Client::from_conf(config.build())
+        })
+    }
+
+    /// Lambda's time-outs are the caller's, for each call.
+    pub(super) fn lambda(&self) -> &aws_sdk_lambda::Client {
+        self.lambda.get_or_init(|| {
+            let timeouts = self.sdk.timeout_config().map(|timeouts| {
+                timeouts.to_builder().disable_operation_timeout().disable_operation_attempt_timeout().build()
+            });
+            let mut config = aws_sdk_lambda::config::Builder::from(&self.sdk).interceptor(AnswerLimit);
+            config.set_timeout_config(timeouts);
+            aws_sdk_lambda::Client::from_conf(config.build())
+        })
+    }
+
+    /// A peer of one's own rarely answers to host names made of bucket names, so there the bucket goes into the path.
+    pub(super) fn s3(&self) -> &aws_sdk_s3::Client {
+        self.s3.get_or_init(|| {
+            let config = aws_sdk_s3::config::Builder::from(&self.sdk)
+                .interceptor(AnswerLimit)
+                .force_path_style(self.has_own_s3_endpoint());
+            aws_sdk_s3::Client::from_conf(config.build())
+        })
+    }
+
+    pub(super) fn sns(&self) -> &aws_sdk_sns::Client {
+        self.sns.get_or_init(|| {
+            let config = aws_sdk_sns::config::Builder::from(&self.sdk).interceptor(AnswerLimit);
+            aws_sdk_sns::Client::from_conf(config.build())
+        })
+    }
+
+    fn has_own_s3_endpoint(&self) -> bool {
+        let key = ServiceConfigKey::builder()
+            .service_id("S3")
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build();
+        let of_s3 = key.ok().and_then(|key| self.sdk.service_config()?.load_config(key));
+        of_s3.is_some() || self.sdk.endpoint_url().is_some()
+    }
+
+    /// The first step of every check: credentials, fetched anew.
+    pub(super) async fn check_credentials(&self) -> Finding {
+        let what = match &self.role_arn {
+            Some(role_arn) => format!("assume the role {role_arn}"),
+            None => "find the server's AWS credentials".to_owned(),
+        };
+        let Some(provider) = self.sdk.credentials_provider() else {
+            return Finding { what, trouble: Some("there is nowhere to look for any".to_owned()) };
+        };
+        let provided =
+            tokio::time::timeout(Duration::from_millis(CALL_MILLIS_MAX), provider.provide_credentials());
+        let trouble = match provided.await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(credentials_failure(self.role_arn.as_deref(), &error).cause),
+            Err(_) => Some(format!("no answer within {CALL_MILLIS_MAX} ms")),
+        };
+        Finding { what, trouble }
+    }
+}

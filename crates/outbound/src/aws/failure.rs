@@ -1,0 +1,231 @@
+//! What the SDK's errors mean: one table for all services, and what a refused role looks like from inside a call.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
+use http_body_util::{LengthLimitError, Limited};
+
+use crate::TRIGGER_ANSWER_BYTES_MAX;
+use crate::cause::{chain, one_line};
+use crate::port::Undelivered;
+
+/// A call that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: Kind,
+    /// The peer's name for it; empty if the peer did not answer.
+    pub(super) code: String,
+    /// The peer's words; empty likewise. For deciding only, never shown.
+    pub(super) message: String,
+    /// What operators read.
+    pub(super) cause: String,
+}
+
+/// What there is to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// No answer, or none in time, or no credentials yet.
+    Unreached,
+    /// The peer asks for fewer calls.
+    Throttled,
+    /// The peer is out of order.
+    Broken,
+    /// The peer refuses the caller.
+    Denied,
+    /// What the call is about is not there.
+    Missing,
+    /// The peer refuses this call's content.
+    Invalid,
+    /// The answer is larger than answers may be.
+    AnswerTooLarge,
+}
+
+impl Failure {
+    /// The general meaning; services that know better look at kind and code first.
+    pub(super) fn undelivered(self) -> Undelivered {
+        let cause = self.cause;
+        match self.kind {
+            Kind::Unreached | Kind::Broken | Kind::AnswerTooLarge => {
+                Undelivered::Retry { cause, throttled: false }
+            }
+            Kind::Throttled => Undelivered::Retry { cause, throttled: true },
+            Kind::Denied | Kind::Missing => Undelivered::Gone { cause },
+            Kind::Invalid => Undelivered::Refused { cause },
+        }
+    }
+}
+
+/// Reads the SDK's error of `call`, made under `role_arn`.
+pub(super) fn failure<E>(call: &str, role_arn: Option<&str>, error: &SdkError<E>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    if let Some(error) = beneath::<CredentialsError>(error) {
+        return credentials_failure(role_arn, error);
+    }
+    match error {
+        SdkError::ServiceError(context) => {
+            let status = context.raw().status().as_u16();
+            answered(call, context.err().code(), context.err().message(), status)
+        }
+        SdkError::ConstructionFailure(_) => {
+            unanswered(Kind::Invalid, format!("{call}: the request cannot be made"))
+        }
+        SdkError::TimeoutError(_) => unanswered(Kind::Unreached, format!("{call}: no answer in time")),
+        _ if beneath::<LengthLimitError>(error).is_some() => {
+            let cause = format!("{call}: the answer is larger than {TRIGGER_ANSWER_BYTES_MAX} bytes");
+            unanswered(Kind::AnswerTooLarge, cause)
+        }
+        // Dispatch failures, answers that make no sense, and what later versions of the SDK may add.
+        _ => unanswered(Kind::Unreached, format!("{call}: {}", chain(error))),
+    }
+}
+
+fn unanswered(kind: Kind, cause: String) -> Failure {
+    Failure { kind, code: String::new(), message: String::new(), cause }
+}
+
+fn answered(call: &str, code: Option<&str>, message: Option<&str>, status: u16) -> Failure {
+    let (code, message) = (code.unwrap_or_default(), message.unwrap_or_default());
+    let kind = kind_of_code(code).unwrap_or_else(|| kind_of_status(status));
+    // What is said of a wrong signature repeats the request that was signed, session token and all.
+    let shown = if code.contains("Signature") { "" } else { message };
+    let parts: Vec<&str> = [call, code, shown].into_iter().filter(|part| !part.is_empty()).collect();
+    let cause = one_line(&format!("{} (status {status})", parts.join(": ")));
+    Failure { kind, code: code.to_owned(), message: message.to_owned(), cause }
+}
+
+/// The services' own names come first: some say with a status of 400 what others say with 403, 404 or 429.
+fn kind_of_code(code: &str) -> Option<Kind> {
+    let kind = match code {
+        "Throttling"
+        | "ThrottlingException"
+        | "Throttled"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "BandwidthLimitExceeded"
+        | "LimitExceededException"
+        | "ProvisionedThroughputExceededException"
+        | "KMSThrottlingException"
+        | "EC2ThrottledException"
+        | "SlowDown" => Kind::Throttled,
+        // Credentials that ran out, or a clock that is off for a while: the next attempt signs anew.
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeTooSkewed" => {
+            Kind::Unreached
+        }
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthorizationError"
+        | "AuthorizationErrorException"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "KMSAccessDenied"
+        | "KMSAccessDeniedException"
+        | "KMSDisabled"
+        | "KMSDisabledException"
+        | "KMSInvalidStateException"
+        | "KMSNotFound"
+        | "KMSNotFoundException"
+        | "KMSOptInRequired"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "OptInRequired"
+        | "PlatformApplicationDisabled"
+        | "PlatformApplicationDisabledException"
+        | "RegionDisabledException"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => Kind::Denied,
+        "NotFound"
+        | "NotFoundException"
+        | "NoSuchBucket"
+        | "ResourceNotFound"
+        | "ResourceNotFoundException" => Kind::Missing,
+        "InternalError" | "InternalFailure" | "InternalFailureException" | "ServiceUnavailable" => {
+            Kind::Broken
+        }
+        _ => return None,
+    };
+    Some(kind)
+}
+
+fn kind_of_status(status: u16) -> Kind {
+    match status {
+        401 | 403 => Kind::Denied,
+        404 => Kind::Missing,
+        429 => Kind::Throttled,
+        // A conflict is a resource that is just being changed.
+        409 | 500.. => Kind::Broken,
+        _ => Kind::Invalid,
+    }
+}
+
+/// Why there are no credentials to make a call with. A role that STS refuses has to be mended; all else may pass, and
+/// missing credentials of the server's own are no reason to give a destination up.
+pub(super) fn credentials_failure(role_arn: Option<&str>, error: &CredentialsError) -> Failure {
+    let refused = role_arn.zip(beneath::<SdkError<AssumeRoleError>>(error));
+    if let Some((role_arn, error)) = refused {
+        let failure = failure("AssumeRole", None, error);
+        let cause = one_line(&format!("role {role_arn}: {}", failure.cause));
+        // A role that is not there is refused like one that is; so is one whose name makes no sense.
+        let kind = match failure.kind {
+            Kind::Denied | Kind::Missing | Kind::Invalid => Kind::Denied,
+            kind @ (Kind::Unreached | Kind::Throttled | Kind::Broken | Kind::AnswerTooLarge) => kind,
+        };
+        return Failure { kind, cause, ..failure };
+    }
+    let cause = match error {
+        CredentialsError::CredentialsNotLoaded(_) => "the server has no AWS credentials".to_owned(),
+        // What lies beneath may come from files and programs that hold credentials, so it is not shown.
+        _ => one_line(&format!("the server's AWS credentials: {error}")),
+    };
+    unanswered(Kind::Unreached, cause)
+}
+
+/// The outermost error of this type at or beneath `error`.
+fn beneath<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Bounds what a peer may answer: without it, the SDK reads whatever comes.
+#[derive(Debug)]
+pub(super) struct AnswerLimit;
+
+#[dyn_dispatch_hint]
+impl Intercept for AnswerLimit {
+    fn name(&self) -> &'static str {
+        "AnswerLimit"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
+        let whole = std::mem::replace(body, SdkBody::taken());
+        *body = SdkBody::from_body_1_x(Limited::new(whole, TRIGGER_ANSWER_BYTES_MAX));
+        Ok(())
+    }
+}

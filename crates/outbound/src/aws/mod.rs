@@ -1,0 +1,101 @@
+//! AWS, or whatever peer the SDK's own settings point at: Kinesis, SNS, Lambda and S3, under the server's own
+//! credentials or under a role.
+//!
+//! The SDK is loaded with its standard chain of settings when it is first needed. It makes one attempt for each call,
+//! because whoever calls decides when to try again.
+
+mod arn;
+mod caller;
+mod failure;
+mod kinesis;
+mod lambda;
+mod s3;
+mod sns;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use lru::LruCache;
+use tokio::sync::OnceCell;
+
+use self::caller::Caller;
+pub(crate) use self::kinesis::KinesisStream;
+pub(crate) use self::lambda::LambdaTrigger;
+pub(crate) use self::s3::S3Objects;
+pub(crate) use self::sns::SnsPush;
+
+/// How long making a connection may take.
+const CONNECT_MILLIS_MAX: u64 = 3_000;
+/// How long one attempt of a call may take, its answer included.
+const ATTEMPT_MILLIS_MAX: u64 = 10_000;
+/// How long a call may take with everything that comes before it, such as assuming a role.
+const CALL_MILLIS_MAX: u64 = 20_000;
+/// Connections that are kept open without use, for each host.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+/// How long they are kept.
+const IDLE_MILLIS_MAX: u64 = 30_000;
+/// Roles, each in one region, whose credentials and clients are kept.
+const CALLERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+
+/// The way to AWS; nothing is loaded before it is first used.
+pub(crate) struct Aws {
+    region: String,
+    base: OnceCell<SdkConfig>,
+    callers: Mutex<LruCache<CallerKey, Arc<Caller>>>,
+}
+
+/// Who calls, and where.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct CallerKey {
+    role_arn: Option<String>,
+    region: String,
+}
+
+impl Aws {
+    pub(crate) fn new(region: String) -> Self {
+        Self { region, base: OnceCell::new(), callers: Mutex::new(LruCache::new(CALLERS_MAX)) }
+    }
+
+    /// The caller that acts as `role_arn`, or as the server itself, in `region`, or else in the server's.
+    async fn caller(&self, role_arn: Option<&str>, region: Option<&str>) -> Arc<Caller> {
+        let region = region.unwrap_or(&self.region).to_owned();
+        let key = CallerKey { role_arn: role_arn.map(str::to_owned), region };
+        if let Some(known) = self.with_callers(|callers| callers.get(&key).cloned()) {
+            return known;
+        }
+        let base = self.base.get_or_init(|| load(self.region.clone())).await;
+        let made = Arc::new(Caller::new(base, role_arn, &key.region).await);
+        // Of two that were made at once, the first stays: it may already hold credentials.
+        self.with_callers(|callers| Arc::clone(callers.get_or_insert(key, || made)))
+    }
+
+    fn with_callers<T>(&self, use_them: impl FnOnce(&mut LruCache<CallerKey, Arc<Caller>>) -> T) -> T {
+        use_them(&mut self.callers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads the SDK's settings from environment and profile. No network is used before the first call.
+async fn load(region: String) -> SdkConfig {
+    let http_client = aws_smithy_http_client::Builder::new()
+        .pool_idle_timeout(Duration::from_millis(IDLE_MILLIS_MAX))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(CONNECT_MILLIS_MAX))
+        .operation_attempt_timeout(Duration::from_millis(ATTEMPT_MILLIS_MAX))
+        .operation_timeout(Duration::from_millis(CALL_MILLIS_MAX))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(region))
+        .http_client(http_client)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .load()
+        .await
+}

@@ -1,0 +1,118 @@
+//! Objects in a bucket of S3, with presigned URLs to get them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::Aws;
+use super::caller::Caller;
+use super::failure::failure;
+use crate::cause::chain;
+use crate::port::{Checked, Finding, LargeObjectPort, Outcome, Undelivered};
+use crate::settings::LargeObjectSettings;
+
+/// S3 presigns for at most seven days.
+const URL_LIFETIME_S_MAX: u32 = 7 * 24 * 60 * 60;
+/// The object that a check writes.
+const CHECK_KEY: &str = "carryall-check.json";
+
+/// A bucket in the server's region.
+pub(crate) struct S3Objects {
+    aws: Arc<Aws>,
+    settings: LargeObjectSettings,
+    role_arn: Option<String>,
+}
+
+impl S3Objects {
+    pub(crate) fn new(aws: Arc<Aws>, settings: LargeObjectSettings, role_arn: Option<&str>) -> Self {
+        Self { aws, settings, role_arn: role_arn.map(str::to_owned) }
+    }
+
+    async fn put_and_presign(&self, key: &str, json: Bytes) -> Result<String, Undelivered> {
+        let key = self.whole_key(key)?;
+        let caller = self.aws.caller(self.role_arn.as_deref(), None).await;
+        self.put_object(&caller, &key, json).await?;
+        self.presign(&caller, &key).await
+    }
+
+    /// Keys with `.` or `..` between slashes name other keys to peers that keep objects as files.
+    fn whole_key(&self, key: &str) -> Result<String, Undelivered> {
+        if key.is_empty() || key.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(Undelivered::Refused {
+                cause: "the object's key is empty or leads elsewhere".to_owned(),
+            });
+        }
+        Ok(format!("{}{key}", self.settings.key_prefix))
+    }
+
+    async fn put_object(&self, caller: &Caller, key: &str, json: Bytes) -> Result<(), Undelivered> {
+        let call = caller.s3().put_object().bucket(&self.settings.bucket).key(key);
+        let call = call.content_type("application/json").body(ByteStream::from(json));
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failure("PutObject", self.role_arn.as_deref(), &error).undelivered()),
+        }
+    }
+
+    async fn presign(&self, caller: &Caller, key: &str) -> Result<String, Undelivered> {
+        let lifetime_s = self.settings.url_lifetime_s.clamp(1, URL_LIFETIME_S_MAX);
+        let presigning = PresigningConfig::expires_in(Duration::from_secs(lifetime_s.into()))
+            .map_err(|error| Undelivered::Refused { cause: chain(&error) })?;
+        let call = caller.s3().get_object().bucket(&self.settings.bucket).key(key);
+        match call.presigned(presigning).await {
+            Ok(request) => Ok(request.uri().to_owned()),
+            Err(error) => Err(failure("presigning", self.role_arn.as_deref(), &error).undelivered()),
+        }
+    }
+
+    async fn try_put(&self) -> Vec<Finding> {
+        let caller = self.aws.caller(self.role_arn.as_deref(), None).await;
+        let credentials = caller.check_credentials().await;
+        if credentials.trouble.is_some() {
+            return vec![credentials];
+        }
+        let what = format!("put an object into the bucket {}", self.settings.bucket);
+        let trouble = match self.put_and_presign(CHECK_KEY, Bytes::from_static(b"[]")).await {
+            Ok(_) => None,
+            Err(
+                Undelivered::Retry { cause, .. }
+                | Undelivered::Gone { cause }
+                | Undelivered::Refused { cause },
+            ) => Some(cause),
+        };
+        vec![credentials, Finding { what, trouble }]
+    }
+}
+
+impl LargeObjectPort for S3Objects {
+    fn put(&self, key: &str, json: Bytes) -> Outcome<'_, String> {
+        let key = key.to_owned();
+        Box::pin(async move { self.put_and_presign(&key, json).await })
+    }
+
+    fn check(&self) -> Checked<'_> {
+        Box::pin(self.try_put())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_prefixed_and_leads_nowhere_else() {
+        let settings = LargeObjectSettings {
+            bucket: "b".to_owned(),
+            key_prefix: "streams/".to_owned(),
+            url_lifetime_s: 60,
+        };
+        let objects = S3Objects::new(Arc::new(Aws::new("eu-west-1".to_owned())), settings, None);
+        assert_eq!(objects.whole_key("pool/a..b.json").unwrap(), "streams/pool/a..b.json");
+        for bad in ["", "..", "../x", "a/../b", "a/."] {
+            assert!(objects.whole_key(bad).is_err(), "{bad}");
+        }
+    }
+}

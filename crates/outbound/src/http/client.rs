@@ -1,0 +1,166 @@
+//! One pooled client for all HTTP destinations: a POST with a signature, one attempt, everything bounded. Redirects are
+//! not followed, because a signed message belongs to the receiver that the operator named.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::signature::sign;
+use crate::cause::chain;
+use crate::settings::HttpDestination;
+
+/// How long making a connection may take.
+const CONNECT_MILLIS_MAX: u64 = 3_000;
+/// Connections that are kept open without use, for each destination.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+/// How long they are kept.
+const IDLE_MILLIS_MAX: u64 = 30_000;
+
+type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Makes signed requests. Nothing is loaded before the first.
+pub(crate) struct HttpClient {
+    connections: OnceLock<Result<Connections, String>>,
+    now_unix_s: fn() -> u64,
+}
+
+/// A request's content and bounds.
+pub(super) struct Post<'a> {
+    pub(super) event_id: &'a str,
+    pub(super) json: Bytes,
+    pub(super) answer_bytes_max: usize,
+    pub(super) time_max: Duration,
+}
+
+/// A whole answer. Its body may be too large or cut off; many callers only want the status.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Result<Bytes, BodyTrouble>,
+}
+
+/// Why an answer's body is not there.
+pub(super) enum BodyTrouble {
+    TooLarge,
+    CutOff { cause: String },
+}
+
+/// Why there is no answer.
+pub(super) enum NoAnswer {
+    TimedOut {
+        cause: String,
+    },
+    Unreached {
+        cause: String,
+    },
+    /// The request cannot be made of what was given.
+    Unmakeable {
+        cause: String,
+    },
+}
+
+impl HttpClient {
+    pub(crate) fn new(now_unix_s: fn() -> u64) -> Self {
+        Self { connections: OnceLock::new(), now_unix_s }
+    }
+
+    /// One signed attempt.
+    pub(super) async fn post(&self, to: &HttpDestination, post: Post<'_>) -> Result<Answer, NoAnswer> {
+        let (answer_bytes_max, time_max) = (post.answer_bytes_max, post.time_max);
+        let request = self.request(to, post)?;
+        self.exchange(to, request, answer_bytes_max, time_max).await
+    }
+
+    /// Whether anybody answers at all, whatever the answer says. Nothing is delivered.
+    pub(super) async fn reach(&self, to: &HttpDestination, time_max: Duration) -> Result<(), String> {
+        let request = Request::builder().method(Method::HEAD).uri(to.url.clone()).body(Full::default());
+        let request = request.map_err(|error| chain(&error))?;
+        match self.exchange(to, request, 0, time_max).await {
+            Ok(_) => Ok(()),
+            Err(
+                NoAnswer::TimedOut { cause } | NoAnswer::Unreached { cause } | NoAnswer::Unmakeable { cause },
+            ) => Err(cause),
+        }
+    }
+
+    fn request(&self, to: &HttpDestination, post: Post<'_>) -> Result<Request<Full<Bytes>>, NoAnswer> {
+        let timestamp = (self.now_unix_s)();
+        Request::builder()
+            .method(Method::POST)
+            .uri(to.url.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header("carryall-event-id", post.event_id)
+            .header("carryall-timestamp", timestamp)
+            .header("carryall-signature", sign(&to.secret, timestamp, &post.json))
+            .body(Full::new(post.json))
+            .map_err(|error| NoAnswer::Unmakeable { cause: chain(&error) })
+    }
+
+    async fn exchange(
+        &self,
+        to: &HttpDestination,
+        request: Request<Full<Bytes>>,
+        answer_bytes_max: usize,
+        time_max: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let exchange = async {
+            let unreached = |cause: &str| NoAnswer::Unreached { cause: format!("{}: {cause}", to.origin()) };
+            let connections = self.connections.get_or_init(connections);
+            let connections = connections.as_ref().map_err(|cause| unreached(cause))?;
+            let answer = connections.request(request).await.map_err(|error| unreached(&chain(&error)))?;
+            let status = answer.status();
+            Ok(Answer { status, body: read(answer.into_body(), answer_bytes_max).await })
+        };
+        tokio::time::timeout(time_max, exchange).await.unwrap_or_else(|_| {
+            let millis_max = time_max.as_millis();
+            Err(NoAnswer::TimedOut { cause: format!("{}: no answer within {millis_max} ms", to.origin()) })
+        })
+    }
+}
+
+async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, BodyTrouble> {
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyTrouble::TooLarge),
+        Err(error) => Err(BodyTrouble::CutOff { cause: chain(&*error) }),
+    }
+}
+
+fn connections() -> Result<Connections, String> {
+    let tls = tls().map_err(|error| chain(&error))?;
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(Duration::from_millis(CONNECT_MILLIS_MAX)));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_millis(IDLE_MILLIS_MAX))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .build(connector))
+}
+
+/// TLS against the system's roots. A system without any still reaches plain HTTP; certificates are then all unknown.
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    let rooted = match builder.clone().with_native_roots() {
+        Ok(rooted) => rooted,
+        Err(_) => builder.with_root_certificates(RootCertStore::empty()),
+    };
+    Ok(rooted.with_no_client_auth())
+}

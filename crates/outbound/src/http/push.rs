@@ -1,0 +1,82 @@
+//! Pushes as HTTP requests, for operators who bring their own push gateway. Each push is one POST:
+//!
+//! ```json
+//! {"deviceId": "…", "platform": "GCM", "applicationArn": "…", "token": "…",
+//!  "message": {"source": "cognito-sync", "identityPoolId": "…", "identityId": "…", "datasetName": "…", "syncCount": "7"}}
+//! ```
+//!
+//! 404 or 410 says that this device is gone: it gets no more pushes until it registers again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use super::client::{Answer, HttpClient, Post};
+use super::signature::hex;
+use super::status::outcome;
+use super::stream::{ATTEMPT_MILLIS_MAX, IGNORED_ANSWER_BYTES_MAX, reachable};
+use crate::port::{Checked, Device, Outcome, PushMessage, PushPort, PushUndelivered};
+use crate::push_json;
+use crate::settings::HttpDestination;
+
+/// A push gateway of one's own.
+pub(crate) struct HttpPush {
+    client: Arc<HttpClient>,
+    destination: HttpDestination,
+    application_arn: String,
+}
+
+impl HttpPush {
+    pub(crate) fn new(client: Arc<HttpClient>, destination: HttpDestination, application_arn: &str) -> Self {
+        Self { client, destination, application_arn: application_arn.to_owned() }
+    }
+
+    fn body(&self, device: &Device, message: &PushMessage) -> String {
+        json!({
+            "deviceId": device.device_id,
+            "platform": device.platform.name(),
+            "applicationArn": self.application_arn,
+            "token": device.token.expose_secret(),
+            "message": push_json::data(message),
+        })
+        .to_string()
+    }
+}
+
+impl PushPort for HttpPush {
+    /// Nobody is called: the gateway learns of a device with its first push. The name is the same for the same token,
+    /// which cannot be read from it.
+    fn register(&self, token: &SecretString) -> Outcome<'_, String> {
+        let digest = digest::digest(&digest::SHA256, token.expose_secret().as_bytes());
+        let endpoint = format!("{}/endpoint/{}", self.application_arn, hex(&digest.as_ref()[..16]));
+        Box::pin(std::future::ready(Ok(endpoint)))
+    }
+
+    fn publish(&self, device: &Device, message: &PushMessage) -> Outcome<'_, (), PushUndelivered> {
+        let json = self.body(device, message).into();
+        let event_id = message.event_id.clone();
+        Box::pin(async move {
+            let post = Post {
+                event_id: &event_id,
+                json,
+                answer_bytes_max: IGNORED_ANSWER_BYTES_MAX,
+                time_max: Duration::from_millis(ATTEMPT_MILLIS_MAX),
+            };
+            let exchanged = self.client.post(&self.destination, post).await;
+            let origin = self.destination.origin();
+            if let Ok(Answer { status: status @ (StatusCode::NOT_FOUND | StatusCode::GONE), .. }) = &exchanged
+            {
+                return Err(PushUndelivered::EndpointDead { cause: format!("{origin} answered {status}") });
+            }
+            Ok(outcome(&origin, exchanged)?)
+        })
+    }
+
+    fn check(&self) -> Checked<'_> {
+        Box::pin(reachable(&self.client, &self.destination))
+    }
+}

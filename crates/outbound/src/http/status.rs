@@ -1,0 +1,31 @@
+//! What a receiver's status means for a message: one table for all HTTP destinations but triggers.
+
+use http::StatusCode;
+
+use super::client::{Answer, NoAnswer};
+use crate::port::Undelivered;
+
+/// 2xx is success. 401, 403, 404 and 410 say that nothing will be taken here; 429 asks for fewer; 408, 425 and 5xx may
+/// pass; whatever else, redirects included, is about this message.
+pub(super) fn outcome(origin: &str, exchanged: Result<Answer, NoAnswer>) -> Result<(), Undelivered> {
+    let status = match exchanged {
+        Ok(answer) => answer.status,
+        Err(NoAnswer::TimedOut { cause } | NoAnswer::Unreached { cause }) => {
+            return Err(Undelivered::Retry { cause, throttled: false });
+        }
+        Err(NoAnswer::Unmakeable { cause }) => return Err(Undelivered::Refused { cause }),
+    };
+    let cause = format!("{origin} answered {status}");
+    match status {
+        _ if status.is_success() => Ok(()),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
+            Err(Undelivered::Gone { cause })
+        }
+        StatusCode::TOO_MANY_REQUESTS => Err(Undelivered::Retry { cause, throttled: true }),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+            Err(Undelivered::Retry { cause, throttled: false })
+        }
+        _ if status.is_server_error() => Err(Undelivered::Retry { cause, throttled: false }),
+        _ => Err(Undelivered::Refused { cause }),
+    }
+}
