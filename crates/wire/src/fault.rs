@@ -22,6 +22,8 @@ pub enum FaultKind {
     InvalidLambdaFunctionOutput,
     /// A member breaks a constraint, or a token or count is not valid.
     InvalidParameter,
+    /// The sync trigger took too long (Sync). The service's documents name it, its model does not.
+    LambdaSocketTimeout,
     /// The sync trigger was throttled.
     LambdaThrottled,
     /// A limit on datasets, records or bytes would be passed.
@@ -123,6 +125,7 @@ impl FaultKind {
         Self::InvalidConfiguration,
         Self::InvalidLambdaFunctionOutput,
         Self::InvalidParameter,
+        Self::LambdaSocketTimeout,
         Self::LambdaThrottled,
         Self::LimitExceeded,
         Self::NotAuthorized,
@@ -163,6 +166,7 @@ impl FaultKind {
             Self::InvalidConfiguration => modelled("InvalidConfigurationException", 400),
             Self::InvalidLambdaFunctionOutput => modelled("InvalidLambdaFunctionOutputException", 400),
             Self::InvalidParameter => row("InvalidParameterException", 400, 400, ("ValidationError", 400)),
+            Self::LambdaSocketTimeout => modelled("LambdaSocketTimeoutException", 400),
             Self::LambdaThrottled => modelled("LambdaThrottledException", 429),
             Self::LimitExceeded => modelled("LimitExceededException", 400),
             Self::NotAuthorized => row("NotAuthorizedException", 403, 400, ("AccessDenied", 403)),
@@ -217,7 +221,8 @@ impl FaultKind {
     }
 
     /// Whether the fault belongs to the protocol and not to an operation's model. Two modelled ones are among them:
-    /// any operation can meet a bug, and every operation passes the access check.
+    /// any operation can meet a bug, and every operation passes the access check. So is the time-out of the sync trigger,
+    /// which no model lists.
     pub const fn is_protocol(self) -> bool {
         match self {
             Self::InternalError
@@ -235,6 +240,7 @@ impl FaultKind {
             | Self::RequestEntityTooLarge
             | Self::RequestTimeout
             | Self::Throttling
+            | Self::LambdaSocketTimeout
             | Self::ServiceUnavailable => true,
             Self::AlreadyStreamed
             | Self::ConcurrentModification

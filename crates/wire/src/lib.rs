@@ -2,10 +2,11 @@
 //!
 //! Three services share one port: Cognito Sync, Cognito Identity and STS. A server calls [`codec::route`], then
 //! [`codec::decode`], and answers with [`codec::encode`] or [`codec::encode_fault`]; a client builds its requests
-//! with [`codec::request`]. Signatures are in [`sigv4`]. Nothing here knows a store or an HTTP server, and no
+//! with [`codec::request`]. Signatures are in [`sigv4`]; messages that the server sends by itself in [`effects`]. Nothing here knows a store or an HTTP server, and no
 //! constraint on a member is checked: inputs are handed over as they came.
 
 pub mod codec;
+pub mod effects;
 pub mod fault;
 mod member;
 pub mod ops;

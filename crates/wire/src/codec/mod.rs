@@ -5,6 +5,7 @@
 //! operations; what differs between them is in the table ([`crate::spec`]).
 
 mod bound;
+mod changes;
 mod decode;
 mod dialect;
 mod encode;
@@ -17,6 +18,7 @@ mod request;
 mod route;
 mod xml;
 
+pub use changes::{Changes, changes, last_sync_count};
 pub use decode::{Decoded, decode};
 pub use dialect::{Dialect, Wrapping};
 pub use encode::{Answer, EncodeError, encode, encode_fault};

@@ -1,0 +1,6 @@
+//! Messages that leave the server by themselves: records of a stream, the event of the sync trigger and its answer,
+//! and the notice that a dataset has changed. How they travel is not decided here.
+
+pub mod change_notice;
+pub mod stream_record;
+pub mod sync_trigger;

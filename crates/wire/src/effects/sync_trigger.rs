@@ -1,0 +1,236 @@
+//! What the function of the sync trigger is sent, and how its answer is read (`docs/protocol.md` section 9.2).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::member;
+
+/// The version of the event's form.
+const VERSION: u8 = 2;
+/// What `eventType` says.
+const EVENT_TYPE: &str = "SyncTrigger";
+
+/// The event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncTriggerEvent {
+    version: u8,
+    event_type: &'static str,
+    region: String,
+    identity_pool_id: String,
+    identity_id: String,
+    dataset_name: String,
+    dataset_records: BTreeMap<String, EventRecord>,
+}
+
+/// One record of the event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventRecord {
+    /// What is stored.
+    pub old_value: Option<String>,
+    /// What will be stored.
+    pub new_value: Option<String>,
+    /// `remove` if nothing will be.
+    pub op: &'static str,
+}
+
+impl EventRecord {
+    /// A record with its stored value and the one that it will have.
+    pub fn new(old_value: Option<String>, new_value: Option<String>) -> Self {
+        let op = if new_value.is_some() { "replace" } else { "remove" };
+        Self { old_value, new_value, op }
+    }
+}
+
+/// Why an answer cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerTrouble {
+    /// It is no JSON of the event's form.
+    Form(String),
+    /// The function changed, or left out, a member that is not its to change.
+    Changed(&'static str),
+    /// A record's `op` is neither of the two.
+    Op {
+        /// The record's key.
+        key: String,
+    },
+}
+
+impl fmt::Display for AnswerTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form(why) => write!(f, "its answer is not in the form of the event: {why}"),
+            Self::Changed(member) => {
+                write!(f, "its answer changes or lacks '{member}', which may not be changed")
+            }
+            Self::Op { key } => write!(f, "the op of record '{key}' is neither 'replace' nor 'remove'"),
+        }
+    }
+}
+
+/// The answer as it came; unknown members are ignored.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Answer {
+    version: Option<Value>,
+    event_type: Option<String>,
+    region: Option<String>,
+    identity_pool_id: Option<String>,
+    identity_id: Option<String>,
+    dataset_name: Option<String>,
+    #[serde(deserialize_with = "member::map")]
+    dataset_records: Option<BTreeMap<String, Option<AnswerRecord>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct AnswerRecord {
+    new_value: Option<String>,
+    op: Option<String>,
+}
+
+impl SyncTriggerEvent {
+    /// The event of one update.
+    pub fn new(
+        region: &str,
+        identity_pool_id: &str,
+        identity_id: &str,
+        dataset_name: &str,
+        dataset_records: BTreeMap<String, EventRecord>,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            event_type: EVENT_TYPE,
+            region: region.to_owned(),
+            identity_pool_id: identity_pool_id.to_owned(),
+            identity_id: identity_id.to_owned(),
+            dataset_name: dataset_name.to_owned(),
+            dataset_records,
+        }
+    }
+
+    /// Reads the function's answer to this event: for each record that it names the value that it is to have, or none
+    /// if it is to be removed.
+    pub fn read_answer(&self, json: &[u8]) -> Result<BTreeMap<String, Option<String>>, AnswerTrouble> {
+        // What serde would say of a wrong value repeats it; values are not for error texts.
+        let place = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
+        let answer: Answer =
+            serde_json::from_slice(json).map_err(|error| AnswerTrouble::Form(place(&error)))?;
+        self.check_envelope(&answer)?;
+        let records = answer.dataset_records.unwrap_or_default();
+        records.into_iter().map(|(key, record)| wanted(key, record)).collect()
+    }
+
+    fn check_envelope(&self, answer: &Answer) -> Result<(), AnswerTrouble> {
+        let version = answer.version.as_ref().and_then(Value::as_f64);
+        if version != Some(f64::from(self.version)) {
+            return Err(AnswerTrouble::Changed("version"));
+        }
+        let texts = [
+            ("eventType", &answer.event_type, self.event_type),
+            ("region", &answer.region, &self.region),
+            ("identityPoolId", &answer.identity_pool_id, &self.identity_pool_id),
+            ("identityId", &answer.identity_id, &self.identity_id),
+            ("datasetName", &answer.dataset_name, &self.dataset_name),
+        ];
+        match texts.into_iter().find(|(_, answered, sent)| answered.as_deref() != Some(sent)) {
+            Some((member, _, _)) => Err(AnswerTrouble::Changed(member)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A record without a value is to be removed, whatever its `op`; so is one that is null.
+fn wanted(key: String, record: Option<AnswerRecord>) -> Result<(String, Option<String>), AnswerTrouble> {
+    let Some(AnswerRecord { new_value, op }) = record else { return Ok((key, None)) };
+    match op.as_deref() {
+        Some("remove") => Ok((key, None)),
+        Some("replace") | None => Ok((key, new_value)),
+        Some(_) => Err(AnswerTrouble::Op { key }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event() -> SyncTriggerEvent {
+        let records = BTreeMap::from([
+            ("a".to_owned(), EventRecord::new(Some("1".to_owned()), Some("2".to_owned()))),
+            ("b".to_owned(), EventRecord::new(Some("1".to_owned()), None)),
+        ]);
+        SyncTriggerEvent::new("us-east-1", "p", "i", "d", records)
+    }
+
+    fn answered(change: impl Fn(&mut Value)) -> Result<BTreeMap<String, Option<String>>, AnswerTrouble> {
+        let mut answer = serde_json::to_value(event()).expect("JSON");
+        change(&mut answer);
+        event().read_answer(answer.to_string().as_bytes())
+    }
+
+    #[test]
+    fn the_event_has_the_documented_members() {
+        let expected = json!({
+            "version": 2, "eventType": "SyncTrigger", "region": "us-east-1", "identityPoolId": "p",
+            "identityId": "i", "datasetName": "d",
+            "datasetRecords": {
+                "a": { "oldValue": "1", "newValue": "2", "op": "replace" },
+                "b": { "oldValue": "1", "newValue": null, "op": "remove" }
+            }
+        });
+        assert_eq!(serde_json::to_value(event()).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn the_event_itself_is_an_answer() {
+        let records = answered(|_| {}).expect("an answer");
+        assert_eq!(records["a"].as_deref(), Some("2"));
+        assert_eq!(records["b"], None);
+    }
+
+    #[test]
+    fn records_are_removed_in_three_ways() {
+        let records = answered(|answer| {
+            answer["datasetRecords"] = json!({
+                "op": { "oldValue": "1", "newValue": "2", "op": "remove" },
+                "value": { "newValue": null, "op": "replace" },
+                "record": null,
+                "added": { "newValue": "" }
+            });
+        });
+        let records = records.expect("an answer");
+        assert_eq!((&records["op"], &records["value"], &records["record"]), (&None, &None, &None));
+        assert_eq!(records["added"].as_deref(), Some(""));
+    }
+
+    #[test]
+    fn every_member_but_the_records_must_come_back_as_it_was() {
+        for member in ["version", "eventType", "region", "identityPoolId", "identityId", "datasetName"] {
+            let changed = answered(|answer| answer[member] = json!("other"));
+            assert_eq!(changed, Err(AnswerTrouble::Changed(member)));
+            let missing = answered(|answer| drop(answer.as_object_mut().expect("object").remove(member)));
+            assert_eq!(missing, Err(AnswerTrouble::Changed(member)));
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_form_is_trouble_that_repeats_no_value() {
+        for bad in ["", "null", "3", "[]", "{\"datasetRecords\": 3}"] {
+            assert!(event().read_answer(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let number = answered(|answer| answer["datasetRecords"]["a"]["newValue"] = json!(777));
+        let text = number.expect_err("a number is no value").to_string();
+        assert!(!text.contains("777"), "{text}");
+        let op = answered(|answer| answer["datasetRecords"]["a"]["op"] = json!("delete"));
+        assert_eq!(op, Err(AnswerTrouble::Op { key: "a".to_owned() }));
+        let twice = br#"{"datasetRecords": {"a": null, "a": null}}"#;
+        assert!(matches!(event().read_answer(twice), Err(AnswerTrouble::Form(_))));
+    }
+}
