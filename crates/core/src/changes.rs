@@ -1,10 +1,13 @@
 //! A write as plain data: what must still be true, and what to put. Rules make these values, a store's `commit`
 //! takes them whole or not at all.
 
+use crate::devices::Devices;
 use crate::ids::{AccessKeyId, DatasetName, Generation, PoolId, SyncCount, Version};
 use crate::model::{
-    DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, Record, Sweep,
+    BulkPublish, DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, Record,
+    Sweep,
 };
+use crate::outbox::{Due, Event, LaneRef, LaneState, Position};
 use crate::time::UnixMillis;
 
 /// One atomic change of a store: every expectation holds and every write is made, or nothing happens.
@@ -33,6 +36,12 @@ pub enum Expect {
     NoIdentity(IdentityRef),
     /// The identity exists.
     Identity(IdentityRef),
+    /// The identity's devices have not changed; an identity without any is at version zero.
+    Devices(IdentityRef, Version),
+    /// The pool's bulk publication has not changed; a pool that never had one is at version zero.
+    BulkPublish(PoolRef, Version),
+    /// The lane holds events and is due as it was.
+    Lane(LaneRef, Due),
     /// No developer key has this id.
     NoKey(AccessKeyId),
     /// The named setting is not stored.
@@ -91,6 +100,27 @@ pub enum Write {
     RemoveSweep(Sweep),
     /// Drops what is kept of an identity's holdings.
     RemoveHoldings(IdentityRef),
+    /// Sets the devices of an identity.
+    PutDevices(IdentityRef, Devices),
+    /// Drops the devices of an identity.
+    RemoveDevices(IdentityRef),
+    /// Sets the state of a pool's bulk publication.
+    PutBulkPublish(PoolRef, BulkPublish),
+    /// Adds an event to the back of its lane, or puts it once more where it still waits. A lane that was empty becomes
+    /// due at the event's time; one that was not stays as it is.
+    AppendEvent(Event),
+    /// Removes events; those that are not there count for nothing. A lane without events is gone.
+    RemoveEvents(LaneRef, Vec<Position>),
+    /// Sets the relay's part of a lane, and from where on events stand in it. Made after the commit's removals, and of
+    /// no effect if they emptied the lane.
+    SetLane {
+        /// The lane.
+        at: LaneRef,
+        /// No event stands before this place.
+        first: Position,
+        /// What is to be done with it next.
+        state: LaneState,
+    },
     /// Stores a developer key.
     PutKey(DeveloperKey),
     /// Removes a developer key.

@@ -196,6 +196,10 @@ number_id!(
     SessionId
 );
 number_id!(
+    /// One claim of a lane of the outbox: random (`docs/protocol.md` section 13.2).
+    LeaseId
+);
+number_id!(
     /// Counts the changes of a row that several operations edit, so that a decision on an old copy is noticed.
     Version
 );

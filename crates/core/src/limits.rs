@@ -54,3 +54,13 @@ pub const SESSION_SECONDS_MAX: u32 = 3600;
 
 /// Longest life of temporary credentials of an identity, in seconds (section 5.2).
 pub const CREDENTIALS_SECONDS_MAX: u32 = 43_200;
+
+/// Devices that one identity keeps registered; one more takes the place of the one that registered longest ago
+/// (section 9.4).
+pub const DEVICES_PER_IDENTITY_MAX: usize = 32;
+
+/// Datasets that one device may be subscribed to (section 9.4).
+pub const SUBSCRIPTIONS_PER_DEVICE_MAX: usize = 256;
+
+/// How long after a success the next bulk publication of a pool may begin, in seconds (section 9.3).
+pub const BULK_PUBLISH_PAUSE_SECONDS: u32 = 86_400;

@@ -129,6 +129,15 @@ impl Record {
     pub fn data_bytes(&self) -> u64 {
         self.value.as_ref().map_or(0, |value| (self.key.as_str().len() + value.len()) as u64)
     }
+
+    /// What a decision needs to know of it.
+    pub fn stub(&self) -> RecordStub {
+        RecordStub {
+            sync_count: self.sync_count,
+            data_bytes: self.data_bytes(),
+            removed: self.value.is_none(),
+        }
+    }
 }
 
 /// What a decision needs to know of a stored record: everything but its value.
@@ -252,6 +261,18 @@ pub struct CognitoStreams {
     pub role_arn: Option<String>,
     /// Whether changes are streamed.
     pub status: Option<StreamingStatus>,
+    /// What the server found wrong with the stream, until it is switched on again.
+    pub disabled_reason: Option<String>,
+}
+
+impl CognitoStreams {
+    /// The stream that changes go to, while they are streamed.
+    pub fn enabled_stream(&self) -> Option<&str> {
+        match self.status {
+            Some(StreamingStatus::Enabled) => self.stream_name.as_deref(),
+            Some(StreamingStatus::Disabled) | None => None,
+        }
+    }
 }
 
 /// Whether a pool's changes are streamed.
@@ -295,6 +316,39 @@ pub struct PoolUsage {
     pub sync_sessions: u64,
     /// When a dataset was last changed; `None` if never.
     pub modified: Option<UnixMillis>,
+    /// Events of the pool that wait in the outbox. The store keeps count.
+    pub events_waiting: u64,
+}
+
+/// The latest bulk publication of a pool (`docs/protocol.md` section 9.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BulkPublish {
+    /// Raised by every change.
+    pub version: Version,
+    /// How far it has come.
+    pub status: BulkPublishStatus,
+    /// When it began.
+    pub started: UnixMillis,
+    /// When the last one that succeeded was complete, this one or an earlier one.
+    pub succeeded: Option<UnixMillis>,
+    /// Everything up to this dataset is published.
+    pub cursor: Option<(IdentityId, DatasetName)>,
+    /// Datasets published so far.
+    pub datasets: u64,
+}
+
+/// How far a bulk publication has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BulkPublishStatus {
+    /// It goes on.
+    InProgress,
+    /// Everything is in the stream.
+    Succeeded,
+    /// It was given up.
+    Failed {
+        /// Why, for the developer.
+        message: String,
+    },
 }
 
 /// A developer's signing key. The secret is sealed: stores and lists never see it.

@@ -1,7 +1,9 @@
 //! Why a rule said no. Each case carries what the caller's message needs; which modelled error it becomes is chosen
 //! in one place of the server.
 
+use crate::devices::Platform;
 use crate::ids::{DatasetName, DeviceId, IdentityId, PoolId, RecordKey, SyncCount};
+use crate::time::UnixMillis;
 use crate::violation::Violation;
 
 /// A rule's refusal.
@@ -41,10 +43,30 @@ pub enum Refusal {
     PoolNotFound(PoolId),
     /// The identity does not exist.
     IdentityNotFound(IdentityId),
+    /// The identity has no such device.
+    DeviceNotFound(DeviceId),
+    /// The device is subscribed to as many datasets as it may be.
+    TooManySubscriptions(DeviceId),
     /// The device has no subscription to the dataset.
     SubscriptionNotFound(DeviceId),
     /// The pool has no push settings to register devices or subscribe under.
     PushNotConfigured(PoolId),
+    /// None of the pool's platform applications takes devices of this platform.
+    NoApplication {
+        /// The pool.
+        pool: PoolId,
+        /// The platform.
+        platform: Platform,
+    },
+    /// A bulk publication of the pool is running.
+    BulkPublishRunning(PoolId),
+    /// A bulk publication of the pool succeeded not long ago.
+    AlreadyStreamed {
+        /// The pool.
+        pool: PoolId,
+        /// When the next one may begin.
+        next: UnixMillis,
+    },
     /// Bulk publish needs a stream that is switched on.
     StreamingDisabled(PoolId),
     /// The pool hands out no identities to guests.

@@ -19,17 +19,25 @@
 //! - **P9 One holder.** A durable directory is open in one process at a time.
 //! - **P10 Stops when unsure.** After a failed sync a store takes no more commits and says so in [`Health`]; reads go
 //!   on.
+//! - **P11 Lanes follow their events.** A lane of the outbox is there exactly as long as it holds events, which stand
+//!   in the order of their positions. While it is due or leased it is found by its time, while it is parked among the
+//!   parked ones, never in both places and never in neither. [`Lane::events`] and
+//!   [`PoolUsage::events_waiting`](crate::model::PoolUsage::events_waiting) are the numbers of what is there.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::changes::{Changes, NamedHead, Setting};
-use crate::ids::{AccessKeyId, Generation, IdentityId, PoolId, RecordKey, SyncCount};
-use crate::model::{
-    DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record,
-    RecordStub, Sweep,
+use crate::devices::Devices;
+use crate::ids::{
+    AccessKeyId, DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, SyncCount,
 };
+use crate::model::{
+    BulkPublish, DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage,
+    Record, RecordStub, Sweep,
+};
+use crate::outbox::{Event, Lane, LaneRef};
 use crate::time::UnixMillis;
 
 /// What a store's methods return: boxed, so that stores can be chosen at start.
@@ -75,6 +83,41 @@ pub trait Store: Send + Sync + 'static {
         generation: Generation,
         range: RecordRange,
     ) -> Answer<'a, Option<Vec<Record>>>;
+
+    /// The devices of an identity; none, at version zero, if it registered none.
+    fn devices<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, Devices>;
+
+    /// Up to `max` heads of a pool in the order of (identity, name), deleted names included, beginning after `after`.
+    fn heads_of_pool<'a>(
+        &'a self,
+        pool: &'a PoolRef,
+        after: Option<&'a (IdentityId, DatasetName)>,
+        max: usize,
+    ) -> Answer<'a, Vec<(DatasetRef, Head)>>;
+
+    /// The latest bulk publication of a pool.
+    fn bulk_publish<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, Option<BulkPublish>>;
+
+    /// A lane of the outbox, if it holds events.
+    fn lane<'a>(&'a self, at: &'a LaneRef) -> Answer<'a, Option<Lane>>;
+
+    /// Lanes that may be claimed at `now`: of each pool up to `per_pool_max`, those that have been due longest first.
+    /// Pools come in the order of their incarnations, beginning after `after`, as long as fewer than `max` lanes are
+    /// found; so one pool's backlog never hides another's.
+    fn lanes_due(
+        &self,
+        now: UnixMillis,
+        after: Option<PoolIncarnation>,
+        per_pool_max: usize,
+        max: usize,
+    ) -> Answer<'_, Vec<Lane>>;
+
+    /// Up to `max` parked lanes in the order of (incarnation, identity, name, sink), beginning after `after`.
+    fn lanes_parked<'a>(&'a self, after: Option<&'a LaneRef>, max: usize) -> Answer<'a, Vec<Lane>>;
+
+    /// The first `max` events of a lane; fewer, but at least one if there is one, once their records' keys and values
+    /// exceed `bytes_max`.
+    fn events<'a>(&'a self, at: &'a LaneRef, max: usize, bytes_max: usize) -> Answer<'a, Vec<Event>>;
 
     /// The developer key of this id.
     fn key<'a>(&'a self, id: &'a AccessKeyId) -> Answer<'a, Option<DeveloperKey>>;

@@ -1,13 +1,16 @@
 //! The operators' verbs as values: what is asked, done on an open store, and what comes of it. The same whether the
 //! command line opened the store itself or a running server was asked; printing is the command line's.
 
+mod outbox;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::{AccessKeyId, PoolId};
 use carryall_core::limits::POOLS_PER_PAGE_MAX;
-use carryall_core::model::{Caller, DeveloperKey, PoolRef};
+use carryall_core::model::{BulkPublishStatus, Caller, DeveloperKey, Pool, PoolRef};
 use carryall_core::rules::set_identity_pool::Settings;
+use carryall_core::rules::set_identity_pool_configuration;
 use carryall_core::store::StoreError;
 use carryall_wire::ops::{identity, sync};
 use carryall_wire::shapes;
@@ -17,9 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::call::Call;
-use crate::config::{RootKey, check_pool_region};
+use crate::config::{PoolSeed, RootKey, check_pool_region};
 use crate::error::Failure;
 use crate::ops::Handler;
+use crate::pool_check;
 use crate::seal::Purpose;
 
 /// Longest description of a key, in characters.
@@ -51,6 +55,23 @@ pub enum Verb {
         /// Which.
         id: String,
     },
+    /// Try everything that a pool's settings name.
+    PoolCheck {
+        /// Which.
+        id: String,
+    },
+    /// List the parked lanes of the outbox.
+    OutboxList,
+    /// Deliver once more what is parked: one lane by the id of its first event, or every one.
+    OutboxRetry {
+        /// The event; `None` for all.
+        event: Option<String>,
+    },
+    /// Drop the first event of a parked lane.
+    OutboxDrop {
+        /// The event.
+        event: String,
+    },
     /// Create a developer key.
     KeyCreate {
         /// A note about it.
@@ -76,6 +97,14 @@ pub enum Answer {
     Pool(Box<PoolShow>),
     /// What was deleted.
     PoolDeleted(PoolDeleted),
+    /// What was tried.
+    PoolChecked(PoolCheck),
+    /// What is parked.
+    Outbox(OutboxList),
+    /// Lanes that go on.
+    OutboxRetried(OutboxRetried),
+    /// The dropped event.
+    OutboxDropped(OutboxDropped),
     /// The created key, the only time that its secret is shown.
     KeyCreated(KeyCreated),
     /// All keys.
@@ -121,8 +150,90 @@ pub struct PoolShow {
     pub events: std::collections::BTreeMap<String, String>,
     /// What its datasets amount to.
     pub usage: shapes::IdentityPoolUsage,
+    /// Events that wait to be delivered.
+    pub events_waiting: u64,
+    /// Its latest bulk publication.
+    pub bulk_publish: Option<BulkPublishShow>,
     /// Members that are stored and echoed, and have no effect in this version.
     pub not_in_effect: Vec<String>,
+}
+
+/// How far a bulk publication has come.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct BulkPublishShow {
+    /// As GetBulkPublishDetails says it.
+    pub bulk_publish_status: String,
+    /// When it began.
+    pub bulk_publish_start_time: String,
+    /// Datasets published so far.
+    pub datasets_published: u64,
+    /// Why it failed.
+    pub failure_message: Option<String>,
+}
+
+/// What was tried of a pool's settings.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PoolCheck {
+    /// The pool.
+    pub identity_pool_id: String,
+    /// In the order in which they were tried.
+    pub checks: Vec<CheckLine>,
+}
+
+/// One thing that was tried.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CheckLine {
+    /// What.
+    pub what: String,
+    /// What is wrong; nothing if it worked.
+    pub trouble: Option<String>,
+}
+
+/// What is parked in the outbox.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OutboxList {
+    /// Parked lanes, by pool, identity, dataset and destination.
+    pub parked: Vec<ParkedLine>,
+    /// Whether there are more than are listed.
+    pub more: bool,
+}
+
+/// One parked lane.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ParkedLine {
+    /// Its first event.
+    pub event_id: String,
+    /// Events that wait in it, the first included.
+    pub events: u64,
+    /// Since when.
+    pub parked: String,
+    /// Whether it goes on by itself once streaming is switched on again.
+    pub switched_off: bool,
+    /// Deliveries of the first event that failed.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub trouble: String,
+}
+
+/// Lanes that are delivered from again.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OutboxRetried {
+    /// How many.
+    pub lanes: u64,
+}
+
+/// An event that is gone.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OutboxDropped {
+    /// Which.
+    pub event_id: String,
 }
 
 /// A pool that is gone, and what went with it.
@@ -188,20 +299,50 @@ pub async fn execute(app: &App, verb: Verb) -> Result<Answer, String> {
         Verb::PoolList => list_pools(app).await.map(Answer::Pools),
         Verb::PoolShow { id } => show_pool(app, id).await.map(Answer::Pool),
         Verb::PoolDelete { id } => delete_pool(app, &id).await.map(Answer::PoolDeleted),
+        Verb::PoolCheck { id } => check_pool(app, &id).await.map(Answer::PoolChecked),
+        Verb::OutboxList => outbox::list(app).await.map(Answer::Outbox),
+        Verb::OutboxRetry { event } => outbox::retry(app, event.as_deref())
+            .await
+            .map(|lanes| Answer::OutboxRetried(OutboxRetried { lanes })),
+        Verb::OutboxDrop { event } => outbox::drop_event(app, &event)
+            .await
+            .map(|event_id| Answer::OutboxDropped(OutboxDropped { event_id })),
         Verb::KeyCreate { description } => create_key(app, description).await.map(Answer::KeyCreated),
         Verb::KeyList => list_keys(app).await.map(Answer::Keys),
         Verb::KeyRevoke { id } => revoke_key(app, &id).await.map(Answer::KeyRevoked),
     }
 }
 
-/// Creates the pools of the settings that do not exist yet. One that exists is left as it is.
+/// Creates the pools of the settings that do not exist yet, and sets what the settings state of push, streams and
+/// events. Everything else of a pool that exists is left as it is.
 pub async fn seed_pools(app: &App) -> Result<(), String> {
     for seed in &app.config.pools {
         if app.store.pool(&seed.id).await.map_err(|error| error.to_string())?.is_none() {
             create_pool(app, Some(seed.id.as_str()), &seed.name, seed.allow_guests).await?;
             tracing::info!(pool = %seed.id, name = seed.name, "created a pool of the settings");
         }
+        state_effects(app, seed).await?;
     }
+    Ok(())
+}
+
+async fn state_effects(app: &App, seed: &PoolSeed) -> Result<(), String> {
+    let stored = app.store.pool(&seed.id).await.map_err(|error| error.to_string())?;
+    let Some(before) = stored else { return Ok(()) };
+    let mut pool = before.clone();
+    set_identity_pool_configuration::apply(&mut pool, seed.push.clone(), seed.streams.clone());
+    if let Some(events) = &seed.events {
+        pool.events.clone_from(events);
+        pool.events.retain(|_, function| !function.is_empty());
+    }
+    if pool == before {
+        return Ok(());
+    }
+    pool.version = before.version.next();
+    let expect = vec![Expect::PoolVersion(before.at, before.version)];
+    let write = vec![Write::PutPool(Box::new(pool))];
+    app.commit(Changes { expect, write }).await.map_err(|error| error.to_string())?;
+    tracing::info!(pool = %seed.id, "push, streams and events were set as the settings state them");
     Ok(())
 }
 
@@ -263,28 +404,70 @@ async fn show_pool(app: &App, id: String) -> Result<Box<PoolShow>, String> {
     let events = run::<sync::GetCognitoEvents>(app, input).await?.events;
     let input = sync::describe_identity_pool_usage::Input { identity_pool_id: id() };
     let usage = run::<sync::DescribeIdentityPoolUsage>(app, input).await?.identity_pool_usage;
-    let stored = [
-        ("PushSync", configuration.push_sync.is_some()),
-        ("CognitoStreams", configuration.cognito_streams.is_some()),
-        ("Events", !events.is_empty()),
-    ];
-    let not_in_effect = stored.into_iter().filter(|(_, set)| *set).map(|(name, _)| name.to_owned()).collect();
+    let (events_waiting, bulk_publish) = outbox_of(app, &id().unwrap_or_default()).await?;
     Ok(Box::new(PoolShow {
+        not_in_effect: not_in_effect(&pool),
         pool,
         roles,
         push_sync: configuration.push_sync,
         cognito_streams: configuration.cognito_streams,
         events,
         usage,
-        not_in_effect,
+        events_waiting,
+        bulk_publish,
     }))
 }
 
-async fn delete_pool(app: &App, id: &str) -> Result<PoolDeleted, String> {
-    let id = PoolId::parse(id).map_err(|violation| violation.to_string())?;
+/// The members that are set and do nothing: logins are not built yet.
+fn not_in_effect(pool: &shapes::IdentityPool) -> Vec<String> {
+    let set = [
+        ("SupportedLoginProviders", pool.supported_login_providers.is_some()),
+        ("DeveloperProviderName", pool.developer_provider_name.is_some()),
+        ("OpenIdConnectProviderARNs", pool.open_id_connect_provider_arns.is_some()),
+        ("CognitoIdentityProviders", pool.cognito_identity_providers.is_some()),
+        ("SamlProviderARNs", pool.saml_provider_arns.is_some()),
+    ];
+    set.into_iter().filter(|(_, set)| *set).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// What waits in the outbox for a pool, and its latest bulk publication.
+async fn outbox_of(app: &App, id: &str) -> Result<(u64, Option<BulkPublishShow>), String> {
+    let pool = existing_pool(app, id).await?;
     let store = |error: StoreError| error.to_string();
-    let pool =
-        app.store.pool(&id).await.map_err(store)?.ok_or_else(|| format!("pool {id} does not exist"))?;
+    let waiting = app.store.pool_usage(&pool.at).await.map_err(store)?.events_waiting;
+    let bulk = app.store.bulk_publish(&pool.at).await.map_err(store)?.map(|bulk| {
+        let (status, failure_message) = match bulk.status {
+            BulkPublishStatus::InProgress => ("IN_PROGRESS", None),
+            BulkPublishStatus::Succeeded => ("SUCCEEDED", None),
+            BulkPublishStatus::Failed { message } => ("FAILED", Some(message)),
+        };
+        BulkPublishShow {
+            bulk_publish_status: status.to_owned(),
+            bulk_publish_start_time: Timestamp::from_unix_milliseconds(bulk.started.0).to_iso8601(),
+            datasets_published: bulk.datasets,
+            failure_message,
+        }
+    });
+    Ok((waiting, bulk))
+}
+
+async fn existing_pool(app: &App, id: &str) -> Result<Pool, String> {
+    let id = PoolId::parse(id).map_err(|violation| violation.to_string())?;
+    let found = app.store.pool(&id).await.map_err(|error| error.to_string())?;
+    found.ok_or_else(|| format!("pool {id} does not exist"))
+}
+
+async fn check_pool(app: &App, id: &str) -> Result<PoolCheck, String> {
+    let pool = existing_pool(app, id).await?;
+    let findings = pool_check::check(&app.outbound, &pool).await;
+    let checks =
+        findings.into_iter().map(|finding| CheckLine { what: finding.what, trouble: finding.trouble });
+    Ok(PoolCheck { identity_pool_id: pool.at.id.to_string(), checks: checks.collect() })
+}
+
+async fn delete_pool(app: &App, id: &str) -> Result<PoolDeleted, String> {
+    let store = |error: StoreError| error.to_string();
+    let pool = existing_pool(app, id).await?;
     let usage = app.store.pool_usage(&pool.at).await.map_err(store)?;
     let (mut identity_count, mut after) = (0, None);
     loop {
@@ -294,7 +477,7 @@ async fn delete_pool(app: &App, id: &str) -> Result<PoolDeleted, String> {
         after = Some(last.at.identity.clone());
         identity_count += page.len() as u64;
     }
-    let input = identity::delete_identity_pool::Input { identity_pool_id: Some(id.to_string()) };
+    let input = identity::delete_identity_pool::Input { identity_pool_id: Some(id.to_owned()) };
     run::<identity::DeleteIdentityPool>(app, input).await?;
     Ok(PoolDeleted {
         identity_pool_id: id.to_string(),

@@ -8,21 +8,25 @@ use carryall_core::changes::{Changes, Expect, Setting, Write};
 use carryall_core::ids::{AccessKeyId, PoolId};
 use carryall_core::model::{DeveloperKey, Pool};
 use carryall_core::store::{Store, StoreError};
+use carryall_outbound::Outbound;
 use carryall_wire::sigv4::KeyCache;
 use lru::LruCache;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use crate::attempt::Lanes;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{Config, RootKey};
 use crate::credentials::{self, Opened};
 use crate::identity_token::IdentityTokens;
+use crate::live::LiveChannels;
 use crate::metrics::Metrics;
 use crate::pools::{self, Pools};
+use crate::relay::{self, Wakes};
 use crate::seal::{MasterKey, Purpose, Sealer};
 use crate::sessions::SessionCounts;
 use crate::throttle::NewIdentities;
+use crate::trigger::Triggers;
 
 /// What the value that checks the master key says once it is opened.
 const MASTER_KEY_CHECK: &[u8] = b"carryall";
@@ -57,6 +61,14 @@ pub struct App {
     pub requests: Semaphore,
     /// Memory for request bodies in flight, one permit a kilobyte.
     pub body_kilobytes: Semaphore,
+    /// The ways out of the server.
+    pub outbound: Outbound,
+    /// How the relay of this process hears of new events.
+    pub wakes: Wakes,
+    /// Clients that are told of changes while they wait.
+    pub live: LiveChannels,
+    /// Calls of sync triggers under way.
+    pub triggers: Triggers,
     pools: Arc<Pools>,
     root: RootKey,
     secrets: Arc<Mutex<Secrets>>,
@@ -113,6 +125,10 @@ impl App {
             new_identities: NewIdentities::new(&config),
             requests: Semaphore::new(config.concurrent_requests_max),
             body_kilobytes: Semaphore::new(config.bodies_in_flight_bytes_max.div_ceil(1024)),
+            outbound: Outbound::new(config.outbound.clone(), clock::unix_seconds),
+            wakes: Wakes::default(),
+            live: LiveChannels::new(&config.live),
+            triggers: Triggers::new(&config.trigger),
             pools: Arc::default(),
             root,
             secrets: Arc::new(Mutex::new(Secrets { opened: LruCache::new(SECRETS_COUNT_MAX), changes: 0 })),
@@ -121,8 +137,18 @@ impl App {
         }))
     }
 
-    /// Commits `changes`. Everything that this process stores goes through here, so that its caches stay true.
+    /// Commits `changes`. Everything that requests store goes through here, so that this process's caches stay true, and
+    /// its relay and live channels hear of what happened.
     pub async fn commit(&self, changes: Changes) -> Result<(), StoreError> {
+        let appended = relay::appended(&changes);
+        let changed = self.live.listened_to(&changes);
+        self.commit_and_forget(changes).await?;
+        self.wakes.lanes(appended);
+        self.live.tell(changed);
+        Ok(())
+    }
+
+    async fn commit_and_forget(&self, changes: Changes) -> Result<(), StoreError> {
         let pools = pools::touched(&changes);
         let keys: Vec<AccessKeyId> = changes.write.iter().filter_map(written_key).cloned().collect();
         if pools.is_empty() && keys.is_empty() {
@@ -218,6 +244,12 @@ fn written_key(write: &Write) -> Option<&AccessKeyId> {
         | Write::RemoveIdentity(_)
         | Write::PutSweep(_)
         | Write::RemoveSweep(_)
+        | Write::PutDevices(..)
+        | Write::RemoveDevices(_)
+        | Write::PutBulkPublish(..)
+        | Write::AppendEvent(_)
+        | Write::RemoveEvents(..)
+        | Write::SetLane { .. }
         | Write::PutSetting(..) => None,
     }
 }

@@ -78,7 +78,8 @@ where
     Err(Failure::RetriesExhausted)
 }
 
-fn pause(app: &App, attempt: u32) -> Duration {
+/// The pause before an attempt: doubling, and half of it random.
+pub fn pause(app: &App, attempt: u32) -> Duration {
     let full = PAUSE_MILLIS << attempt.min(8);
     let mut random = [0; 1];
     app.clock.fill(&mut random);

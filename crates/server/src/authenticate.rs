@@ -18,9 +18,15 @@ pub struct Signed<'a> {
     in_scope: InScope<'a>,
     key: Arc<SigningKey>,
     caller: Caller,
+    expires: Option<UnixMillis>,
 }
 
 impl Signed<'_> {
+    /// When the caller's credentials expire; `None` for those that do not.
+    pub fn expires(&self) -> Option<UnixMillis> {
+        self.expires
+    }
+
     /// The caller, if the signature covers this body.
     pub fn verify(self, body: &[u8]) -> Result<Caller, SignatureFailure> {
         let hash = BodyHash::of(body);
@@ -49,21 +55,21 @@ pub async fn authenticate<'a>(
     let in_scope = presented
         .check_scope_and_clock(&expected, now.0, app.config.clock_skew_seconds_max)
         .map_err(SignatureFailure::Trouble)?;
-    let (key, caller) = find_key(app, &in_scope, now).await?;
-    Ok(Signed { in_scope, key, caller })
+    let (key, caller, expires) = find_key(app, &in_scope, now).await?;
+    Ok(Signed { in_scope, key, caller, expires })
 }
 
 async fn find_key(
     app: &App,
     in_scope: &InScope<'_>,
     now: UnixMillis,
-) -> Result<(Arc<SigningKey>, Caller), Failure> {
+) -> Result<(Arc<SigningKey>, Caller, Option<UnixMillis>), Failure> {
     let presented = in_scope.presented();
     let id = AccessKeyId::parse(presented.access_key_id()).map_err(|_| SignatureFailure::UnknownKey)?;
     let Some(token) = presented.session_token() else {
         let secret = app.developer_secret(&id).await?.ok_or(SignatureFailure::UnknownKey)?;
         let key = app.signing_keys.signing_key(in_scope, &secret);
-        return Ok((key, Caller::Developer { key: id }));
+        return Ok((key, Caller::Developer { key: id }, None));
     };
     let opened = app.temporary(token, &id).ok_or(SignatureFailure::UnknownKey)?;
     if opened.temporary.expires <= now {
@@ -71,7 +77,8 @@ async fn find_key(
     }
     let key = app.signing_keys.signing_key(in_scope, &opened.secret);
     let at = opened.temporary.identity.clone();
-    Ok((key, Caller::Identity { at, epoch: opened.temporary.epoch }))
+    let caller = Caller::Identity { at, epoch: opened.temporary.epoch };
+    Ok((key, caller, Some(opened.temporary.expires)))
 }
 
 /// The caller as the log names it.

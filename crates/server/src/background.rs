@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::app::App;
 use crate::attempt::{Step, attempt};
+use crate::call;
 use crate::error::Failure;
 use crate::http::told_to_stop;
 
@@ -104,7 +105,8 @@ async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
             return Ok(Step::Commit(changes, ()));
         }
         let view = app.store.heads(&sweep.owner).await?;
-        Ok(Step::Commit(delete_identities::sweep(&view, app.clock.now(), sweep), ()))
+        let effects = call::effects(app, &sweep.owner).await?;
+        Ok(Step::Commit(delete_identities::sweep(&view, app.clock.now(), sweep, &effects), ()))
     })
     .await
 }

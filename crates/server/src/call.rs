@@ -7,6 +7,7 @@ use carryall_core::cursor::NamesPage;
 use carryall_core::ids::{DatasetName, IdentityId, PoolId};
 use carryall_core::model::{Caller, DatasetRef, IdentityRef, Pool};
 use carryall_core::refusal::{Refusal, TokenTrouble};
+use carryall_core::rules::effects::Effects;
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 
@@ -59,6 +60,11 @@ impl Call<'_> {
         Ok(DatasetRef { owner, name })
     }
 
+    /// What a change of data of `owner` sets off. A pool that is gone fails the change by its own expectation.
+    pub async fn effects(&self, owner: &IdentityRef) -> Result<Effects, Failure> {
+        effects(self.app, owner).await
+    }
+
     /// Where a page of a listing by name begins, from the token of the page before it.
     pub fn names_page(&self, list: &str, token: Option<&str>) -> Result<Option<String>, Failure> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
@@ -87,6 +93,13 @@ impl Call<'_> {
         let page = NamesPage { list, after };
         Some(self.app.sealer.seal_text(Purpose::Page, page.to_bytes()))
     }
+}
+
+/// What a change of data of `owner` sets off, as its pool is set up now.
+pub async fn effects(app: &App, owner: &IdentityRef) -> Result<Effects, Failure> {
+    let Some(pool) = app.pool(&owner.pool.id).await? else { return Ok(Effects::default()) };
+    let devices = if Effects::has_push(&pool) { Some(app.store.devices(owner).await?) } else { None };
+    Ok(Effects::of(&pool, devices))
 }
 
 /// A member that has to be there.

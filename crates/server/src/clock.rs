@@ -2,10 +2,15 @@
 
 use std::time::SystemTime;
 
-use carryall_core::ids::{PoolIncarnation, SessionId};
+use carryall_core::ids::{LeaseId, PoolIncarnation, SessionId};
 use carryall_core::time::UnixMillis;
 use rustix::rand::{GetRandomFlags, getrandom};
 use uuid::Uuid;
+
+/// The present second since 1970, for what is sent elsewhere with a date of its own.
+pub fn unix_seconds() -> u64 {
+    u64::try_from(Clock::default().now().seconds()).unwrap_or_default()
+}
 
 /// Time and fresh ids.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +46,18 @@ impl Clock {
     /// A fresh sync session id.
     pub fn session_id(&self) -> SessionId {
         SessionId(self.u64())
+    }
+
+    /// A fresh lease of a lane of the outbox.
+    pub fn lease_id(&self) -> LeaseId {
+        LeaseId(self.u64())
+    }
+
+    /// Anything, to spread what would otherwise happen at the same moment.
+    pub fn jitter(&self) -> u16 {
+        let mut bytes = [0; 2];
+        self.fill(&mut bytes);
+        u16::from_be_bytes(bytes)
     }
 
     /// A fresh pool incarnation.

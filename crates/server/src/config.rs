@@ -1,9 +1,11 @@
 //! Settings: as an operator writes them ([`Settings`]) and as the program uses them ([`Config`], checked once).
 //! Nothing here touches the data directory; keys that are kept there are read by [`crate::data_dir`].
 
+mod destinations;
 mod secrets;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -11,12 +13,16 @@ use std::path::Path;
 
 use carryall_core::ids::PoolId;
 use carryall_core::limits::Limits;
-use carryall_core::rules::set_identity_pool;
+use carryall_core::model::{CognitoStreams, PushSync};
+use carryall_core::rules::outbox::Patience;
+use carryall_core::rules::set_identity_pool_configuration::{self, Block};
+use carryall_core::rules::{set_cognito_events, set_identity_pool};
+use carryall_outbound::OutboundSettings;
 use carryall_store::{StoreOptions, StoreUrl};
 
 pub use self::secrets::{RootKey, Secrets};
-use self::settings::{EmbeddedSettings, LimitSettings, PoolSettings};
-pub use self::settings::{Overrides, Settings, TlsFiles};
+use self::settings::{EmbeddedSettings, LimitSettings, OutboxSettings, PoolSettings};
+pub use self::settings::{LiveSettings, Overrides, Settings, TlsFiles, TriggerSettings};
 
 /// Longest name of a region, in characters: a fresh identity id is `region:` and a UUID, 55 characters at most.
 const REGION_CHARS_MAX: usize = 18;
@@ -24,6 +30,8 @@ const REGION_CHARS_MAX: usize = 18;
 const HEADER_BYTES_MIN: usize = 8192;
 /// Largest bound on a record's key, in bytes: it is part of a key of the embedded engine, which holds 65,535.
 const KEY_BYTES_MAX: u64 = 32 * 1024;
+/// Shortest lease of a lane, in seconds: a delivery that outlived its lease would be made twice.
+const LEASE_SECONDS_MIN: u32 = 30;
 
 /// A setting that cannot be used: which, where, and why. One line.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,7 +96,15 @@ pub struct Config {
     pub new_identities_per_source_burst_max: NonZeroU32,
     /// Certificate files; `None` for plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// Pools to create at start if they are missing.
+    /// How the outbox is worked off.
+    pub outbox: OutboxSettings,
+    /// How functions are called.
+    pub trigger: TriggerSettings,
+    /// How many live channels there may be, and how they are kept open.
+    pub live: LiveSettings,
+    /// Where effects go.
+    pub outbound: OutboundSettings,
+    /// Pools that have to exist once the server is up.
     pub pools: Vec<PoolSeed>,
 }
 
@@ -110,6 +126,12 @@ pub struct PoolSeed {
     pub name: String,
     /// Whether identities without a login are handed out.
     pub allow_guests: bool,
+    /// Push settings, if they are stated.
+    pub push: Block<PushSync>,
+    /// Stream settings, if they are stated.
+    pub streams: Block<CognitoStreams>,
+    /// Functions by event, if they are stated.
+    pub events: Option<BTreeMap<String, String>>,
 }
 
 impl Config {
@@ -125,6 +147,14 @@ impl Config {
         }
         check_sizes(&limits, &settings.embedded)?;
         check_distinct(&settings.pools)?;
+        check_outbox(&settings.outbox)?;
+        let outbound = destinations::check(
+            &settings.region,
+            settings.stream_destinations,
+            settings.trigger_destinations,
+            settings.push_destinations,
+            settings.large_objects,
+        )?;
         let seeds = settings.pools.into_iter().map(|pool| PoolSeed::check(pool, &settings.region));
         Ok(Self {
             listen: settings.listen.parse().map_err(|_| {
@@ -155,6 +185,10 @@ impl Config {
             new_identities_per_source_per_second_max: limits.new_identities_per_source_per_second_max,
             new_identities_per_source_burst_max: limits.new_identities_per_source_burst_max,
             tls: settings.tls,
+            outbox: settings.outbox,
+            trigger: settings.trigger,
+            live: settings.live,
+            outbound,
             pools: seeds.collect::<Result<_, _>>()?,
             region: settings.region,
             account_id: settings.account_id,
@@ -204,6 +238,16 @@ fn check_sizes(limits: &LimitSettings, embedded: &EmbeddedSettings) -> Result<()
     at_least("embedded.commits_waiting_max", embedded.commits_waiting_max as u64, 1)
 }
 
+fn check_outbox(outbox: &OutboxSettings) -> Result<(), ConfigError> {
+    let lease_seconds = outbox.lease_seconds.get();
+    if lease_seconds < LEASE_SECONDS_MIN {
+        let why =
+            format!("{lease_seconds} is less than {LEASE_SECONDS_MIN}, the time that one delivery may take");
+        return Err(refuse("outbox.lease_seconds", why));
+    }
+    Ok(())
+}
+
 fn check_distinct(pools: &[PoolSettings]) -> Result<(), ConfigError> {
     let mut seen = std::collections::HashSet::new();
     match pools.iter().find(|pool| !seen.insert(&pool.id)) {
@@ -225,7 +269,35 @@ impl PoolSeed {
         check_pool_region(&id, region).map_err(|why| refuse("pools", why))?;
         let settings = set_identity_pool::Settings { name: pool.name.clone(), ..Default::default() };
         settings.check().map_err(|why| refuse("pools", why))?;
-        Ok(Self { id, name: pool.name, allow_guests: pool.allow_guests })
+        let refused = |why| refuse("pools", why);
+        let push = pool.push_sync.map_or(Ok(Block::Unchanged), |push| {
+            set_identity_pool_configuration::push(push.application_arns, push.role_arn)
+        });
+        let streams = pool.cognito_streams.map_or(Ok(Block::Unchanged), |streams| {
+            let status = Some(streams.streaming_status.as_str());
+            set_identity_pool_configuration::streams(Some(streams.stream_name), streams.role_arn, status)
+        });
+        if let Some(events) = &pool.events {
+            set_cognito_events::apply(&mut BTreeMap::new(), events).map_err(refused)?;
+        }
+        Ok(Self {
+            id,
+            name: pool.name,
+            allow_guests: pool.allow_guests,
+            push: push.map_err(refused)?,
+            streams: streams.map_err(refused)?,
+            events: pool.events,
+        })
+    }
+}
+
+impl OutboxSettings {
+    /// How often and how slowly deliveries are tried.
+    pub fn patience(&self) -> Patience {
+        Patience {
+            attempts_max: self.attempts_max.get(),
+            backoff_seconds_max: self.backoff_seconds_max.get(),
+        }
     }
 }
 

@@ -3,15 +3,19 @@
 //! A failure has two faces: the [`Fault`] for the caller, and its own `Debug` text for the log. The matches below
 //! have no wildcard arms: a new refusal does not compile until somebody chooses its fault.
 
-use carryall_core::refusal::{LimitKind, Refusal, TokenTrouble};
+mod fault;
+
+use carryall_core::refusal::Refusal;
 use carryall_core::store::StoreError;
 use carryall_core::violation::Violation;
+use carryall_outbound::Undelivered;
 use carryall_wire::codec::Rejection;
 use carryall_wire::fault::{Fault, FaultKind};
 use carryall_wire::sigv4::Trouble;
 use carryall_wire::spec::{Service, Spec};
 
 use crate::metrics::ServerLimit;
+use crate::trigger::TriggerFailure;
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -48,6 +52,10 @@ pub enum Failure {
         /// The limit, in seconds.
         seconds_max: u32,
     },
+    /// The sync trigger of the update.
+    Trigger(TriggerFailure),
+    /// The device could not be registered with its push service.
+    Push(Undelivered),
     /// The store failed.
     Store(StoreError),
     /// An operation failed in a way that its model does not know, or its answer could not be written; a bug.
@@ -126,8 +134,8 @@ impl Failure {
     pub fn fault(&self, service: Service, spec: Option<&Spec>) -> Fault {
         match self {
             Self::Rejected(rejection) => rejection.fault(),
-            Self::Signature(failure) => signature_fault(failure),
-            Self::Refused(refusal) => refusal_fault(refusal, service, spec),
+            Self::Signature(failure) => fault::signature_fault(failure),
+            Self::Refused(refusal) => fault::refusal_fault(refusal, service, spec),
             Self::RetriesExhausted => {
                 let modelled = spec.is_some_and(|spec| spec.allows(FaultKind::ConcurrentModification));
                 let kind =
@@ -164,6 +172,8 @@ impl Failure {
                 FaultKind::ServiceUnavailable,
                 format!("The operation was not complete within {seconds_max} seconds; try again."),
             ),
+            Self::Trigger(failure) => fault::trigger_fault(failure),
+            Self::Push(undelivered) => fault::push_fault(undelivered),
             Self::Store(StoreError::Unavailable { .. }) => Fault::new(
                 FaultKind::ServiceUnavailable,
                 "The service cannot store or read data at the moment; try again.",
@@ -187,6 +197,8 @@ impl Failure {
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken(_)
             | Self::BodyTooSlow { .. }
+            | Self::Trigger(_)
+            | Self::Push(_)
             | Self::Overloaded(_) => false,
         }
     }
@@ -208,8 +220,13 @@ impl Failure {
                 | Refusal::DatasetNotFound(_)
                 | Refusal::PoolNotFound(_)
                 | Refusal::IdentityNotFound(_)
+                | Refusal::DeviceNotFound(_)
+                | Refusal::TooManySubscriptions(_)
                 | Refusal::SubscriptionNotFound(_)
                 | Refusal::PushNotConfigured(_)
+                | Refusal::NoApplication { .. }
+                | Refusal::BulkPublishRunning(_)
+                | Refusal::AlreadyStreamed { .. }
                 | Refusal::StreamingDisabled(_)
                 | Refusal::GuestsNotAllowed(_)
                 | Refusal::LoginsNotSupported
@@ -226,6 +243,8 @@ impl Failure {
             | Self::BodyTooSlow { .. }
             | Self::Overloaded(_)
             | Self::DeadlineExceeded { .. }
+            | Self::Trigger(_)
+            | Self::Push(_)
             | Self::Store(_)
             | Self::Unmodelled(_) => format!("{self:?}"),
         }
@@ -244,6 +263,8 @@ impl Failure {
             | Self::RetriesExhausted
             | Self::IdentityToken(_)
             | Self::BodyBroken(_)
+            | Self::Trigger(_)
+            | Self::Push(_)
             | Self::Store(_)
             | Self::Unmodelled(_) => None,
         }
@@ -252,136 +273,5 @@ impl Failure {
     /// Whether the rest of the request may still be on its way, so that the connection cannot be used again.
     pub fn ends_connection(&self) -> bool {
         matches!(self, Self::BodyTooLarge { .. } | Self::BodyBroken(_) | Self::BodyTooSlow { .. })
-    }
-}
-
-fn signature_fault(failure: &SignatureFailure) -> Fault {
-    match failure {
-        SignatureFailure::Missing => {
-            Fault::new(FaultKind::MissingAuthenticationToken, "Missing Authentication Token")
-        }
-        SignatureFailure::Trouble(Trouble::Mismatch { message } | Trouble::Clock { message }) => {
-            Fault::new(FaultKind::InvalidSignature, message)
-        }
-        SignatureFailure::Trouble(Trouble::Malformed { message }) => {
-            Fault::new(FaultKind::IncompleteSignature, message)
-        }
-        SignatureFailure::UnknownKey => Fault::new(
-            FaultKind::UnrecognizedClient,
-            "The security token included in the request is invalid.",
-        ),
-        SignatureFailure::Expired => {
-            Fault::new(FaultKind::ExpiredToken, "The security token included in the request is expired")
-        }
-    }
-}
-
-fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&Spec>) -> Fault {
-    match refusal {
-        Refusal::Violation(violation) => {
-            let kind = match service {
-                Service::Sync => FaultKind::InvalidParameter,
-                Service::Identity | Service::Sts => FaultKind::Validation,
-            };
-            Fault::new(kind, violation.to_string())
-        }
-        Refusal::SessionToken(trouble) => Fault::new(FaultKind::InvalidParameter, session_text(*trouble)),
-        Refusal::PageToken(trouble) => Fault::new(FaultKind::InvalidParameter, page_text(*trouble)),
-        Refusal::NoSuchSyncCount(count) => Fault::new(
-            FaultKind::InvalidParameter,
-            format!("No such SyncCount: {count} exists for this Dataset"),
-        ),
-        Refusal::DatasetDeleted(name) => Fault::new(
-            FaultKind::ResourceConflict,
-            format!("Dataset '{name}' was deleted after this SyncSessionToken was issued; list it again"),
-        ),
-        Refusal::StaleRecord { key, server, client } => Fault::new(
-            FaultKind::ResourceConflict,
-            format!("Current SyncCount for: {key} is: {server} not: {client}"),
-        ),
-        Refusal::Limit { what, limit, would_be } => {
-            Fault::new(FaultKind::LimitExceeded, limit_text(*what, *limit, *would_be))
-        }
-        Refusal::DatasetNotFound(name) => {
-            Fault::new(FaultKind::ResourceNotFound, format!("Dataset '{name}' not found."))
-        }
-        Refusal::PoolNotFound(id) => not_found_or_forbidden(spec, format!("IdentityPool '{id}' not found.")),
-        Refusal::IdentityNotFound(id) => not_found_or_forbidden(spec, format!("Identity '{id}' not found.")),
-        Refusal::SubscriptionNotFound(device) => Fault::new(
-            FaultKind::ResourceNotFound,
-            format!("Device '{device}' has no subscription to this dataset."),
-        ),
-        Refusal::PushNotConfigured(pool) => Fault::new(
-            FaultKind::InvalidConfiguration,
-            format!(
-                "IdentityPool '{pool}' is not configured for push sync, or push sync is not in effect here."
-            ),
-        ),
-        Refusal::StreamingDisabled(pool) => Fault::new(
-            FaultKind::InvalidParameter,
-            format!("IdentityPool '{pool}' has no stream in effect to publish to."),
-        ),
-        Refusal::GuestsNotAllowed(_) => Fault::new(
-            FaultKind::NotAuthorized,
-            "Unauthenticated access is not supported for this identity pool.",
-        ),
-        Refusal::LoginsNotSupported => Fault::new(
-            FaultKind::NotAuthorized,
-            "Logins are not supported by this version of the server; ask without 'Logins' for a guest identity.",
-        ),
-        Refusal::ClassicFlowNotAllowed(_) => Fault::new(
-            FaultKind::InvalidParameter,
-            "Basic (classic) flow is not enabled, please use enhanced flow.",
-        ),
-        Refusal::DeveloperUpdates | Refusal::NotAuthorized => Fault::new(
-            FaultKind::NotAuthorized,
-            "These credentials are not valid for accessing this resource",
-        ),
-    }
-}
-
-/// Not every operation models a missing resource; those answer as they do for somebody else's
-/// (`docs/protocol.md` section 3.2).
-fn not_found_or_forbidden(spec: Option<&Spec>, message: String) -> Fault {
-    let modelled = spec.is_some_and(|spec| spec.allows(FaultKind::ResourceNotFound));
-    let kind = if modelled { FaultKind::ResourceNotFound } else { FaultKind::NotAuthorized };
-    Fault::new(kind, message)
-}
-
-/// One sentence for all, since clients and people search for it; the log says which trouble it was.
-fn session_text(trouble: TokenTrouble) -> &'static str {
-    match trouble {
-        TokenTrouble::Forged
-        | TokenTrouble::Foreign
-        | TokenTrouble::Expired
-        | TokenTrouble::UsedUp
-        | TokenTrouble::DatasetDeleted => "SyncSessionToken not valid for these inputs",
-    }
-}
-
-fn page_text(trouble: TokenTrouble) -> &'static str {
-    match trouble {
-        TokenTrouble::Forged | TokenTrouble::Foreign | TokenTrouble::UsedUp => {
-            "NextToken not valid for these inputs"
-        }
-        TokenTrouble::Expired => "NextToken not valid for these inputs: it has expired",
-        TokenTrouble::DatasetDeleted => "NextToken not valid for these inputs: the dataset was deleted",
-    }
-}
-
-fn limit_text(what: LimitKind, limit: u64, would_be: u64) -> String {
-    match what {
-        LimitKind::DatasetsPerIdentity => {
-            format!("Number of datasets would be {would_be}; an identity may have at most {limit}.")
-        }
-        LimitKind::RecordsPerDataset => {
-            format!("Number of records would be {would_be}; a dataset may have at most {limit}.")
-        }
-        LimitKind::TombstonesPerDataset => {
-            format!("Number of removed records would be {would_be}; a dataset keeps at most {limit}.")
-        }
-        LimitKind::DatasetBytes => {
-            format!("Size of the dataset would be {would_be} bytes; at most {limit} bytes are allowed.")
-        }
     }
 }

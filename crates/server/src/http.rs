@@ -11,8 +11,9 @@ use bytes::Bytes;
 use carryall_wire::codec::{self, Dialect};
 use carryall_wire::fault::{Fault, FaultKind};
 use http::header::{CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,14 +25,18 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 use crate::framing::{Received, Tapped};
+use crate::live::{self, LiveBody};
 use crate::metrics::ServerLimit;
-use crate::pipeline::{self, Arrival};
+use crate::pipeline::{self, Arrival, Exchange};
 use crate::probes::{self, Probe};
 
 /// Smallest read buffer of a connection, in bytes; large bodies arrive in pieces of at most this.
 const BUFFER_BYTES_MIN: usize = 64 * 1024;
 /// Pause after the operating system refuses a connection, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// An answer that is whole, or one that goes on as things happen.
+type Answered = Either<Full<Bytes>, LiveBody>;
 
 /// The open side of the server.
 pub struct Http {
@@ -145,21 +150,36 @@ impl Http {
         request: Request<Incoming>,
         peer: SocketAddr,
         received: &Received,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
+    ) -> Result<Response<Answered>, Infallible> {
         let arrival = Arrival { peer, received: Instant::now() };
         let two_lengths = request.headers().contains_key(TRANSFER_ENCODING)
             && !received.has_one_length(request.method().as_str(), &request.uri().to_string());
         received.clear();
         let response = if two_lengths {
-            self.two_lengths(arrival)
+            self.two_lengths(arrival).map(Either::Left)
         } else if let Some(probe) = Probe::of(request.method(), request.uri().path()) {
-            probes::answer(&self.app, probe).await
+            probes::answer(&self.app, probe).await.map(Either::Left)
+        } else if request.method() != Method::OPTIONS && codec::changes(request.uri().path()).is_some() {
+            self.live(&request.into_parts().0, arrival).await
         } else {
             let _counted = self.app.metrics.request();
-            pipeline::answer(&self.app, request, arrival).await
+            pipeline::answer(&self.app, request, arrival).await.map(Either::Left)
         };
         received.clear();
         Ok(response)
+    }
+
+    async fn live(&self, head: &Parts, arrival: Arrival) -> Response<Answered> {
+        let mut exchange = Exchange::begin(&self.app);
+        match live::open(&self.app, head, arrival, self.stop.clone(), &mut exchange).await {
+            Ok(response) => {
+                pipeline::opened(&self.app, &exchange, arrival);
+                response.map(Either::Right)
+            }
+            Err(failure) => {
+                pipeline::refuse(&self.app, &head.headers, &exchange, failure, arrival).map(Either::Left)
+            }
+        }
     }
 
     fn two_lengths(&self, arrival: Arrival) -> Response<Full<Bytes>> {

@@ -1,8 +1,8 @@
 //! Carryall: a self-hosted server that speaks the Amazon Cognito Sync API.
 //!
 //! Outside the request pipeline: [`cli`] (settings to a running server, and the operators' verbs), [`config`],
-//! [`data_dir`], [`http`] and what belongs to it, [`control`], [`background`]. A request goes from [`http`] to
-//! [`pipeline`], and from there to one file of [`ops`].
+//! [`data_dir`], [`http`] and what belongs to it, [`control`], [`background`], [`relay`]. A request goes from [`http`]
+//! to [`pipeline`], and from there to one file of [`ops`]; a live channel to [`live`].
 
 mod access;
 mod admin;
@@ -20,20 +20,25 @@ mod control;
 mod cors;
 mod credentials;
 mod data_dir;
+
 mod error;
 mod framing;
 mod http;
 mod identity_token;
+mod live;
 mod logging;
 mod metrics;
 mod ops;
 mod pipeline;
+mod pool_check;
 mod pools;
 mod probes;
+mod relay;
 mod seal;
 mod sessions;
 mod throttle;
 mod tls;
+mod trigger;
 
 use std::process::ExitCode;
 

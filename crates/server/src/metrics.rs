@@ -1,6 +1,8 @@
 //! Numbers for operators, in Prometheus' text form. Recording is cheap: every series is resolved once and then found
 //! by index, and no label carries an id.
 
+mod effects;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -16,6 +18,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+pub use self::effects::{Delivery, EffectMetrics};
+use crate::live;
 
 /// What every name begins with.
 const PREFIX: &str = "carryall";
@@ -58,16 +63,22 @@ pub enum ServerLimit {
     BodiesInFlightBytes,
     /// `new_identities_…_max`.
     NewIdentities,
+    /// `live.subscribers_max`, or that of one identity.
+    LiveSubscribers,
+    /// `trigger.calls_per_function_max`.
+    TriggerCalls,
 }
 
 impl ServerLimit {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Connections,
         Self::ConcurrentRequests,
         Self::RequestSeconds,
         Self::BodyBytes,
         Self::BodiesInFlightBytes,
         Self::NewIdentities,
+        Self::LiveSubscribers,
+        Self::TriggerCalls,
     ];
 
     fn label(self) -> &'static str {
@@ -78,6 +89,8 @@ impl ServerLimit {
             Self::BodyBytes => "body_bytes_max",
             Self::BodiesInFlightBytes => "bodies_in_flight_bytes_max",
             Self::NewIdentities => "new_identities_max",
+            Self::LiveSubscribers => "live_subscribers_max",
+            Self::TriggerCalls => "trigger_calls_per_function_max",
         }
     }
 }
@@ -100,6 +113,8 @@ pub struct Metrics {
     request_bytes: Counter,
     response_bytes: Counter,
     limits_hit: [Counter; ServerLimit::ALL.len()],
+    /// What leaves the server.
+    pub effects: EffectMetrics,
     connections: Gauge,
     requests_in_flight: Gauge,
     bodies_in_flight_bytes: Gauge,
@@ -138,7 +153,8 @@ fn outcome_names() -> Vec<&'static str> {
 }
 
 fn operation_names() -> Vec<&'static str> {
-    std::iter::once(OTHER).chain(OperationName::ALL.iter().map(|name| name.as_str())).collect()
+    let operations = OperationName::ALL.iter().map(|name| name.as_str());
+    [OTHER, live::OPERATION].into_iter().chain(operations).collect()
 }
 
 impl Default for Metrics {
@@ -180,6 +196,7 @@ impl Metrics {
         let requests_in_flight = gauge("requests_in_flight", "Requests that are worked on");
         let bodies_in_flight_bytes = gauge("bodies_in_flight_bytes", "Memory held by request bodies");
         Self {
+            effects: EffectMetrics::register(&mut registry),
             operations: positions(&operation_names),
             outcomes: positions(&outcome_names),
             request_cells: std::iter::repeat_with(OnceLock::new).take(cells).collect(),

@@ -40,11 +40,15 @@ pub struct Arrival {
 }
 
 /// What is known of a request while it is being answered; the log line is made from it.
-struct Exchange {
-    request_id: String,
+pub struct Exchange {
+    /// Its id.
+    pub request_id: String,
+    /// What the log and the metrics call what was asked for, where no operation was.
+    pub label: &'static str,
+    /// Who signed, for the log.
+    pub caller: Option<String>,
     dialect: Dialect,
     operation: Option<OperationName>,
-    caller: Option<String>,
     body_bytes: usize,
 }
 
@@ -55,27 +59,39 @@ where
     B::Error: std::fmt::Display,
 {
     let (head, body) = request.into_parts();
-    let mut exchange = Exchange {
-        request_id: app.clock.uuid().to_string(),
-        dialect: Dialect::Rest,
-        operation: None,
-        caller: None,
-        body_bytes: 0,
-    };
+    let mut exchange = Exchange::begin(app);
     if cors::is_preflight(&head.method, &head.headers) {
         return cors::preflight(&app.config.cors_allowed_origins, &head.headers);
     }
-    let outcome = serve(app, &head, body, arrival, &mut exchange).await;
-    let (answer, failure) = match outcome {
-        Ok(answer) => (answer, None),
-        Err(failure) => {
-            let spec = exchange.operation.map(OperationName::spec);
-            let (failure, fault) = told(failure, exchange.dialect.service(), spec);
-            (codec::encode_fault(exchange.dialect, &exchange.request_id, &fault), Some(failure))
+    match serve(app, &head, body, arrival, &mut exchange).await {
+        Ok(answer) => {
+            record(app, &exchange, &answer, None, arrival);
+            respond(app, &head.headers, &exchange.request_id, answer, None)
         }
-    };
-    record(app, &exchange, &answer, failure.as_ref(), arrival);
-    respond(app, &head.headers, &exchange.request_id, answer, failure.as_ref())
+        Err(failure) => refuse(app, &head.headers, &exchange, failure, arrival),
+    }
+}
+
+/// Tells the caller why a request was not done, and keeps a line of it.
+pub fn refuse(
+    app: &App,
+    headers: &HeaderMap,
+    exchange: &Exchange,
+    failure: Failure,
+    arrival: Arrival,
+) -> Response<Full<Bytes>> {
+    let spec = exchange.operation.map(OperationName::spec);
+    let (failure, fault) = told(failure, exchange.dialect.service(), spec);
+    let answer = codec::encode_fault(exchange.dialect, &exchange.request_id, &fault);
+    record(app, exchange, &answer, Some(&failure), arrival);
+    respond(app, headers, &exchange.request_id, answer, Some(&failure))
+}
+
+/// Keeps a line of a live channel that was opened.
+pub fn opened(app: &App, exchange: &Exchange, arrival: Arrival) {
+    let answer =
+        Answer { status: StatusCode::OK.as_u16(), content_type: "", error_type: None, body: Vec::new() };
+    record(app, exchange, &answer, None, arrival);
 }
 
 /// The checks up to the operation.
@@ -160,6 +176,18 @@ async fn run<O: Handler>(
 }
 
 impl Exchange {
+    /// Nothing is known but that a request came.
+    pub fn begin(app: &App) -> Self {
+        Self {
+            request_id: app.clock.uuid().to_string(),
+            label: "unknown",
+            caller: None,
+            dialect: Dialect::Rest,
+            operation: None,
+            body_bytes: 0,
+        }
+    }
+
     fn refuse(&mut self, refused: Refused) -> Failure {
         self.dialect = refused.dialect;
         Failure::Rejected(refused.rejection)
@@ -179,7 +207,7 @@ fn told(failure: Failure, service: Service, spec: Option<&Spec>) -> (Failure, Fa
 
 fn record(app: &App, exchange: &Exchange, answer: &Answer, failure: Option<&Failure>, arrival: Arrival) {
     let elapsed = arrival.received.elapsed();
-    let operation = exchange.operation.map_or("unknown", OperationName::as_str);
+    let operation = exchange.operation.map_or(exchange.label, OperationName::as_str);
     let outcome = answer.error_type.as_deref().map_or("ok", |name| name.trim_end_matches(':'));
     app.metrics.record_request(operation, outcome, elapsed.as_secs_f64());
     app.metrics.bytes(exchange.body_bytes, answer.body.len());

@@ -86,6 +86,12 @@ pub fn touched(changes: &Changes) -> Vec<PoolId> {
             | Write::RemoveHoldings(_)
             | Write::PutKey(_)
             | Write::RemoveKey(_)
+            | Write::PutDevices(..)
+            | Write::RemoveDevices(_)
+            | Write::PutBulkPublish(..)
+            | Write::AppendEvent(_)
+            | Write::RemoveEvents(..)
+            | Write::SetLane { .. }
             | Write::PutSetting(..) => None,
         })
         .collect()

@@ -3,6 +3,7 @@
 use carryall_core::changes::{Changes, UsageDelta, Write};
 use carryall_core::ids::Generation;
 use carryall_core::model::{DatasetRef, Head, PoolUsage};
+use carryall_core::outbox::{Event, EventBody};
 use carryall_core::store::{Answer, StoreError};
 
 /// Whether `head` says that the dataset exists in this generation: only then are there records to read or to put.
@@ -47,6 +48,26 @@ pub(crate) fn folded(usage: PoolUsage, delta: &UsageDelta) -> PoolUsage {
         data_bytes: usage.data_bytes.saturating_add_signed(delta.data_bytes),
         sync_sessions: usage.sync_sessions.saturating_add(delta.sync_sessions),
         modified: usage.modified.max(delta.modified),
+        events_waiting: usage.events_waiting,
+    }
+}
+
+/// Whether a write is made after the others of its commit: which life records belong to is what the heads say then, and
+/// whether a lane is there to be set depends on what was removed from it.
+pub(crate) fn is_late(write: &Write) -> bool {
+    matches!(write, Write::PutRecords { .. } | Write::SetLane { .. })
+}
+
+/// What an event counts for when events are read in bounded pieces.
+pub(crate) fn event_bytes(event: &Event) -> usize {
+    match &event.body {
+        EventBody::Updated(records) => {
+            let bytes = records
+                .iter()
+                .map(|record| record.key.as_str().len() + record.value.as_ref().map_or(0, String::len));
+            bytes.sum()
+        }
+        EventBody::Deleted | EventBody::Snapshot { .. } | EventBody::Notice => 0,
     }
 }
 

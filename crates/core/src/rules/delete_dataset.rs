@@ -4,6 +4,7 @@ use crate::changes::{Changes, Expect, NamedHead, Stamp, UsageDelta, Write};
 use crate::limits::DELETED_NAMES_PER_IDENTITY_MAX;
 use crate::model::{DatasetRef, Head, Holdings, Life, UsedSessions};
 use crate::refusal::Refusal;
+use crate::rules::effects::{Effects, Happened};
 use crate::rules::pool_stands;
 use crate::store::OwnerView;
 use crate::time::UnixMillis;
@@ -18,7 +19,12 @@ pub struct Decision {
 }
 
 /// Decides the deletion of the dataset at `at` against all heads of its owner.
-pub fn decide(view: &OwnerView, now: UnixMillis, at: &DatasetRef) -> Result<Decision, Refusal> {
+pub fn decide(
+    view: &OwnerView,
+    now: UnixMillis,
+    at: &DatasetRef,
+    effects: &Effects,
+) -> Result<Decision, Refusal> {
     let not_found = || Refusal::DatasetNotFound(at.name.clone());
     let (_, head) = view.heads.iter().find(|(name, _)| *name == at.name).ok_or_else(not_found)?;
     let was = head.life.clone().ok_or_else(not_found)?;
@@ -58,6 +64,7 @@ pub fn decide(view: &OwnerView, now: UnixMillis, at: &DatasetRef) -> Result<Deci
         changes.write.push(Write::RemoveHead(DatasetRef { owner: at.owner.clone(), name: name.clone() }));
     }
     changes.write.push(Write::PutHoldings(at.owner.clone(), holdings));
+    effects.announce(&mut changes, at, deleted_at, now, Happened::Deleted, None);
     Ok(Decision { changes, was })
 }
 
@@ -117,7 +124,9 @@ mod tests {
 
     #[test]
     fn deletion_takes_the_next_count_and_raises_the_generation() {
-        let decision = decide(&view(vec![("a", head(2, 7, true))]), UnixMillis(9), &at("a")).unwrap();
+        let decision =
+            decide(&view(vec![("a", head(2, 7, true))]), UnixMillis(9), &at("a"), &Effects::default())
+                .unwrap();
         assert_eq!(decision.was.data_bytes, 30);
         let Write::PutHead(_, marker) = &decision.changes.write[0] else { panic!("no head is put") };
         assert_eq!(
@@ -136,7 +145,7 @@ mod tests {
     fn what_does_not_exist_is_not_found() {
         let view = view(vec![("gone", head(1, 3, false))]);
         for name in ["gone", "never"] {
-            let refused = decide(&view, UnixMillis(9), &at(name)).unwrap_err();
+            let refused = decide(&view, UnixMillis(9), &at(name), &Effects::default()).unwrap_err();
             assert_eq!(refused, Refusal::DatasetNotFound(at(name).name));
         }
     }
@@ -150,7 +159,7 @@ mod tests {
             .map(|(n, name)| (name.as_str(), head(1, 100 + n as u64, false)))
             .collect();
         heads.push(("z", head(0, 5, true)));
-        let decision = decide(&view(heads), UnixMillis(9), &at("z")).unwrap();
+        let decision = decide(&view(heads), UnixMillis(9), &at("z"), &Effects::default()).unwrap();
         assert!(decision.changes.write.contains(&Write::RemoveHead(at("d000"))));
         let holdings = decision.changes.write.iter().find_map(|write| match write {
             Write::PutHoldings(_, holdings) => Some(*holdings),

@@ -4,13 +4,14 @@
 use crate::changes::{Changes, Expect, UsageDelta, Write};
 use crate::limits::CREDENTIALS_SECONDS_MAX;
 use crate::model::{DatasetRef, Holdings, IdentityRef, Sweep};
+use crate::rules::effects::{Effects, Happened};
 use crate::rules::pool_stands;
 use crate::store::OwnerView;
 use crate::time::UnixMillis;
 
 /// The commit that removes the identity at `at` and everything that it holds.
-pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef) -> Changes {
-    let mut changes = clear(view, now, at);
+pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Effects) -> Changes {
+    let mut changes = clear(view, now, at, effects);
     changes.write.push(Write::RemoveIdentity(at.clone()));
     // Credentials that are out may still write: counts must not fall for them, and what they write is swept later.
     // Like the deletion of a single dataset, this one takes the next count of each, so that devices notice.
@@ -28,14 +29,15 @@ pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef) -> Changes {
 }
 
 /// The commit that clears what a deleted identity's last credentials wrote, and forgets that it existed.
-pub fn sweep(view: &OwnerView, now: UnixMillis, sweep: &Sweep) -> Changes {
-    let mut changes = clear(view, now, &sweep.owner);
+pub fn sweep(view: &OwnerView, now: UnixMillis, sweep: &Sweep, effects: &Effects) -> Changes {
+    let mut changes = clear(view, now, &sweep.owner, effects);
     changes.write.push(Write::RemoveHoldings(sweep.owner.clone()));
     changes.write.push(Write::RemoveSweep(sweep.clone()));
     changes
 }
 
-fn clear(view: &OwnerView, now: UnixMillis, at: &IdentityRef) -> Changes {
+/// The stream hears of each dataset that goes; the identity's devices go with it and hear nothing.
+fn clear(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Effects) -> Changes {
     let mut changes = Changes {
         expect: vec![pool_stands(at), Expect::Holdings(at.clone(), view.holdings.version)],
         write: Vec::new(),
@@ -48,9 +50,12 @@ fn clear(view: &OwnerView, now: UnixMillis, at: &IdentityRef) -> Changes {
             data_bytes += life.data_bytes;
             changes.expect.push(Expect::Dataset(dataset.clone(), Some(crate::changes::Stamp::of(head))));
             changes.write.push(Write::ForgetRecords(dataset.clone(), head.generation));
+            let deleted_at = head.sync_count.next();
+            effects.announce(&mut changes, &dataset, deleted_at, now, Happened::Deleted, None);
         }
         changes.write.push(Write::RemoveHead(dataset));
     }
+    changes.write.push(Write::RemoveDevices(at.clone()));
     if datasets > 0 {
         let usage =
             UsageDelta { data_bytes: -data_bytes.cast_signed(), sync_sessions: 0, modified: Some(now) };
@@ -99,7 +104,7 @@ mod tests {
 
     #[test]
     fn data_goes_at_once_and_counts_do_not_fall_for_those_who_still_write() {
-        let changes = decide(&view(), UnixMillis(0), &at());
+        let changes = decide(&view(), UnixMillis(0), &at(), &Effects::default());
         let removed = changes.write.iter().filter(|write| matches!(write, Write::RemoveHead(_))).count();
         assert_eq!(removed, 2);
         let floor = Floor { sync_count: SyncCount(13), generation: Generation(4) };
@@ -115,14 +120,14 @@ mod tests {
             life.data_bytes = 0;
         }
         let usage = UsageDelta { data_bytes: 0, sync_sessions: 0, modified: Some(UnixMillis(3)) };
-        let changes = decide(&view, UnixMillis(3), &at());
+        let changes = decide(&view, UnixMillis(3), &at(), &Effects::default());
         assert!(changes.write.contains(&Write::AddUsage(at().pool, usage)));
     }
 
     #[test]
     fn the_sweep_clears_the_rest_and_ends_itself() {
         let due = Sweep { owner: at(), not_before: UnixMillis(5) };
-        let changes = sweep(&view(), UnixMillis(9), &due);
+        let changes = sweep(&view(), UnixMillis(9), &due, &Effects::default());
         assert!(changes.write.contains(&Write::RemoveSweep(due)));
         assert!(changes.write.contains(&Write::RemoveHoldings(at())));
         assert!(!changes.write.iter().any(|write| matches!(write, Write::PutHoldings(..))));

@@ -1,11 +1,22 @@
 //! What operations decide: one file per operation, each a function of what was loaded, the time and the request.
+//! Beside them what several share: [`effects`] and [`sync_trigger`] belong to every change of data, [`outbox`] to the
+//! relay.
 
+pub mod bulk_publish;
 pub mod delete_dataset;
 pub mod delete_identities;
+pub mod effects;
 pub mod list_records;
+pub mod outbox;
+pub mod register_device;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod set_cognito_events;
 pub mod set_identity_pool;
 pub mod set_identity_pool_configuration;
+pub mod subscribe_to_dataset;
+pub mod sync_trigger;
+pub mod unsubscribe_from_dataset;
 pub mod update_records;
 
 use crate::changes::Expect;

@@ -70,13 +70,24 @@ pub fn streams(
             return Err(Violation::new("cognitoStreams.streamingStatus", other, constraint));
         }
     };
-    Ok(Block::Set(CognitoStreams { stream_name, role_arn, status }))
+    // Whatever the server found wrong with the stream before is to be found again.
+    Ok(Block::Set(CognitoStreams { stream_name, role_arn, status, disabled_reason: None }))
 }
 
 /// Lays both blocks over the settings of `pool`.
 pub fn apply(pool: &mut Pool, push: Block<PushSync>, streams: Block<CognitoStreams>) {
     lay_over(&mut pool.push, push);
     lay_over(&mut pool.streams, streams);
+}
+
+/// Notes what is wrong with the stream of `pool`, and switches it off unless `keep_on`; nothing if it has no stream.
+pub fn note_stream_trouble(pool: &mut Pool, reason: String, keep_on: bool) {
+    if let Some(streams) = &mut pool.streams {
+        streams.disabled_reason = Some(reason);
+        if !keep_on {
+            streams.status = Some(StreamingStatus::Disabled);
+        }
+    }
 }
 
 fn lay_over<T>(current: &mut Option<T>, block: Block<T>) {

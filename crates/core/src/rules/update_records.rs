@@ -5,10 +5,11 @@ use std::collections::HashSet;
 
 use crate::changes::{Changes, Expect, PutRecord, Stamp, UsageDelta, Write};
 use crate::cursor::Session;
-use crate::ids::{RecordKey, SyncCount};
+use crate::ids::{DeviceId, RecordKey, SyncCount};
 use crate::limits::{Limits, PATCHES_PER_UPDATE_MAX};
 use crate::model::{DatasetRef, Head, Holdings, Life, Record, RecordStub, Writer};
 use crate::refusal::{LimitKind, Refusal, TokenTrouble};
+use crate::rules::effects::{Effects, Happened};
 use crate::rules::pool_stands;
 use crate::store::DatasetView;
 use crate::time::UnixMillis;
@@ -25,6 +26,8 @@ pub struct UpdateRecords {
     pub patches: Patches,
     /// Whom the change is attributed to.
     pub writer: Writer,
+    /// The device that the client says it is.
+    pub device: Option<DeviceId>,
 }
 
 /// One change of one record.
@@ -64,6 +67,11 @@ impl Patches {
         Ok(Self(patches))
     }
 
+    /// The patches, in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Patch> {
+        self.0.iter()
+    }
+
     /// The keys, in the order of the patches: what to load before deciding.
     pub fn keys(&self) -> Vec<RecordKey> {
         self.0.iter().map(|patch| patch.key.clone()).collect()
@@ -90,8 +98,21 @@ pub fn decide(
     now: UnixMillis,
     request: &UpdateRecords,
     limits: &Limits,
+    effects: &Effects,
 ) -> Result<Decision, Refusal> {
-    let head = view.head.clone().unwrap_or_else(|| view.holdings.floor.head());
+    check(view, now, request)?;
+    if request.patches.0.is_empty() {
+        return Ok(Decision::Nothing);
+    }
+    let head = effective_head(view);
+    let sizes = Sizes::after(&head, &request.patches.0, &view.stubs);
+    check_limits(&head, &view.holdings, &sizes, limits)?;
+    Ok(apply(view, &head, now, request, &sizes, effects))
+}
+
+/// The checks that ask nothing of the new values: session and counts.
+pub fn check(view: &DatasetView, now: UnixMillis, request: &UpdateRecords) -> Result<(), Refusal> {
+    let head = effective_head(view);
     let session = &request.session;
     if !session.is_for(&request.at) {
         return Err(Refusal::SessionToken(TokenTrouble::Foreign));
@@ -108,12 +129,11 @@ pub fn decide(
     if head.used_sessions.contains(session.id) {
         return Err(Refusal::SessionToken(TokenTrouble::UsedUp));
     }
-    if request.patches.0.is_empty() {
-        return Ok(Decision::Nothing);
-    }
-    let sizes = Sizes::after(&head, &request.patches.0, &view.stubs);
-    check_limits(&head, &view.holdings, &sizes, limits)?;
-    Ok(apply(view, &head, now, request, &sizes))
+    Ok(())
+}
+
+fn effective_head(view: &DatasetView) -> Head {
+    view.head.clone().unwrap_or_else(|| view.holdings.floor.head())
 }
 
 /// The compare rule: the patch names the count that the record has.
@@ -199,6 +219,7 @@ fn apply(
     now: UnixMillis,
     request: &UpdateRecords,
     sizes: &Sizes,
+    effects: &Effects,
 ) -> Decision {
     let at = &request.at;
     let sync_count = head.sync_count.next();
@@ -251,6 +272,8 @@ fn apply(
         changes.expect.push(Expect::Holdings(at.owner.clone(), view.holdings.version));
         changes.write.push(Write::PutHoldings(at.owner.clone(), created_in(view)));
     }
+    let happened = Happened::Updated(&records);
+    effects.announce(&mut changes, at, sync_count, now, happened, request.device.as_ref());
     Decision::Apply { changes, records }
 }
 
@@ -309,6 +332,7 @@ mod tests {
             session: session(),
             patches: Patches::new(patches).unwrap(),
             writer: Writer::from("device"),
+            device: None,
         }
     }
 
@@ -339,7 +363,7 @@ mod tests {
     }
 
     fn applied(view: &DatasetView, request: &UpdateRecords) -> (Changes, Vec<Record>) {
-        match decide(view, NOW, request, &Limits::default()).unwrap() {
+        match decide(view, NOW, request, &Limits::default(), &Effects::default()).unwrap() {
             Decision::Apply { changes, records } => (changes, records),
             Decision::Nothing => panic!("nothing was decided"),
         }
@@ -386,7 +410,7 @@ mod tests {
         let view = view(Some(head(7, 1, 3)), vec![None, Some(stub(4, 3, false))]);
         let stale = request(vec![patch("new", Some("v"), 0), patch("k", Some("v"), 3)]);
         assert_eq!(
-            decide(&view, NOW, &stale, &Limits::default()),
+            decide(&view, NOW, &stale, &Limits::default(), &Effects::default()),
             Err(Refusal::StaleRecord {
                 key: RecordKey::from_stored("k"),
                 server: SyncCount(4),
@@ -398,9 +422,24 @@ mod tests {
     #[test]
     fn an_absent_key_may_name_a_count_that_the_dataset_has_reached_and_no_higher() {
         let view = view(Some(head(7, 0, 0)), vec![None]);
-        assert!(decide(&view, NOW, &request(vec![patch("k", Some("v"), 7)]), &Limits::default()).is_ok());
+        assert!(
+            decide(
+                &view,
+                NOW,
+                &request(vec![patch("k", Some("v"), 7)]),
+                &Limits::default(),
+                &Effects::default()
+            )
+            .is_ok()
+        );
         assert!(matches!(
-            decide(&view, NOW, &request(vec![patch("k", Some("v"), 8)]), &Limits::default()),
+            decide(
+                &view,
+                NOW,
+                &request(vec![patch("k", Some("v"), 8)]),
+                &Limits::default(),
+                &Effects::default()
+            ),
             Err(Refusal::StaleRecord { server: SyncCount::ZERO, .. })
         ));
     }
@@ -411,10 +450,25 @@ mod tests {
         removed.life.as_mut().unwrap().tombstones = 1;
         let view = view(Some(removed), vec![Some(stub(6, 0, true))]);
         assert!(matches!(
-            decide(&view, NOW, &request(vec![patch("k", Some("v"), 0)]), &Limits::default()),
+            decide(
+                &view,
+                NOW,
+                &request(vec![patch("k", Some("v"), 0)]),
+                &Limits::default(),
+                &Effects::default()
+            ),
             Err(Refusal::StaleRecord { .. })
         ));
-        assert!(decide(&view, NOW, &request(vec![patch("k", Some("v"), 6)]), &Limits::default()).is_ok());
+        assert!(
+            decide(
+                &view,
+                NOW,
+                &request(vec![patch("k", Some("v"), 6)]),
+                &Limits::default(),
+                &Effects::default()
+            )
+            .is_ok()
+        );
     }
 
     #[test]
@@ -432,18 +486,24 @@ mod tests {
         let seen = view(Some(used), vec![Some(stub(7, 3, false))]);
         let limits = Limits::default();
         let repeated = request(vec![patch("k", Some("v"), 4)]);
-        assert!(matches!(decide(&seen, NOW, &repeated, &limits), Err(Refusal::StaleRecord { .. })));
+        assert!(matches!(
+            decide(&seen, NOW, &repeated, &limits, &Effects::default()),
+            Err(Refusal::StaleRecord { .. })
+        ));
         let fresh_counts = request(vec![patch("k", Some("v"), 7)]);
         assert_eq!(
-            decide(&seen, NOW, &fresh_counts, &limits),
+            decide(&seen, NOW, &fresh_counts, &limits, &Effects::default()),
             Err(Refusal::SessionToken(TokenTrouble::UsedUp))
         );
         let mut foreign = repeated.clone();
         foreign.session.identity = IdentityId::parse("us-east-1:2").unwrap();
-        assert_eq!(decide(&seen, NOW, &foreign, &limits), Err(Refusal::SessionToken(TokenTrouble::Foreign)));
+        assert_eq!(
+            decide(&seen, NOW, &foreign, &limits, &Effects::default()),
+            Err(Refusal::SessionToken(TokenTrouble::Foreign))
+        );
         let later = NOW.plus_seconds(60);
         assert_eq!(
-            decide(&seen, later, &repeated, &limits),
+            decide(&seen, later, &repeated, &limits, &Effects::default()),
             Err(Refusal::SessionToken(TokenTrouble::Expired))
         );
     }
@@ -459,7 +519,10 @@ mod tests {
         };
         let gone = view(Some(deleted), vec![None]);
         let old = request(vec![patch("k", Some("v"), 0)]);
-        assert_eq!(decide(&gone, NOW, &old, &Limits::default()), Err(Refusal::DatasetDeleted(at().name)));
+        assert_eq!(
+            decide(&gone, NOW, &old, &Limits::default(), &Effects::default()),
+            Err(Refusal::DatasetDeleted(at().name))
+        );
         let mut recreate = old;
         recreate.session.generation = Generation(1);
         let mut view = gone;
@@ -488,7 +551,10 @@ mod tests {
     #[test]
     fn an_empty_list_changes_nothing_and_uses_nothing_up() {
         let view = view(None, vec![]);
-        assert_eq!(decide(&view, NOW, &request(vec![]), &Limits::default()), Ok(Decision::Nothing));
+        assert_eq!(
+            decide(&view, NOW, &request(vec![]), &Limits::default(), &Effects::default()),
+            Ok(Decision::Nothing)
+        );
     }
 
     #[test]
@@ -496,17 +562,17 @@ mod tests {
         let limits = Limits { records_per_dataset_max: 1, dataset_bytes_max: 10, ..Limits::default() };
         let full = view(Some(head(1, 1, 10)), vec![None]);
         assert_eq!(
-            decide(&full, NOW, &request(vec![patch("k", Some("v"), 0)]), &limits),
+            decide(&full, NOW, &request(vec![patch("k", Some("v"), 0)]), &limits, &Effects::default()),
             Err(Refusal::Limit { what: LimitKind::RecordsPerDataset, limit: 1, would_be: 2 })
         );
         let over = view(Some(head(1, 1, 30)), vec![Some(stub(1, 30, false))]);
         let grow = request(vec![patch("k", Some(&"v".repeat(40)), 1)]);
         assert_eq!(
-            decide(&over, NOW, &grow, &limits),
+            decide(&over, NOW, &grow, &limits, &Effects::default()),
             Err(Refusal::Limit { what: LimitKind::DatasetBytes, limit: 10, would_be: 41 })
         );
         let shrink = request(vec![patch("k", Some(&"v".repeat(20)), 1)]);
-        assert!(decide(&over, NOW, &shrink, &limits).is_ok());
+        assert!(decide(&over, NOW, &shrink, &limits, &Effects::default()).is_ok());
     }
 
     #[test]
@@ -514,7 +580,13 @@ mod tests {
         let mut view = view(None, vec![None]);
         view.holdings.datasets = 20;
         assert_eq!(
-            decide(&view, NOW, &request(vec![patch("k", Some("v"), 0)]), &Limits::default()),
+            decide(
+                &view,
+                NOW,
+                &request(vec![patch("k", Some("v"), 0)]),
+                &Limits::default(),
+                &Effects::default()
+            ),
             Err(Refusal::Limit { what: LimitKind::DatasetsPerIdentity, limit: 20, would_be: 21 })
         );
     }

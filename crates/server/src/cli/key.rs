@@ -48,8 +48,13 @@ pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
         Answer::KeyRevoked(key) => {
             print::either(output, &key, |key| format!("revoked key {}", key.access_key_id))
         }
-        Answer::PoolCreated(_) | Answer::Pools(_) | Answer::Pool(_) | Answer::PoolDeleted(_) => {
-            Err(super::ANOTHER_ANSWER.to_owned())
-        }
+        Answer::PoolCreated(_)
+        | Answer::Pools(_)
+        | Answer::Pool(_)
+        | Answer::PoolDeleted(_)
+        | Answer::PoolChecked(_)
+        | Answer::Outbox(_)
+        | Answer::OutboxRetried(_)
+        | Answer::OutboxDropped(_) => Err(super::ANOTHER_ANSWER.to_owned()),
     }
 }

@@ -6,6 +6,7 @@ mod env;
 mod healthcheck;
 mod key;
 mod open;
+mod outbox;
 mod pool;
 mod print;
 mod serve;
@@ -77,6 +78,9 @@ enum Verb {
     /// Create, list, show and delete identity pools
     #[command(subcommand)]
     Pool(pool::Verb),
+    /// List, retry and drop what could not be delivered
+    #[command(subcommand)]
+    Outbox(outbox::Verb),
     /// Create, list and revoke developer keys
     #[command(subcommand)]
     Key(key::Verb),
@@ -149,6 +153,7 @@ fn execute(command: Command) -> Result<(), String> {
         Verb::Env => waiting(env::run(given)),
         Verb::Healthcheck => waiting(healthcheck::run(given)),
         Verb::Pool(verb) => waiting(pool::run(verb, given)),
+        Verb::Outbox(verb) => waiting(outbox::run(verb, given)),
         Verb::Key(verb) => waiting(key::run(verb, given)),
         Verb::Completions(_) => Ok(()),
     }

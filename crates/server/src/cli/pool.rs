@@ -1,9 +1,9 @@
-//! `carryall pool create|list|show|delete`.
+//! `carryall pool create|list|show|check|delete`.
 
 use clap::Subcommand;
 
 use super::{Given, open, print};
-use crate::admin::{self, Answer, PoolShow};
+use crate::admin::{self, Answer, CheckLine, PoolCheck, PoolShow};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -27,6 +27,12 @@ pub(super) enum Verb {
         #[arg(value_name = "POOL_ID")]
         id: String,
     },
+    /// Try everything that a pool's settings name: roles, platform applications, stream, function
+    Check {
+        /// Which
+        #[arg(value_name = "POOL_ID")]
+        id: String,
+    },
     /// Delete an identity pool with all its identities and data
     Delete {
         /// Which
@@ -43,6 +49,7 @@ pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
         }
         Verb::List => admin::Verb::PoolList,
         Verb::Show { id } => admin::Verb::PoolShow { id },
+        Verb::Check { id } => admin::Verb::PoolCheck { id },
         Verb::Delete { id } => admin::Verb::PoolDelete { id },
     };
     match open::execute(given, verb).await? {
@@ -69,19 +76,41 @@ pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
                 deleted.data_storage
             )
         }),
-        Answer::KeyCreated(_) | Answer::Keys(_) | Answer::KeyRevoked(_) => {
-            Err(super::ANOTHER_ANSWER.to_owned())
+        Answer::PoolChecked(checked) => {
+            print::either(output, &checked, checks)?;
+            let wrong = checked.checks.iter().filter(|line| line.trouble.is_some()).count();
+            if wrong == 0 {
+                return Ok(());
+            }
+            Err(format!(
+                "{wrong} of {} checks of pool {} failed",
+                checked.checks.len(),
+                checked.identity_pool_id
+            ))
         }
+        Answer::KeyCreated(_)
+        | Answer::Keys(_)
+        | Answer::KeyRevoked(_)
+        | Answer::Outbox(_)
+        | Answer::OutboxRetried(_)
+        | Answer::OutboxDropped(_) => Err(super::ANOTHER_ANSWER.to_owned()),
     }
+}
+
+fn checks(checked: &PoolCheck) -> String {
+    if checked.checks.is_empty() {
+        return "nothing to check: the pool has no push, no stream and no events".to_owned();
+    }
+    let line = |line: &CheckLine| match &line.trouble {
+        None => format!("ok      {}\n", line.what),
+        Some(trouble) => format!("FAILED  {}: {trouble}\n", line.what),
+    };
+    checked.checks.iter().map(line).collect()
 }
 
 fn show(shown: &PoolShow) -> String {
     let mut rows: Vec<(String, String)> = Vec::new();
-    let mut row = |name: &str, value: String| {
-        let stored = shown.not_in_effect.iter().any(|member| member == name);
-        let note = if stored { "  (stored, not in effect in this version)" } else { "" };
-        rows.push((name.to_owned(), format!("{value}{note}")));
-    };
+    let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
     let pool = &shown.pool;
     row("IdentityPoolId", pool.identity_pool_id.clone());
     row("IdentityPoolName", pool.identity_pool_name.clone());
@@ -101,6 +130,16 @@ fn show(shown: &PoolShow) -> String {
     }
     if !shown.events.is_empty() {
         row("Events", json(serde_json::to_string(&shown.events)));
+    }
+    if let Some(bulk) = &shown.bulk_publish {
+        let message = bulk.failure_message.as_ref().map_or(String::new(), |message| format!(": {message}"));
+        let (status, datasets) = (&bulk.bulk_publish_status, bulk.datasets_published);
+        let begun = &bulk.bulk_publish_start_time;
+        row("BulkPublish", format!("{status}, {datasets} datasets, begun {begun}{message}"));
+    }
+    row("EventsWaiting", shown.events_waiting.to_string());
+    if !shown.not_in_effect.is_empty() {
+        row("NotInEffect", format!("{} (stored only)", shown.not_in_effect.join(", ")));
     }
     row("DataStorage", format!("{} bytes", shown.usage.data_storage));
     let sessions = shown.usage.sync_sessions_count;

@@ -18,7 +18,7 @@ use crate::control::Control;
 use crate::data_dir::{self, Holder, Origin};
 use crate::http::{Http, Stopped};
 use crate::tls::Certificate;
-use crate::{admin, background, logging};
+use crate::{admin, background, logging, relay};
 
 /// Fewest worker threads. Reads of the embedded store run on the worker itself, since most of them are answered from
 /// memory; while one waits for the disk, others must be there to answer the rest.
@@ -75,7 +75,8 @@ async fn serve(given: Given) -> Result<(), String> {
     let (stop, stopped) = watch::channel(false);
     let http = Http::new(Arc::clone(app), acceptor, stopped.clone());
     let serving = tokio::spawn(http.serve(listener));
-    let background = tokio::spawn(background::run(Arc::clone(app), stopped));
+    let background = tokio::spawn(background::run(Arc::clone(app), stopped.clone()));
+    let relay = tokio::spawn(relay::run(Arc::clone(app), stopped));
     let operators = tokio::spawn({
         let (app, url) = (Arc::clone(app), url(crate::banner::reachable(address), app.config.tls.is_some()));
         async move {
@@ -95,6 +96,7 @@ async fn serve(given: Given) -> Result<(), String> {
     });
     let outcome = serving.await;
     let _ = background.await;
+    let _ = relay.await;
     operators.abort();
     let _ = operators.await;
     // The last holder of the store ends its writer and frees the directory.

@@ -1,5 +1,6 @@
 //! Settings as an operator writes them: a TOML file, below environment and flags.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use carryall_store::StoreOptions;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::destinations::{BucketSettings, DestinationSettings};
 
 /// The settings as written in a configuration file. Every key has a default, and an unknown key is an error.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -35,7 +37,21 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Browsers.
     pub cors: CorsSettings,
-    /// Pools to create at start if they are missing.
+    /// What leaves the server, and how often it is tried.
+    pub outbox: OutboxSettings,
+    /// Calls of the sync trigger.
+    pub trigger: TriggerSettings,
+    /// Live channels.
+    pub live: LiveSettings,
+    /// Where stream payloads go that are too large for the stream.
+    pub large_objects: Option<BucketSettings>,
+    /// Streams that do not go to Kinesis.
+    pub stream_destinations: Vec<DestinationSettings>,
+    /// Functions that are not at Lambda.
+    pub trigger_destinations: Vec<DestinationSettings>,
+    /// Platform applications that are not at SNS.
+    pub push_destinations: Vec<DestinationSettings>,
+    /// Pools that have to exist once the server is up, and what is set for them.
     pub pools: Vec<PoolSettings>,
 }
 
@@ -53,6 +69,13 @@ impl Default for Settings {
             embedded: EmbeddedSettings::default(),
             tls: None,
             cors: CorsSettings::default(),
+            outbox: OutboxSettings::default(),
+            trigger: TriggerSettings::default(),
+            live: LiveSettings::default(),
+            large_objects: None,
+            stream_destinations: Vec::new(),
+            trigger_destinations: Vec::new(),
+            push_destinations: Vec::new(),
             pools: Vec::new(),
         }
     }
@@ -163,6 +186,105 @@ impl Default for CorsSettings {
     }
 }
 
+/// The table `[outbox]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutboxSettings {
+    /// Lanes that are delivered from at a time.
+    pub deliveries_in_flight_max: NonZeroU32,
+    /// Lanes of one pool among them.
+    pub deliveries_per_pool_max: NonZeroU32,
+    /// How long a lane is held by a node that may have died.
+    pub lease_seconds: NonZeroU32,
+    /// Failed deliveries of one event before it is parked.
+    pub attempts_max: NonZeroU32,
+    /// Longest pause between two deliveries.
+    pub backoff_seconds_max: NonZeroU32,
+    /// Events of one pool that may wait before its stream is switched off.
+    pub events_per_pool_max: u64,
+}
+
+impl Default for OutboxSettings {
+    fn default() -> Self {
+        let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
+        Self {
+            deliveries_in_flight_max: at_least_one(128),
+            deliveries_per_pool_max: at_least_one(32),
+            lease_seconds: at_least_one(60),
+            attempts_max: at_least_one(100),
+            backoff_seconds_max: at_least_one(300),
+            events_per_pool_max: 1_000_000,
+        }
+    }
+}
+
+/// The table `[trigger]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct TriggerSettings {
+    /// Time for one call of a function.
+    pub milliseconds_max: NonZeroU32,
+    /// Calls of one function at a time; more are refused as throttled.
+    pub calls_per_function_max: NonZeroU32,
+}
+
+impl Default for TriggerSettings {
+    fn default() -> Self {
+        let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
+        Self { milliseconds_max: at_least_one(5000), calls_per_function_max: at_least_one(64) }
+    }
+}
+
+/// The table `[live]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct LiveSettings {
+    /// Channels that are open at a time.
+    pub subscribers_max: NonZeroU32,
+    /// Channels of one identity among them.
+    pub subscribers_per_identity_max: NonZeroU32,
+    /// Pause between two signs of life on a channel that has nothing to tell.
+    pub heartbeat_seconds: NonZeroU32,
+}
+
+impl Default for LiveSettings {
+    fn default() -> Self {
+        let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
+        Self {
+            subscribers_max: at_least_one(1024),
+            subscribers_per_identity_max: at_least_one(16),
+            heartbeat_seconds: at_least_one(15),
+        }
+    }
+}
+
+/// `push_sync` of one of the `[[pools]]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PushSyncSettings {
+    /// See `PushSync.ApplicationArns`.
+    pub application_arns: Vec<String>,
+    /// See `PushSync.RoleArn`.
+    pub role_arn: Option<String>,
+}
+
+/// `cognito_streams` of one of the `[[pools]]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct CognitoStreamsSettings {
+    /// See `CognitoStreams.StreamName`.
+    pub stream_name: String,
+    /// See `CognitoStreams.RoleArn`.
+    pub role_arn: Option<String>,
+    /// See `CognitoStreams.StreamingStatus`.
+    #[serde(default = "enabled_by_default")]
+    pub streaming_status: String,
+}
+
+fn enabled_by_default() -> String {
+    "ENABLED".to_owned()
+}
+
 /// One `[[pools]]`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -174,6 +296,12 @@ pub struct PoolSettings {
     /// Whether identities without a login are handed out.
     #[serde(default = "guests_by_default")]
     pub allow_guests: bool,
+    /// Push settings; where they are stated they are set at every start.
+    pub push_sync: Option<PushSyncSettings>,
+    /// Stream settings, likewise.
+    pub cognito_streams: Option<CognitoStreamsSettings>,
+    /// Functions by event, likewise.
+    pub events: Option<BTreeMap<String, String>>,
 }
 
 fn guests_by_default() -> bool {
@@ -248,6 +376,9 @@ mod tests {
         let settings: Settings = toml::from_str(&shown.join("\n")).unwrap();
         assert!(settings.tls.is_some());
         assert_eq!(settings.pools.len(), 1);
+        assert!(settings.pools[0].push_sync.is_some() && settings.pools[0].cognito_streams.is_some());
+        assert_eq!(settings.stream_destinations.len(), 2);
+        assert!(settings.large_objects.is_some());
     }
 
     #[test]

@@ -4,16 +4,17 @@
 use std::collections::VecDeque;
 
 use carryall_core::changes::{Changes, Expect, PutRecord, Stamp, Write};
-use carryall_core::ids::{Generation, IdentityId, PoolIncarnation};
+use carryall_core::ids::{Generation, IdentityId, PoolIncarnation, Version};
 use carryall_core::model::{DatasetRef, Floor, Head, Holdings, IdentityRef, Pool, PoolRef};
 use carryall_core::store::StoreError;
 
+use super::apply_outbox::Waiting;
 use super::heads::KnownHead;
 use super::keys::{self, LifeId};
-use super::pool_row;
 use super::rows::{self, Space, StoredHead, Unreachable};
 use super::writer::{PoolStamp, Writer};
-use crate::meaning::{folded, has_life, head_after, no_life};
+use super::{bulk_publish_row, devices_row, pool_row};
+use crate::meaning::{folded, has_life, head_after, is_late, no_life};
 
 /// What was read and encoded ahead of the writes of one commit.
 #[derive(Default)]
@@ -23,6 +24,8 @@ struct Prepared {
     changed_floors: Vec<IdentityRef>,
     /// Identities that are removed from the pool that handed them out, as they should be.
     removed_identities: Vec<IdentityId>,
+    /// Events that are named and wait already.
+    waiting: Waiting,
 }
 
 impl Writer {
@@ -50,13 +53,16 @@ impl Writer {
             Expect::Holdings(owner, version) => self.holdings(owner)?.version == *version,
             Expect::NoIdentity(at) => self.pool_of_identity(&at.identity)?.is_none(),
             Expect::Identity(at) => self.pool_of_identity(&at.identity)?.as_ref() == Some(&at.pool),
+            Expect::Devices(owner, version) => self.devices_version(owner)? == *version,
+            Expect::BulkPublish(pool, version) => self.bulk_publish_version(pool)? == *version,
+            Expect::Lane(at, due) => self.lane(at)?.is_some_and(|stored| stored.lane.state.due == *due),
             Expect::NoKey(id) => self.small(&keys::developer_key(id))?.is_none(),
             Expect::NoSetting(name) => self.small(&keys::setting(*name))?.is_none(),
         })
     }
 
     /// Whether the pool was removed, as of the members of the batch so far.
-    fn is_removed(&self, incarnation: PoolIncarnation) -> Result<bool, StoreError> {
+    pub(super) fn is_removed(&self, incarnation: PoolIncarnation) -> Result<bool, StoreError> {
         Ok(self.engine.any_pool_removed() && self.small(&keys::removed_pool(incarnation))?.is_some())
     }
 
@@ -75,6 +81,22 @@ impl Writer {
         }
         let row = self.small(&keys::holdings(owner))?;
         row.map_or_else(|| Ok(Holdings::default()), |row| rows::holdings_from_row(&row))
+    }
+
+    fn devices_version(&self, owner: &IdentityRef) -> Result<Version, StoreError> {
+        if self.is_removed(owner.pool.incarnation)? {
+            return Ok(Version::default());
+        }
+        let row = self.small(&keys::devices(owner))?;
+        row.map_or_else(|| Ok(Version::default()), |row| devices_row::version_from_row(&row))
+    }
+
+    fn bulk_publish_version(&self, pool: &PoolRef) -> Result<Version, StoreError> {
+        if self.is_removed(pool.incarnation)? {
+            return Ok(Version::default());
+        }
+        let row = self.small(&keys::bulk_publish(pool.incarnation))?;
+        row.map_or_else(|| Ok(Version::default()), |row| Ok(bulk_publish_row::from_row(&row)?.version))
     }
 
     /// The head of `at` as of the members of the batch so far.
@@ -127,7 +149,17 @@ impl Writer {
                         prepared.removed_identities.push(at.identity.clone());
                     }
                 }
+                Write::AppendEvent(event) => self.prepare_append(event, &mut prepared.waiting)?,
+                Write::RemoveEvents(at, positions) => {
+                    self.prepare_removal(at, positions, &mut prepared.waiting)?;
+                }
+                Write::SetLane { at, .. } => {
+                    self.lane(at)?;
+                }
                 Write::PutIdentity(_)
+                | Write::PutDevices(..)
+                | Write::RemoveDevices(_)
+                | Write::PutBulkPublish(..)
                 | Write::PutSweep(_)
                 | Write::RemoveSweep(_)
                 | Write::PutKey(_)
@@ -138,7 +170,7 @@ impl Writer {
         Ok(prepared)
     }
 
-    fn load_usage(&mut self, incarnation: PoolIncarnation) -> Result<(), StoreError> {
+    pub(super) fn load_usage(&mut self, incarnation: PoolIncarnation) -> Result<(), StoreError> {
         if !self.usage.contains_key(&incarnation) {
             let row = self.small(&keys::usage(incarnation))?;
             let usage = row.map(|row| rows::usage_from_row(&row)).transpose()?.unwrap_or_default();
@@ -147,15 +179,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Heads go first: which life the records belong to is what the heads say after the commit.
     fn apply(&mut self, changes: Changes, mut prepared: Prepared) {
         self.overlay.changed_floors.extend(prepared.changed_floors);
         for id in prepared.removed_identities {
             self.overlay.remove(Space::Small, keys::pool_of_identity(&id));
         }
-        let (records, others): (Vec<Write>, Vec<Write>) =
-            changes.write.into_iter().partition(|write| matches!(write, Write::PutRecords { .. }));
-        for write in others {
+        let (late, early): (Vec<Write>, Vec<Write>) = changes.write.into_iter().partition(is_late);
+        for write in early.into_iter().chain(late) {
             match write {
                 Write::PutHead(at, head) => self.put_head(&at, Some(head)),
                 Write::RemoveHead(at) => self.put_head(&at, None),
@@ -174,12 +204,11 @@ impl Writer {
                         self.overlay.changed_usage.insert(at.incarnation);
                     }
                 }
+                Write::AppendEvent(event) => self.append_event(&event, &prepared.waiting),
+                Write::RemoveEvents(at, positions) => self.remove_events(&at, &positions, &prepared.waiting),
+                Write::PutRecords { at, records, .. } => self.put_records(&at, records),
+                Write::SetLane { at, first, state } => self.overlay.lanes.set(&at, first, state),
                 plain => self.write_row(plain),
-            }
-        }
-        for write in records {
-            if let Write::PutRecords { at, records, .. } = write {
-                self.put_records(&at, records);
             }
         }
     }
@@ -200,9 +229,14 @@ impl Writer {
                 put(keys::sweep(&sweep), rows::sweep_to_row(&sweep));
                 put(keys::sweep_mark(&sweep), rows::mark_to_row());
             }
+            Write::PutDevices(owner, devices) => put(keys::devices(&owner), devices_row::to_row(&devices)),
+            Write::PutBulkPublish(pool, bulk) => {
+                put(keys::bulk_publish(pool.incarnation), bulk_publish_row::to_row(&bulk));
+            }
             Write::PutKey(key) => put(keys::developer_key(&key.id), rows::developer_key_to_row(&key)),
             Write::PutSetting(name, value) => put(keys::setting(name), rows::setting_to_row(&value)),
             Write::RemoveHoldings(owner) => self.overlay.remove(Space::Small, keys::holdings(&owner)),
+            Write::RemoveDevices(owner) => self.overlay.remove(Space::Small, keys::devices(&owner)),
             Write::RemoveIdentity(at) => self.overlay.remove(Space::Small, keys::identity(&at)),
             Write::RemoveSweep(sweep) => {
                 self.overlay.remove(Space::Small, keys::sweep(&sweep));
@@ -215,7 +249,10 @@ impl Writer {
             | Write::PutRecords { .. }
             | Write::PutPool(_)
             | Write::RemovePool(_)
-            | Write::AddUsage(..) => {}
+            | Write::AddUsage(..)
+            | Write::AppendEvent(_)
+            | Write::RemoveEvents(..)
+            | Write::SetLane { .. } => {}
         }
     }
 
@@ -275,6 +312,7 @@ impl Writer {
         }
         self.engine.note_pool_removal();
         self.overlay.pool_removed = true;
+        self.overlay.lanes.forget_pool(at.incarnation);
         self.overlay.put(Space::Small, keys::removed_pool(at.incarnation), rows::mark_to_row());
         self.enqueue(Unreachable::Pool(at.incarnation));
     }

@@ -15,6 +15,8 @@ pub(super) struct Counters {
     pub(super) batches: AtomicU64,
     pub(super) batch_nanoseconds: AtomicU64,
     pub(super) reclaimed_rows: AtomicU64,
+    pub(super) events_appended: AtomicU64,
+    pub(super) events_removed: AtomicU64,
 }
 
 impl Counters {
@@ -57,6 +59,16 @@ pub(super) fn of(engine: &Engine, waiting: usize) -> Figures {
             "store_reclaimed_rows_total",
             "Unreachable rows that were freed.",
             read(&counters.reclaimed_rows),
+        ),
+        counter(
+            "store_events_appended_total",
+            "Events that commits put into the outbox.",
+            read(&counters.events_appended),
+        ),
+        counter(
+            "store_events_removed_total",
+            "Events that commits removed from the outbox.",
+            read(&counters.events_removed),
         ),
         counter("store_heads_hits_total", "Heads that were found in memory.", hits),
         counter("store_heads_misses_total", "Heads that had to be read from the engine.", misses),

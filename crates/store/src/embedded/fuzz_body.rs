@@ -2,11 +2,13 @@
 //! means the same when it is written and read again. A plain function, so that an ordinary test drives it for a bounded
 //! number of rounds and a fuzzer for as long as it likes.
 
-use carryall_core::ids::{AccessKeyId, IdentityId, PoolId, PoolIncarnation};
-use carryall_core::model::{IdentityRef, PoolRef};
+use carryall_core::ids::{AccessKeyId, DatasetName, IdentityId, PoolId, PoolIncarnation};
+use carryall_core::model::{DatasetRef, IdentityRef, PoolRef};
+use carryall_core::outbox::{LaneRef, Sink};
 
+use super::outbox_rows::{self, StoredLane};
 use super::rows::{self, StoredHead, Work};
-use super::{keys, pool_row};
+use super::{bulk_publish_row, devices_row, keys, outbox_keys, pool_row};
 
 /// Reads the bytes as every kind of row; the first byte also says where a key ends and its row begins.
 pub(crate) fn read_rows(bytes: &[u8]) {
@@ -31,8 +33,13 @@ pub(crate) fn read_rows(bytes: &[u8]) {
         let row = pool_row::to_row(pool.clone()).expect("a pool can be written");
         assert_eq!(pool_row::from_row(&row), Ok(pool));
     }
-    let pool = PoolRef { id: PoolId::parse("us-east-1:0").expect("an id"), incarnation: PoolIncarnation(1) };
-    let at = IdentityRef { pool, identity: IdentityId::parse("us-east-1:1").expect("an id") };
+    if let Ok(devices) = devices_row::from_row(bytes) {
+        assert_eq!(devices_row::from_row(&devices_row::to_row(&devices)), Ok(devices));
+    }
+    if let Ok(bulk) = bulk_publish_row::from_row(bytes) {
+        assert_eq!(bulk_publish_row::from_row(&bulk_publish_row::to_row(&bulk)), Ok(bulk));
+    }
+    let at = owner();
     let key = AccessKeyId::parse("AKIA0000000000000000").expect("an id");
     // Whether these can be read does not matter, only that they come back.
     drop(rows::identity_from_row(at, bytes));
@@ -40,7 +47,13 @@ pub(crate) fn read_rows(bytes: &[u8]) {
     drop(rows::setting_from_row(bytes));
     drop(rows::number_from_row(bytes));
     drop(rows::stub_from_row(bytes));
+    drop(devices_row::version_from_row(bytes));
     read_keys(bytes);
+}
+
+fn owner() -> IdentityRef {
+    let pool = PoolRef { id: PoolId::parse("us-east-1:0").expect("an id"), incarnation: PoolIncarnation(1) };
+    IdentityRef { pool, identity: IdentityId::parse("us-east-1:1").expect("an id") }
 }
 
 fn read_keys(bytes: &[u8]) {
@@ -53,6 +66,26 @@ fn read_keys(bytes: &[u8]) {
     drop(rows::sweep_from_row(key, row));
     drop(keys::sweep_of_mark(key));
     drop(keys::identity_of_row(key));
+    drop(keys::parts_of_head(key));
+    read_outbox(key, row);
+}
+
+fn read_outbox(key: &[u8], row: &[u8]) {
+    if let Ok(stored) = StoredLane::from_row(key, row) {
+        assert_eq!(outbox_keys::lane(&stored.lane.at), key, "a lane has one key");
+        assert_eq!(StoredLane::from_row(key, &stored.to_row()), Ok(stored));
+    }
+    let dataset = DatasetRef { owner: owner(), name: DatasetName::parse("n").expect("a name") };
+    let lane = LaneRef { dataset, sink: Sink::Stream };
+    let key_of_lane = outbox_keys::lane(&lane);
+    if let Ok(stored) = StoredLane::from_row(&key_of_lane, row) {
+        assert_eq!(StoredLane::from_row(&key_of_lane, &stored.to_row()), Ok(stored));
+    }
+    if let Ok(event) = outbox_rows::event_from_row(lane.clone(), key, row) {
+        assert_eq!(outbox_rows::event_from_row(lane, key, &outbox_rows::event_to_row(&event)), Ok(event));
+    }
+    drop(outbox_keys::lane_of_mark(key));
+    let _ = outbox_keys::parts_of_due_mark(key);
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Numbers are big-endian, so that the order of bytes is the order of numbers. Ids and names contain no zero byte by
 //! their patterns; where something follows one, a zero byte ends it, which keeps prefixes apart and the order of
-//! names. A pool's rows stand under its incarnation, which no other pool shares.
+//! names. A pool's rows stand under its incarnation, which no other pool shares. How a sink and a position look is told
+//! in `outbox_keys.rs`.
 //!
 //! | space | key | row |
 //! | --- | --- | --- |
@@ -13,6 +14,12 @@
 //! | small | `12` incarnation identity | identity |
 //! | small | `13` incarnation | pool usage |
 //! | small | `14` incarnation identity `00` time | marks a sweep, so that it is found by its pool |
+//! | small | `15` incarnation identity `00` name `00` sink position | event |
+//! | small | `16` incarnation identity `00` name `00` sink | lane |
+//! | small | `17` incarnation time identity `00` name `00` sink | marks a lane that is due or leased, by its moment |
+//! | small | `18` incarnation identity `00` name `00` sink | marks a parked lane |
+//! | small | `19` incarnation identity | devices |
+//! | small | `1a` incarnation | bulk publication |
 //! | small | `20` time incarnation identity | sweep |
 //! | small | `21` pool id | pool |
 //! | small | `22` access key id | developer key |
@@ -24,7 +31,9 @@
 //! | log | life, sync count | key of a record: the record |
 
 use carryall_core::changes::Setting;
-use carryall_core::ids::{AccessKeyId, IdentityId, PoolId, PoolIncarnation, RecordKey, SyncCount};
+use carryall_core::ids::{
+    AccessKeyId, DatasetName, IdentityId, PoolId, PoolIncarnation, RecordKey, SyncCount,
+};
 use carryall_core::model::{DatasetRef, IdentityRef, PoolRef, Sweep};
 use carryall_core::time::UnixMillis;
 
@@ -36,6 +45,12 @@ const HOLDINGS: u8 = 0x11;
 pub(super) const IDENTITY: u8 = 0x12;
 const USAGE: u8 = 0x13;
 const SWEEP_MARK: u8 = 0x14;
+pub(super) const EVENT: u8 = 0x15;
+pub(super) const LANE: u8 = 0x16;
+pub(super) const DUE_MARK: u8 = 0x17;
+pub(super) const PARKED_MARK: u8 = 0x18;
+const DEVICES: u8 = 0x19;
+const BULK_PUBLISH: u8 = 0x1a;
 pub(super) const SWEEP: u8 = 0x20;
 pub(super) const POOL: u8 = 0x21;
 pub(super) const DEVELOPER_KEY: u8 = 0x22;
@@ -45,20 +60,21 @@ pub(super) const REMOVED_POOL: u8 = 0x30;
 pub(super) const WORK: u8 = 0x31;
 
 /// The tables whose keys begin with a pool's incarnation, in the order in which reclaim empties them.
-pub(super) const POOL_TABLES: [u8; 5] = [HEAD, HOLDINGS, IDENTITY, USAGE, SWEEP_MARK];
+pub(super) const POOL_TABLES: [u8; 11] =
+    [HEAD, HOLDINGS, IDENTITY, USAGE, SWEEP_MARK, EVENT, LANE, DUE_MARK, PARKED_MARK, DEVICES, BULK_PUBLISH];
 
 /// The internal id of one life of a dataset, under which its records stand; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LifeId(pub(super) u64);
 
-fn tagged(tag: u8, incarnation: PoolIncarnation, room: usize) -> Vec<u8> {
+pub(super) fn tagged(tag: u8, incarnation: PoolIncarnation, room: usize) -> Vec<u8> {
     let mut key = Vec::with_capacity(9 + room);
     key.push(tag);
     key.extend(incarnation.0.to_be_bytes());
     key
 }
 
-fn of_identity(tag: u8, at: &IdentityRef, room: usize) -> Vec<u8> {
+pub(super) fn of_identity(tag: u8, at: &IdentityRef, room: usize) -> Vec<u8> {
     let identity = at.identity.as_str().as_bytes();
     let mut key = tagged(tag, at.pool.incarnation, identity.len() + room);
     key.extend(identity);
@@ -106,6 +122,14 @@ pub(super) fn usage(incarnation: PoolIncarnation) -> Vec<u8> {
     tagged(USAGE, incarnation, 0)
 }
 
+pub(super) fn devices(owner: &IdentityRef) -> Vec<u8> {
+    of_identity(DEVICES, owner, 0)
+}
+
+pub(super) fn bulk_publish(incarnation: PoolIncarnation) -> Vec<u8> {
+    tagged(BULK_PUBLISH, incarnation, 0)
+}
+
 pub(super) fn pool(id: &PoolId) -> Vec<u8> {
     text(POOL, id.as_str())
 }
@@ -133,8 +157,13 @@ pub(super) fn work(id: u64) -> Vec<u8> {
 }
 
 /// Negative times sort before positive ones when the sign bit is turned over.
-fn ordered(time: UnixMillis) -> [u8; 8] {
+pub(super) fn ordered(time: UnixMillis) -> [u8; 8] {
     (time.0.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+/// The time that [`ordered`] made these bytes of.
+pub(super) fn time_of(ordered: [u8; 8]) -> UnixMillis {
+    UnixMillis((u64::from_be_bytes(ordered) ^ (1 << 63)).cast_signed())
 }
 
 pub(super) fn sweep(sweep: &Sweep) -> Vec<u8> {
@@ -180,8 +209,17 @@ pub(super) fn parts_of_sweep(key: &[u8]) -> Option<(UnixMillis, PoolIncarnation,
     let (time, rest) = rest.split_first_chunk::<8>()?;
     let (incarnation, identity) = rest.split_first_chunk::<8>()?;
     let identity = IdentityId::parse(std::str::from_utf8(identity).ok()?).ok()?;
-    let time = UnixMillis((u64::from_be_bytes(*time) ^ (1 << 63)).cast_signed());
-    Some((time, PoolIncarnation(u64::from_be_bytes(*incarnation)), identity))
+    Some((time_of(*time), PoolIncarnation(u64::from_be_bytes(*incarnation)), identity))
+}
+
+/// The parts of a head's key; `None` for any other key.
+pub(super) fn parts_of_head(key: &[u8]) -> Option<(IdentityId, DatasetName)> {
+    let (&[HEAD], rest) = key.split_first_chunk::<1>()? else { return None };
+    let (_, rest) = rest.split_first_chunk::<8>()?;
+    let mut parts = rest.splitn(2, |byte| *byte == 0);
+    let identity = IdentityId::parse(std::str::from_utf8(parts.next()?).ok()?).ok()?;
+    let name = DatasetName::parse(std::str::from_utf8(parts.next()?).ok()?).ok()?;
+    Some((identity, name))
 }
 
 /// Whose identity row it is; `None` for any other key.
@@ -240,8 +278,6 @@ pub(super) fn successor(prefix: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use carryall_core::ids::DatasetName;
-
     use super::*;
 
     fn owner(identity: &str) -> IdentityRef {

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::error::OpenError;
 
 /// The version of the stored form: raised when a version of the program writes what older ones would misread.
-pub(super) const FORMAT: u32 = 1;
+///
+/// Since 2 there are the tables of the outbox, and usage rows that count the events in it. A directory of format 1 has
+/// none of that and is read as it is.
+pub(super) const FORMAT: u32 = 2;
 
 /// The engine writes this file last when it creates its folder.
 const ENGINE_CREATED: &str = "version";
@@ -68,9 +71,10 @@ impl Layout {
         }
     }
 
-    /// Says which version of the format the directory has, once the engine has created its files.
+    /// Says which version of the format the directory has from now on, once the engine has created or opened its files
+    /// and before anything is written that an older version would misread.
     pub(super) fn write_format(&self) -> Result<(), OpenError> {
-        if self.format()?.is_some() {
+        if self.format()? == Some(FORMAT) {
             return Ok(());
         }
         let new = self.format.with_extension("new");

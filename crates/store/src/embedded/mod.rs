@@ -2,7 +2,8 @@
 //!
 //! Records stand in the order of their last change, so what a device has missed is one range ([`keys`]). One thread
 //! writes ([`writer`]); it gathers what is waiting into one batch with one sync. Decoded heads are kept in memory
-//! ([`heads`]). Space is freed later, in slices ([`reclaim`]).
+//! ([`heads`]). Events wait in lanes, each of which has one mark by which it is found ([`lanes`], [`outbox_keys`]).
+//! Space is freed later, in slices ([`reclaim`]).
 //!
 //! Reads run on the caller's thread and are done when the method returns: out of cached blocks they take
 //! microseconds, which is less than handing them to another thread would, and the program runs more workers than
@@ -10,6 +11,9 @@
 
 mod acknowledged;
 mod apply;
+mod apply_outbox;
+mod bulk_publish_row;
+mod devices_row;
 mod engine;
 mod figures;
 #[cfg(test)]
@@ -17,11 +21,16 @@ mod fuzz_body;
 mod heads;
 mod journal;
 mod keys;
+mod lanes;
 mod layout;
+mod outbox_keys;
+mod outbox_rows;
 mod overlay;
 mod pool_row;
 mod read;
+mod read_outbox;
 mod reclaim;
+mod row_bytes;
 mod rows;
 mod writer;
 
@@ -29,10 +38,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use carryall_core::changes::{Changes, Setting};
-use carryall_core::ids::{AccessKeyId, Generation, IdentityId, PoolId, RecordKey};
-use carryall_core::model::{
-    DatasetRef, DeveloperKey, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record, Sweep,
+use carryall_core::devices::Devices;
+use carryall_core::ids::{
+    AccessKeyId, DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey,
 };
+use carryall_core::model::{
+    BulkPublish, DatasetRef, DeveloperKey, Head, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record,
+    Sweep,
+};
+use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
     Answer, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordRange, Store, StoreError,
 };
@@ -171,6 +185,45 @@ impl Store for EmbeddedStore {
         range: RecordRange,
     ) -> Answer<'a, Option<Vec<Record>>> {
         ready(self.engine.read_records(at, generation, &range))
+    }
+
+    fn devices<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, Devices> {
+        ready(self.engine.read_devices(owner))
+    }
+
+    fn heads_of_pool<'a>(
+        &'a self,
+        pool: &'a PoolRef,
+        after: Option<&'a (IdentityId, DatasetName)>,
+        max: usize,
+    ) -> Answer<'a, Vec<(DatasetRef, Head)>> {
+        ready(self.engine.read_heads_of_pool(pool, after, max))
+    }
+
+    fn bulk_publish<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, Option<BulkPublish>> {
+        ready(self.engine.read_bulk_publish(pool))
+    }
+
+    fn lane<'a>(&'a self, at: &'a LaneRef) -> Answer<'a, Option<Lane>> {
+        ready(self.engine.read_lane(at))
+    }
+
+    fn lanes_due(
+        &self,
+        now: UnixMillis,
+        after: Option<PoolIncarnation>,
+        per_pool_max: usize,
+        max: usize,
+    ) -> Answer<'_, Vec<Lane>> {
+        ready(self.engine.read_lanes_due(now, after, per_pool_max, max))
+    }
+
+    fn lanes_parked<'a>(&'a self, after: Option<&'a LaneRef>, max: usize) -> Answer<'a, Vec<Lane>> {
+        ready(self.engine.read_lanes_parked(after, max))
+    }
+
+    fn events<'a>(&'a self, at: &'a LaneRef, max: usize, bytes_max: usize) -> Answer<'a, Vec<Event>> {
+        ready(self.engine.read_events(at, max, bytes_max))
     }
 
     fn key<'a>(&'a self, id: &'a AccessKeyId) -> Answer<'a, Option<DeveloperKey>> {

@@ -8,6 +8,7 @@ use carryall_core::model::{DatasetRef, IdentityRef};
 
 use super::heads::KnownHead;
 use super::keys;
+use super::lanes::Lanes;
 use super::rows::{Space, StoredHead};
 
 type Rows = HashMap<Vec<u8>, Option<Vec<u8>>>;
@@ -19,6 +20,7 @@ pub(super) struct Overlay {
     key: Rows,
     log: Rows,
     heads: HashMap<DatasetRef, BatchHead>,
+    pub(super) lanes: Lanes,
     /// Owners whose floor changed: what is known of their names must be read again.
     pub(super) changed_floors: HashSet<IdentityRef>,
     /// Pools whose usage row must be written.
@@ -107,6 +109,16 @@ impl Overlay {
             }
         }
         changed
+    }
+
+    /// Turns the changed lanes into rows.
+    pub(super) fn settle_lanes(&mut self) {
+        for (key, row) in self.lanes.take_rows() {
+            match row {
+                Some(row) => self.put(Space::Small, key, row),
+                None => self.remove(Space::Small, key),
+            }
+        }
     }
 
     /// All rows, in the order in which the engine keeps them.

@@ -67,6 +67,8 @@ struct StreamsRow {
     stream_name: Option<String>,
     role_arn: Option<String>,
     enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disabled_reason: Option<String>,
 }
 
 impl From<UserPoolProvider> for UserPoolRow {
@@ -101,14 +103,16 @@ impl From<CognitoStreams> for StreamsRow {
             StreamingStatus::Enabled => true,
             StreamingStatus::Disabled => false,
         });
-        Self { stream_name: of.stream_name, role_arn: of.role_arn, enabled }
+        let CognitoStreams { stream_name, role_arn, status: _, disabled_reason } = of;
+        Self { stream_name, role_arn, enabled, disabled_reason }
     }
 }
 
 impl From<StreamsRow> for CognitoStreams {
     fn from(row: StreamsRow) -> Self {
         let status = |enabled| if enabled { StreamingStatus::Enabled } else { StreamingStatus::Disabled };
-        Self { stream_name: row.stream_name, role_arn: row.role_arn, status: row.enabled.map(status) }
+        let StreamsRow { stream_name, role_arn, enabled, disabled_reason } = row;
+        Self { stream_name, role_arn, status: enabled.map(status), disabled_reason }
     }
 }
 
@@ -214,6 +218,7 @@ mod tests {
                 stream_name: Some("s".into()),
                 role_arn: Some("r".into()),
                 status: Some(StreamingStatus::Disabled),
+                disabled_reason: Some("the stream is gone".into()),
             }),
             events: texts(),
         }

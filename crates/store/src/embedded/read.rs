@@ -16,7 +16,7 @@ use super::rows::{self, Space, StoredHead};
 use super::{keys, pool_row};
 use crate::meaning::has_life;
 
-type Read<T> = Result<T, StoreError>;
+pub(super) type Read<T> = Result<T, StoreError>;
 
 /// The part of a key behind `prefix`, as an id.
 fn tail<T>(key: &[u8], prefix: usize, parse: impl Fn(&str) -> Option<T>) -> Read<T> {
@@ -25,7 +25,7 @@ fn tail<T>(key: &[u8], prefix: usize, parse: impl Fn(&str) -> Option<T>) -> Read
 }
 
 /// Where a listing begins: behind `after`, or at the first key with `prefix`.
-fn beginning(prefix: &[u8], after: Option<Vec<u8>>) -> Bound<Vec<u8>> {
+pub(super) fn beginning(prefix: &[u8], after: Option<Vec<u8>>) -> Bound<Vec<u8>> {
     after.map_or_else(|| Bound::Included(prefix.to_vec()), Bound::Excluded)
 }
 

@@ -1,7 +1,5 @@
-//! What rows hold: the bytes of their values. Each value begins with the version of its layout; numbers are
-//! big-endian; the last text or byte string of a row runs to its end.
-//!
-//! Reading never panics and never guesses: bytes that no version of this program wrote are [`StoreError::Corrupt`].
+//! What rows hold: the bytes of their values, as [`super::row_bytes`] says. The rows of the outbox, of devices and of
+//! bulk publications have files of their own.
 
 use carryall_core::ids::{
     AccessKeyId, Generation, IdentityEpoch, PoolId, PoolIncarnation, SessionId, SyncCount, Version,
@@ -11,11 +9,9 @@ use carryall_core::model::{
     Sweep, UsedSessions, Writer,
 };
 use carryall_core::store::StoreError;
-use carryall_core::time::UnixMillis;
 
 use super::keys::{self, LifeId};
-
-const VERSION: u8 = 1;
+use super::row_bytes::{Reader, VERSION, put_bytes};
 
 /// A head with the internal id of its records; `None` while it has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,77 +53,6 @@ pub(super) enum Space {
     Key,
     /// Records by count.
     Log,
-}
-
-/// Takes values off the front of a row.
-struct Reader<'a> {
-    what: &'static str,
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn open(what: &'static str, row: &'a [u8]) -> Result<Self, StoreError> {
-        let mut reader = Self { what, rest: row };
-        let version = reader.u8()?;
-        if version == VERSION { Ok(reader) } else { Err(reader.damaged(&format!("has version {version}"))) }
-    }
-
-    fn damaged(&self, how: &str) -> StoreError {
-        StoreError::Corrupt { what: format!("a row ({}) {how}", self.what) }
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
-        let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or_else(|| self.damaged("is too short"))?;
-        self.rest = rest;
-        Ok(*bytes)
-    }
-
-    fn u8(&mut self) -> Result<u8, StoreError> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn flag(&mut self) -> Result<bool, StoreError> {
-        match self.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            other => Err(self.damaged(&format!("has {other} for yes or no"))),
-        }
-    }
-
-    fn u32(&mut self) -> Result<u32, StoreError> {
-        self.array().map(u32::from_be_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, StoreError> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn time(&mut self) -> Result<UnixMillis, StoreError> {
-        self.array().map(i64::from_be_bytes).map(UnixMillis)
-    }
-
-    /// The rest of the row as text.
-    fn text(self) -> Result<&'a str, StoreError> {
-        std::str::from_utf8(self.rest).map_err(|_| self.damaged("is not UTF-8"))
-    }
-
-    /// A byte string that says its length first.
-    fn bytes(&mut self) -> Result<&'a [u8], StoreError> {
-        let length = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
-        let (bytes, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.damaged("is too short"))?;
-        self.rest = rest;
-        Ok(bytes)
-    }
-
-    fn end(self) -> Result<(), StoreError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.damaged("is too long")) }
-    }
-}
-
-fn put_bytes(row: &mut Vec<u8>, bytes: &[u8]) {
-    // Everything here is bounded far below four gigabytes by the limits on requests.
-    row.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-    row.extend(bytes);
 }
 
 impl StoredHead {
@@ -201,8 +126,7 @@ pub(super) fn record_from_row(key: &[u8], row: &[u8]) -> Result<Record, StoreErr
     let (sync_count, key) = keys::parts_of_log_row(key).ok_or_else(|| reader.damaged("has a damaged key"))?;
     let modified = reader.time()?;
     let device_modified = reader.time()?;
-    let modified_by =
-        std::str::from_utf8(reader.bytes()?).map_err(|_| reader.damaged("is not UTF-8"))?.into();
+    let modified_by = reader.short_text()?.into();
     let has_value = reader.flag()?;
     let text = reader.text()?;
     let value = has_value.then(|| text.to_owned());
@@ -252,11 +176,15 @@ pub(super) fn holdings_from_row(row: &[u8]) -> Result<Holdings, StoreError> {
     Ok(holdings)
 }
 
+/// The layout of usage rows that says how many events wait; before it there were none.
+const USAGE_VERSION: u8 = 2;
+
 pub(super) fn usage_to_row(usage: &PoolUsage) -> Vec<u8> {
-    let mut row = Vec::with_capacity(25);
-    row.push(VERSION);
+    let mut row = Vec::with_capacity(33);
+    row.push(USAGE_VERSION);
     row.extend(usage.data_bytes.to_be_bytes());
     row.extend(usage.sync_sessions.to_be_bytes());
+    row.extend(usage.events_waiting.to_be_bytes());
     if let Some(modified) = usage.modified {
         row.extend(modified.0.to_be_bytes());
     }
@@ -264,12 +192,13 @@ pub(super) fn usage_to_row(usage: &PoolUsage) -> Vec<u8> {
 }
 
 pub(super) fn usage_from_row(row: &[u8]) -> Result<PoolUsage, StoreError> {
-    let mut reader = Reader::open("usage", row)?;
+    let (mut reader, version) = Reader::open_up_to(USAGE_VERSION, "usage", row)?;
     let data_bytes = reader.u64()?;
     let sync_sessions = reader.u64()?;
-    let modified = if reader.rest.is_empty() { None } else { Some(reader.time()?) };
+    let events_waiting = if version < USAGE_VERSION { 0 } else { reader.u64()? };
+    let modified = if reader.is_at_end() { None } else { Some(reader.time()?) };
     reader.end()?;
-    Ok(PoolUsage { data_bytes, sync_sessions, modified })
+    Ok(PoolUsage { data_bytes, sync_sessions, modified, events_waiting })
 }
 
 pub(super) fn identity_to_row(identity: &Identity) -> Vec<u8> {
@@ -332,7 +261,7 @@ pub(super) fn setting_to_row(value: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn setting_from_row(row: &[u8]) -> Result<Vec<u8>, StoreError> {
-    Reader::open("setting", row).map(|reader| reader.rest.to_vec())
+    Reader::open("setting", row).map(|reader| reader.rest().to_vec())
 }
 
 pub(super) fn sweep_to_row(sweep: &Sweep) -> Vec<u8> {
@@ -402,18 +331,19 @@ impl Work {
         let id = reader.u64()?;
         let what =
             if is_pool { Unreachable::Pool(PoolIncarnation(id)) } else { Unreachable::Life(LifeId(id)) };
-        if reader.rest.is_empty() {
+        if reader.is_at_end() {
             return Ok(Self { what, after: None });
         }
         let code = reader.u8()?;
         let space = Space::of_code(code).ok_or_else(|| reader.damaged("names no space"))?;
-        Ok(Self { what, after: Some(Place { space, key: reader.rest.to_vec() }) })
+        Ok(Self { what, after: Some(Place { space, key: reader.rest().to_vec() }) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use carryall_core::ids::{IdentityId, RecordKey};
+    use carryall_core::time::UnixMillis;
     use proptest::prelude::*;
 
     use super::*;
@@ -502,6 +432,16 @@ mod tests {
     }
 
     #[test]
+    fn a_usage_row_of_the_first_layout_says_that_no_events_wait() {
+        let numbers = [[0, 0, 0, 0, 0, 0, 0, 7], [0, 0, 0, 0, 0, 0, 0, 8], [0, 0, 0, 0, 0, 0, 0, 9]].concat();
+        let usage = PoolUsage { data_bytes: 7, sync_sessions: 8, modified: None, events_waiting: 0 };
+        assert_eq!(usage_from_row(&[&[1], &numbers[..16]].concat()), Ok(usage));
+        let changed = PoolUsage { modified: Some(UnixMillis(9)), ..usage };
+        assert_eq!(usage_from_row(&[&[1], &numbers[..]].concat()), Ok(changed));
+        assert!(usage_from_row(&[&[3], &numbers[..]].concat()).is_err());
+    }
+
+    #[test]
     fn small_rows_survive_their_bytes() {
         let holdings = Holdings {
             version: Version(1),
@@ -511,7 +451,7 @@ mod tests {
         };
         assert_eq!(holdings_from_row(&holdings_to_row(&holdings)), Ok(holdings));
         for modified in [None, Some(UnixMillis(-3))] {
-            let usage = PoolUsage { data_bytes: 1, sync_sessions: 2, modified };
+            let usage = PoolUsage { data_bytes: 1, sync_sessions: 2, modified, events_waiting: 3 };
             assert_eq!(usage_from_row(&usage_to_row(&usage)), Ok(usage));
         }
         let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(9) };

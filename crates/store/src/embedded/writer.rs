@@ -145,6 +145,7 @@ impl Writer {
     fn write(&mut self, mut overlay: Overlay, members: usize, refused: usize) -> Result<(), String> {
         let began = Instant::now();
         let heads = overlay.take_heads();
+        overlay.settle_lanes();
         for incarnation in std::mem::take(&mut overlay.changed_usage) {
             if let Some(usage) = self.usage.get(&incarnation) {
                 overlay.put(Space::Small, keys::usage(incarnation), rows::usage_to_row(usage));

@@ -161,7 +161,10 @@ pub(crate) fn a_read_after_an_ok_sees_the_change(store: &AnyStore) {
 }
 
 /// Hands over all changes in their order before it waits for the first answer.
-fn all_at_once(store: &AnyStore, changes: impl Iterator<Item = Changes>) -> Vec<Result<(), StoreError>> {
+pub(crate) fn all_at_once(
+    store: &AnyStore,
+    changes: impl Iterator<Item = Changes>,
+) -> Vec<Result<(), StoreError>> {
     let begun = changes.map(|changes| {
         let mut answer = store.commit(changes);
         let already = (&mut answer).now_or_never();
@@ -520,6 +523,7 @@ pub(crate) fn usage_is_folded_and_never_falls_below_zero(store: &AnyStore) {
         data_bytes,
         sync_sessions,
         modified: modified.map(UnixMillis),
+        events_waiting: 0,
     };
     assert_eq!(add(0, 1, None), usage(0, 1, None));
     assert_eq!(add(100, 0, Some(50)), usage(100, 1, Some(50)));

@@ -10,6 +10,7 @@ use carryall_core::store::{RecordCursor, RecordRange};
 use carryall_core::time::UnixMillis;
 use proptest::prelude::*;
 
+use crate::outbox_moves::{self, OutboxMove, outbox_moves};
 use crate::sample::{
     AnyStore, dataset, deletion_of, everything, identity, key, open_embedded, open_memory, owner, pool,
     pool_ref, update_of, wait,
@@ -40,6 +41,7 @@ enum Move {
     PutKey(usize),
     RemoveKey(usize),
     PutSetting(u8),
+    Outbox(usize, usize, usize, OutboxMove),
     /// Sends the changes of an earlier move once more.
     Repeat(usize),
     Reclaim(usize),
@@ -60,7 +62,8 @@ fn moves() -> impl Strategy<Value = Move> {
         }),
         4 => at.clone().prop_map(|(p, i, n)| Move::Delete(p, i, n)),
         1 => at.clone().prop_map(|(p, i, n)| Move::DropHead(p, i, n)),
-        1 => at.prop_map(|(p, i, n)| Move::Forget(p, i, n)),
+        1 => at.clone().prop_map(|(p, i, n)| Move::Forget(p, i, n)),
+        20 => (at, outbox_moves()).prop_map(|((p, i, n), step)| Move::Outbox(p, i, n, step)),
         2 => owner.clone().prop_map(|(p, i)| Move::PutIdentity(p, i)),
         1 => owner.clone().prop_map(|(p, i)| Move::RemoveIdentity(p, i)),
         1 => (owner.clone(), -2..2_i64).prop_map(|((p, i), time)| Move::PutSweep(p, i, time)),
@@ -157,6 +160,9 @@ impl Pair<'_> {
                 let write = vec![Write::PutSetting(name, vec![*value])];
                 Some(Changes { expect: vec![Expect::NoSetting(name)], write })
             }
+            Move::Outbox(p, i, n, step) => {
+                outbox_moves::changes(&self.reference, step, &self.dataset(*p, *i, *n))
+            }
             Move::Repeat(pick) => self.repeated(*pick),
             Move::Reclaim(_) | Move::Reopen => None,
         }
@@ -195,13 +201,13 @@ impl Pair<'_> {
         Some(self.in_pool(pool, writes))
     }
 
-    /// An earlier change of a dataset or of a pool's settings: those expect what their own success ended.
+    /// An earlier change of a dataset, of a pool's settings or of a lane: those expect what their own success ended, or
+    /// may be repeated while it has not.
     fn repeated(&self, pick: usize) -> Option<Changes> {
         let once = |changes: &&Changes| {
-            changes
-                .expect
-                .iter()
-                .any(|expect| matches!(expect, Expect::Dataset(..) | Expect::PoolVersion(..)))
+            changes.expect.iter().any(|expect| {
+                matches!(expect, Expect::Dataset(..) | Expect::PoolVersion(..) | Expect::Lane(..))
+            })
         };
         let earlier: Vec<&Changes> = self.made.iter().filter(once).collect();
         (!earlier.is_empty()).then(|| earlier[pick % earlier.len()].clone())
@@ -244,6 +250,7 @@ impl Pair<'_> {
             let behind = Some(&owner.identity);
             prop_assert_eq!(wait(a.identities(pool, behind, 9)), wait(b.identities(pool, behind, 9)));
             prop_assert_eq!(wait(a.heads(&owner)), wait(b.heads(&owner)));
+            outbox_moves::compare_owner(a, b, &owner)?;
             for name in NAMES {
                 self.compare_dataset(&dataset(&owner, name))?;
             }
@@ -287,7 +294,7 @@ impl Pair<'_> {
         for now in [-3, -1, 9] {
             prop_assert_eq!(wait(a.sweeps(UnixMillis(now), 9)), wait(b.sweeps(UnixMillis(now), 9)));
         }
-        Ok(())
+        outbox_moves::compare_lanes(a, b, [&self.pool(0), &self.pool(1)])
     }
 }
 

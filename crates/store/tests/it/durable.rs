@@ -6,9 +6,16 @@ use std::path::Path;
 
 use carryall_core::changes::{Expect, Setting, Write};
 use carryall_core::ids::SyncCount;
+use carryall_core::model::{BulkPublishStatus, PoolRef, Sweep};
+use carryall_core::outbox::LaneRef;
+use carryall_core::time::UnixMillis;
 use carryall_store::{DirLock, OpenError, StoreOptions, StoreUrl, open, open_locked};
 use fjall::{Database, KeyspaceCreateOptions};
 
+use crate::outbox_sample::{
+    append, at, bulk_publish, change, device_lane, devices, due, lane, leased, parked, parked_lanes,
+    positions, remove, set_due, setting, snapshot, stream_of, updated, waiting,
+};
 use crate::sample::{
     AnyStore, commit, create_pool, dataset, delete, identity, open_embedded, owner, pool_ref, prefs,
     put_pool, reclaim_all, record, records, remove_pool, update, wait,
@@ -62,11 +69,11 @@ fn a_second_holder_is_refused_while_the_first_is_there() {
 fn a_newer_format_is_refused_untouched() {
     let dir = tempfile::tempdir().unwrap();
     drop(open_embedded(dir.path()));
-    fs::write(dir.path().join("format"), "2\n").unwrap();
+    fs::write(dir.path().join("format"), "3\n").unwrap();
     let journal = dir.path().join("store/0.jnl");
     fs::write(&journal, b"what a newer version writes").unwrap();
     let error = refusal(dir.path());
-    assert!(matches!(error, OpenError::NewerVersion { found: 2, understood: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::NewerVersion { found: 3, understood: 2, .. }), "{error}");
     assert_eq!(fs::read(&journal).unwrap(), b"what a newer version writes");
     fs::write(dir.path().join("format"), "soon\n").unwrap();
     assert!(matches!(refusal(dir.path()), OpenError::Damaged { .. }));
@@ -132,25 +139,39 @@ fn emptied(dir: &Path, rows_max: usize, reopen: bool) {
     reclaim_all(&store, rows_max);
 }
 
-fn fill(store: &AnyStore, pool: &carryall_core::model::PoolRef) {
+fn fill(store: &AnyStore, pool: &PoolRef) {
     for number in 0..5 {
         let at = dataset(&owner(pool, &format!("a:{number}")), "prefs");
         for round in 0..3 {
             update(store, &at, &[("k", Some(&round.to_string())), ("l", None), ("m", Some("v"))]);
         }
-        let sweep = carryall_core::model::Sweep {
-            owner: at.owner.clone(),
-            not_before: carryall_core::time::UnixMillis(number),
-        };
+        let sweep = Sweep { owner: at.owner.clone(), not_before: UnixMillis(number) };
         commit(
             store,
             vec![Expect::NoIdentity(at.owner.clone())],
-            vec![Write::PutIdentity(identity(at.owner.clone())), Write::PutSweep(sweep)],
+            vec![
+                Write::PutIdentity(identity(at.owner.clone())),
+                Write::PutSweep(sweep),
+                Write::PutDevices(at.owner.clone(), devices(1, &["d"])),
+                Write::PutBulkPublish(pool.clone(), bulk_publish(1, BulkPublishStatus::Succeeded)),
+            ],
         )
         .unwrap();
+        fill_outbox(store, &stream_of(&at), number);
+        fill_outbox(store, &device_lane(&at, "d"), number);
         if number % 2 == 0 {
             delete(store, &at);
         }
+    }
+}
+
+fn fill_outbox(store: &AnyStore, lane: &LaneRef, number: i64) {
+    for count in 1..=3 {
+        append(store, &updated(lane, count, number));
+    }
+    remove(store, lane, &[change(1)]);
+    if number % 2 == 0 {
+        set_due(store, lane, parked(number));
     }
 }
 
@@ -174,4 +195,74 @@ fn updates_leave_one_log_row_and_one_stub_per_record() {
     }
     drop(store);
     assert_eq!(rows(dir.path())[1..], [2, 2]);
+}
+
+#[test]
+fn an_update_without_effects_writes_no_row_of_the_outbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_embedded(dir.path());
+    let at = prefs(&store);
+    update(&store, &at, &[("k", Some("v"))]);
+    drop(store);
+    // The two counters, the pool, its usage, the owner's holdings and the head; and the record, twice.
+    assert_eq!(rows(dir.path()), [6, 1, 1]);
+}
+
+#[test]
+fn an_emptied_outbox_leaves_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_embedded(dir.path());
+    let prefs = prefs(&store);
+    update(&store, &prefs, &[("k", Some("v"))]);
+    let lanes = [stream_of(&prefs), device_lane(&prefs, "a"), device_lane(&prefs, "a\u{0}")];
+    for lane in &lanes {
+        append(&store, &updated(lane, 1, 1));
+        append(&store, &snapshot(lane, 1, 1));
+        append(&store, &snapshot(lane, 1, 1));
+        for state in [leased(9, 1), at(5), parked(3), at(7)] {
+            set_due(&store, lane, state);
+        }
+    }
+    drop(store);
+    assert_eq!(rows(dir.path()), [6 + 3 * 4, 1, 1], "two events, a lane and a mark");
+    let store = open_embedded(dir.path());
+    for lane in &lanes {
+        let everything = positions(&store, lane);
+        let mut settle = setting(lane, at(7), change(2), at(8));
+        settle.write.push(Write::RemoveEvents(lane.clone(), everything));
+        wait(store.commit(settle)).unwrap();
+    }
+    drop(store);
+    assert_eq!(rows(dir.path()), [6, 1, 1]);
+}
+
+#[test]
+fn the_outbox_is_there_after_closing_and_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open_embedded(dir.path());
+    let prefs = prefs(&store);
+    let lanes = [stream_of(&prefs), device_lane(&prefs, "a"), device_lane(&prefs, "b")];
+    for lane in &lanes {
+        for count in 1..=2 {
+            append(&store, &updated(lane, count, 1));
+        }
+    }
+    set_due(&store, &lanes[1], parked(3));
+    set_due(&store, &lanes[2], leased(70, 5));
+    let all = |store: &AnyStore| {
+        let of = |at: &LaneRef| (lane(store, at), wait(store.events(at, 9, usize::MAX)).unwrap());
+        (lanes.each_ref().map(of), due(store, 69), due(store, 70), parked_lanes(store, None, 9))
+    };
+    let before = all(&store);
+    for _ in 0..2 {
+        drop(store);
+        store = open_embedded(dir.path());
+        assert_eq!(all(&store), before);
+        assert_eq!(waiting(&store, &prefs.owner.pool), 6);
+    }
+    append(&store, &updated(&lanes[0], 2, 9));
+    append(&store, &updated(&lanes[0], 3, 9));
+    let now = lane(&store, &lanes[0]).unwrap();
+    assert_eq!((now.events, now.state.due), (3, at(1)), "what waited before is known");
+    assert_eq!(waiting(&store, &prefs.owner.pool), 7);
 }

@@ -5,14 +5,19 @@ use std::path::{Path, PathBuf};
 
 use carryall_core::changes::{Expect, Setting, Write};
 use carryall_core::ids::{AccessKeyId, SyncCount};
-use carryall_core::model::{DeveloperKey, Sweep};
+use carryall_core::model::{BulkPublishStatus, DatasetRef, DeveloperKey, Sweep};
+use carryall_core::outbox::{Event, EventBody, LaneRef};
 use carryall_core::store::Health;
 use carryall_core::time::UnixMillis;
 
 use crate::damage::copy;
+use crate::outbox_sample::{
+    append, bulk_publish, device_lane, devices, due, lane, parked, parked_lanes, positions, set_due,
+    snapshot, stream_of, updated, waiting,
+};
 use crate::sample::{
-    commit, create_pool, dataset, delete, identity, open_embedded, owner, pool, pool_ref, reclaim_all,
-    record, records, update, wait,
+    AnyStore, commit, create_pool, dataset, delete, identity, open_embedded, owner, pool, pool_ref,
+    reclaim_all, record, records, update, wait,
 };
 
 /// Set to write the fixture of the present format instead of reading it.
@@ -31,12 +36,25 @@ fn key() -> DeveloperKey {
     }
 }
 
+/// The dataset that the fixtures hold, and the lanes that hold events of it since format 2.
+fn place() -> (DatasetRef, [LaneRef; 2]) {
+    let at = dataset(&owner(&pool_ref("a", 1), "a:1"), "prefs");
+    let lanes = [stream_of(&at), device_lane(&at, "d\u{0}1")];
+    (at, lanes)
+}
+
+/// What the stream of the dataset waits for: one event of each kind.
+fn events(stream: &LaneRef) -> Vec<Event> {
+    let deleted = Event { body: EventBody::Deleted, ..updated(stream, 2, 8) };
+    vec![updated(stream, 1, 7), deleted, snapshot(stream, 2, 9)]
+}
+
 /// One of everything.
 fn write(dir: &Path) {
     let store = open_embedded(dir);
-    let pool = create_pool(&store);
-    let owner = owner(&pool, "a:1");
-    let at = dataset(&owner, "prefs");
+    create_pool(&store);
+    let (at, lanes) = place();
+    let owner = at.owner.clone();
     update(&store, &at, &[("kept", Some("v")), ("removed", Some("v"))]);
     update(&store, &at, &[("removed", None)]);
     update(&store, &dataset(&owner, "deleted"), &[("k", Some("v"))]);
@@ -46,26 +64,32 @@ fn write(dir: &Path) {
         vec![Expect::NoIdentity(owner.clone())],
         vec![
             Write::PutIdentity(identity(owner.clone())),
-            Write::PutSweep(Sweep { owner, not_before: UnixMillis(6) }),
+            Write::PutSweep(Sweep { owner: owner.clone(), not_before: UnixMillis(6) }),
             Write::PutKey(key()),
             Write::PutSetting(Setting::MasterKeyCheck, vec![9]),
+            Write::PutDevices(owner.clone(), devices(3, &["d\u{0}1", "e"])),
+            Write::PutBulkPublish(owner.pool, bulk_publish(2, BulkPublishStatus::InProgress)),
         ],
     )
     .unwrap();
+    for event in events(&lanes[0]) {
+        append(&store, &event);
+    }
+    append(&store, &Event { body: EventBody::Notice, ..updated(&lanes[1], 2, 8) });
+    set_due(&store, &lanes[1], parked(11));
     drop(store);
     // Opened once more, the journal gives back the room that it reserved.
     drop(open_embedded(dir));
 }
 
-fn check(dir: &Path) {
-    let store = open_embedded(dir);
-    let at_pool = pool_ref("a", 1);
-    let owner = owner(&at_pool, "a:1");
-    let at = dataset(&owner, "prefs");
-    assert_eq!(wait(store.pools(None, 9)).unwrap(), [pool(at_pool.clone())]);
-    assert_eq!(wait(store.pool_usage(&at_pool)).unwrap().data_bytes, 5);
+/// What every format holds.
+fn check(store: &AnyStore) {
+    let (at, _) = place();
+    let owner = at.owner.clone();
+    assert_eq!(wait(store.pools(None, 9)).unwrap(), [pool(owner.pool.clone())]);
+    assert_eq!(wait(store.pool_usage(&owner.pool)).unwrap().data_bytes, 5);
     let kept = vec![record("kept", 1, Some("v")), record("removed", 2, None)];
-    assert_eq!(records(&store, &at, 0), Some(kept));
+    assert_eq!(records(store, &at, 0), Some(kept));
     let heads = wait(store.heads(&owner)).unwrap();
     let names: Vec<(&str, u64)> =
         heads.heads.iter().map(|(name, head)| (name.as_str(), head.sync_count.0)).collect();
@@ -77,21 +101,66 @@ fn check(dir: &Path) {
     assert_eq!(wait(store.setting(Setting::MasterKeyCheck)).unwrap(), Some(vec![9]));
     assert_eq!(wait(store.health()).unwrap(), Health::Ready);
     assert_eq!(
-        reclaim_all(&store, 100),
+        reclaim_all(store, 100),
         2,
         "the deleted dataset's record and its stub were still to be freed"
     );
-    update(&store, &at, &[("kept", Some("w"))]);
+    update(store, &at, &[("kept", Some("w"))]);
     assert_eq!(wait(store.head(&at)).unwrap().head.unwrap().sync_count, SyncCount(3));
 }
 
+/// What format 2 added.
+fn check_outbox(store: &AnyStore) {
+    let (at, [stream, device]) = place();
+    assert_eq!(waiting(store, &at.owner.pool), 4);
+    assert_eq!(wait(store.events(&stream, 9, usize::MAX)).unwrap(), events(&stream));
+    assert_eq!((due(store, 6), due(store, 7)), (vec![], vec![stream]));
+    assert_eq!(parked_lanes(store, None, 9), std::slice::from_ref(&device));
+    let state = lane(store, &device).unwrap().state;
+    assert_eq!((state.due, state.attempts, state.trouble.as_str()), (parked(11), 3, "no route"));
+    let notice = Event { body: EventBody::Notice, ..updated(&device, 2, 8) };
+    assert_eq!(wait(store.events(&device, 9, 9)).unwrap(), [notice]);
+    assert_eq!(wait(store.devices(&at.owner)).unwrap(), devices(3, &["d\u{0}1", "e"]));
+    let bulk = bulk_publish(2, BulkPublishStatus::InProgress);
+    assert_eq!(wait(store.bulk_publish(&at.owner.pool)).unwrap(), Some(bulk));
+}
+
+fn format_of(dir: &Path) -> String {
+    fs::read_to_string(dir.join("format")).unwrap()
+}
+
 #[test]
-fn a_directory_of_format_1_opens_and_holds_what_was_stored() {
-    if std::env::var_os(WRITE).is_some() {
-        fs::remove_dir_all(fixture(1)).ok();
-        write(&fixture(1));
-    }
+fn a_directory_of_format_1_is_used_and_is_of_format_2_then() {
     let dir = tempfile::tempdir().unwrap();
     copy(&fixture(1), dir.path());
-    check(dir.path());
+    // What a crash leaves that came while an earlier start was raising the number.
+    fs::write(dir.path().join("format.new"), b"").unwrap();
+    assert_eq!(format_of(dir.path()), "1\n");
+    let store = open_embedded(dir.path());
+    assert_eq!(format_of(dir.path()), "2\n", "before anything is written that format 1 does not know");
+    check(&store);
+    let (at, [stream, _]) = place();
+    assert_eq!((waiting(&store, &at.owner.pool), lane(&store, &stream)), (0, None));
+    append(&store, &updated(&stream, 3, 1));
+    drop(store);
+    let store = open_embedded(dir.path());
+    assert_eq!((waiting(&store, &at.owner.pool), positions(&store, &stream).len()), (1, 1));
+    assert_eq!(wait(store.pool_usage(&at.owner.pool)).unwrap().data_bytes, 5);
+    drop(store);
+    assert_eq!(format_of(dir.path()), "2\n");
+}
+
+#[test]
+fn a_directory_of_format_2_opens_and_holds_what_was_stored() {
+    if std::env::var_os(WRITE).is_some() {
+        fs::remove_dir_all(fixture(2)).ok();
+        write(&fixture(2));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(2), dir.path());
+    assert_eq!(format_of(dir.path()), "2\n");
+    let store = open_embedded(dir.path());
+    check_outbox(&store);
+    check(&store);
+    check_outbox(&store);
 }

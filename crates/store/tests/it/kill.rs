@@ -5,11 +5,13 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use carryall_core::changes::{Changes, Write};
 use carryall_core::ids::IdentityId;
 use carryall_core::model::{DatasetRef, Record};
 
+use crate::outbox_sample::{change, due, lane, positions, stream_of, updated, waiting};
 use crate::sample::{
-    AnyStore, create_pool, dataset, open_embedded, owner, pool_ref, records, update, update_of, wait,
+    AnyStore, create_pool, dataset, open_embedded, owner, pool_ref, records, update_of, wait,
 };
 
 const CHILD_DIR: &str = "CARRYALL_TEST_KILL_DIR";
@@ -19,6 +21,21 @@ const ACKNOWLEDGED_PER_ROUND: usize = 150;
 
 fn dataset_of(writer: usize) -> DatasetRef {
     dataset(&owner(&pool_ref("a", 1), &format!("a:{writer}")), "prefs")
+}
+
+/// Events of one dataset that wait until they are taken off.
+const EVENTS_KEPT: u64 = 20;
+
+/// An update that puts an event, and takes the event off that was put [`EVENTS_KEPT`] counts ago.
+fn with_event(store: &AnyStore, at: &DatasetRef, patches: &[(&str, Option<&str>)]) -> Changes {
+    let mut changes = update_of(store, at, patches);
+    let count = wait(store.head(at)).unwrap().effective().sync_count.next().0;
+    let stream = stream_of(at);
+    changes.write.push(Write::AppendEvent(updated(&stream, count, 1)));
+    if let Some(old) = count.checked_sub(EVENTS_KEPT) {
+        changes.write.push(Write::RemoveEvents(stream, vec![change(old)]));
+    }
+    changes
 }
 
 /// Updates for ever, printing the writer and the count of each update once it is acknowledged.
@@ -33,11 +50,8 @@ fn run_child(dir: &Path) {
                     let count = wait(store.head(&at)).unwrap().effective().sync_count.next();
                     let value = count.0.to_string();
                     let (moving, big) = (format!("k{}", count.0 % 50), "x".repeat(2000));
-                    update(
-                        store,
-                        &at,
-                        &[("all", Some(&value)), (&moving, Some(&big)), ("count", Some(&value))],
-                    );
+                    let patches = [("all", Some(&*value)), (&moving, Some(&big)), ("count", Some(&value))];
+                    wait(store.commit(with_event(store, &at, &patches))).unwrap();
                     let mut out = std::io::stdout().lock();
                     writeln!(out, "acknowledged {writer} {}", count.0).unwrap();
                     out.flush().unwrap();
@@ -104,6 +118,17 @@ fn assert_whole(store: &AnyStore, at: &DatasetRef, acknowledged: u64) -> u64 {
     life.data_bytes
 }
 
+/// The events of a dataset are those of its last counts, up to the head's; returns how many that are.
+fn assert_whole_lane(store: &AnyStore, at: &DatasetRef) -> u64 {
+    let count = wait(store.head(at)).unwrap().head.unwrap().sync_count.0;
+    let stream = stream_of(at);
+    let expected: Vec<_> = ((count + 1).saturating_sub(EVENTS_KEPT).max(1)..=count).map(change).collect();
+    assert_eq!(positions(store, &stream), expected);
+    let events = lane(store, &stream).unwrap().events;
+    assert_eq!(events, expected.len() as u64);
+    events
+}
+
 #[test]
 fn acknowledged_commits_survive_kills_and_nothing_is_half_there() {
     if let Some(dir) = std::env::var_os(CHILD_DIR) {
@@ -117,9 +142,13 @@ fn acknowledged_commits_survive_kills_and_nothing_is_half_there() {
         let bytes: u64 =
             (0..WRITERS).map(|writer| assert_whole(&store, &dataset_of(writer), last[writer])).sum();
         assert_eq!(wait(store.pool_usage(&pool)).unwrap().data_bytes, bytes, "usage is in the same commit");
+        let events: u64 = (0..WRITERS).map(|writer| assert_whole_lane(&store, &dataset_of(writer))).sum();
+        assert_eq!(waiting(&store, &pool), events);
+        assert_eq!(due(&store, 1).len(), WRITERS, "each lane is found by its one mark");
         let at = dataset_of(0);
         assert!(IdentityId::parse(at.owner.identity.as_str()).is_ok());
-        wait(store.commit(update_of(&store, &at, &[("between", Some("v"))]))).unwrap();
-        wait(store.commit(update_of(&store, &at, &[("between", None)]))).unwrap();
+        for value in [Some("v"), None] {
+            wait(store.commit(with_event(&store, &at, &[("between", value)]))).unwrap();
+        }
     }
 }

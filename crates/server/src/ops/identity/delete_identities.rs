@@ -46,7 +46,8 @@ impl Handler for DeleteIdentities {
 async fn delete(call: &Call<'_>, at: &IdentityRef) -> Result<(), Failure> {
     attempt(call.app, at, || async {
         let view = call.app.store.heads(at).await?;
-        Ok(Step::Commit(delete_identities::decide(&view, call.now, at), ()))
+        let effects = call.effects(at).await?;
+        Ok(Step::Commit(delete_identities::decide(&view, call.now, at, &effects), ()))
     })
     .await
 }

@@ -9,6 +9,7 @@ use carryall_core::ids::{DatasetName, Generation, IdentityEpoch, IdentityId, Syn
 use carryall_core::limits::Limits;
 use carryall_core::model::{Caller, DatasetRef, Head, Holdings, IdentityRef, PoolRef, UsedSessions};
 use carryall_core::rules::delete_identities;
+use carryall_core::rules::effects::Effects;
 use carryall_core::time::UnixMillis;
 use carryall_wire::fault::Fault;
 use carryall_wire::ops::identity::{self, DeleteIdentities, DeleteIdentityPool, GetId};
@@ -616,7 +617,7 @@ impl World {
     async fn sweep(&mut self) -> Agreed {
         for sweep in self.app().store.sweeps(self.now(), SWEEPS_MAX).await.unwrap() {
             let view = self.app().store.heads(&sweep.owner).await.unwrap();
-            let changes = delete_identities::sweep(&view, self.now(), &sweep);
+            let changes = delete_identities::sweep(&view, self.now(), &sweep, &Effects::default());
             self.app().commit(changes).await.unwrap();
         }
         self.model.sweep();

@@ -1,16 +1,27 @@
-//! BulkPublish: nothing can be published yet, since no stream is in effect (`docs/protocol.md` section 9.3).
+//! BulkPublish: begins to send every dataset of a pool to its stream (`docs/protocol.md` section 9.3).
 
+use carryall_core::ids::PoolId;
 use carryall_core::refusal::Refusal;
+use carryall_core::rules::bulk_publish;
 use carryall_wire::ops::sync::BulkPublish;
 use carryall_wire::ops::sync::bulk_publish::{Input, Output};
 
-use crate::call::Call;
+use crate::attempt::{Step, attempt};
+use crate::call::{Call, required};
 use crate::error::Failure;
 use crate::ops::Handler;
 
 impl Handler for BulkPublish {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
-        Err(Refusal::StreamingDisabled(pool.at.id.clone()).into())
+        let id = PoolId::parse(required("identityPoolId", input.identity_pool_id.as_deref())?)?;
+        attempt(call.app, &id, || async {
+            let stored = call.app.store.pool(&id).await?;
+            let pool = stored.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
+            let before = call.app.store.bulk_publish(&pool.at).await?;
+            Ok(Step::Commit(bulk_publish::begin(&pool, before.as_ref(), call.now)?, ()))
+        })
+        .await?;
+        call.app.wakes.pool(&id);
+        Ok(Output { identity_pool_id: id.to_string() })
     }
 }

@@ -25,7 +25,8 @@ impl Handler for DeleteDataset {
             .await?;
         let was = attempt(call.app, &at, || async {
             let view = call.app.store.heads(&at.owner).await?;
-            let decision = delete_dataset::decide(&view, call.now, &at)?;
+            let effects = call.effects(&at.owner).await?;
+            let decision = delete_dataset::decide(&view, call.now, &at, &effects)?;
             Ok(Step::Commit(decision.changes, decision.was))
         })
         .await?;

@@ -11,13 +11,14 @@ use carryall_wire::ops::sync::ListRecords;
 use carryall_wire::ops::sync::list_records::{Input, Output};
 
 use crate::access::Subject;
+use crate::attempt::pause;
 use crate::call::{Call, page_size};
 use crate::error::Failure;
 use crate::ops::Handler;
 use crate::seal::Purpose;
 
 /// How often a listing begins anew because the dataset's life ended while it was read.
-const READS_MAX: usize = 8;
+const READS_MAX: u32 = 8;
 
 impl Handler for ListRecords {
     fn subject(input: &Input) -> Subject<'_> {
@@ -38,7 +39,12 @@ impl Handler for ListRecords {
             session: session(call, input.sync_session_token.as_deref())?,
             page: page(call, input.next_token.as_deref())?,
         };
-        for _ in 0..READS_MAX {
+        for attempt in 0..READS_MAX {
+            if attempt > 0 {
+                // A store may be between making a deletion and showing its head: reading on at once would only see the
+                // same again.
+                tokio::time::sleep(pause(call.app, attempt)).await;
+            }
             if let Some(output) = read(call, &at, &asked).await? {
                 return Ok(output);
             }

@@ -78,6 +78,6 @@ fn cognito_streams(pool: &Pool) -> Option<shapes::CognitoStreams> {
             }
             .to_owned()
         }),
-        disabled_reason: None,
+        disabled_reason: streams.disabled_reason.clone(),
     })
 }

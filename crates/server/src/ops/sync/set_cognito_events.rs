@@ -1,4 +1,4 @@
-//! SetCognitoEvents: stored and echoed, without effect in this version (`docs/protocol.md` section 9.2).
+//! SetCognitoEvents (`docs/protocol.md` section 9.2).
 
 use carryall_core::rules::set_cognito_events;
 use carryall_wire::ops::sync::SetCognitoEvents;
@@ -8,6 +8,7 @@ use carryall_wire::shapes::Empty;
 use crate::call::{Call, required};
 use crate::error::Failure;
 use crate::ops::{Handler, change_pool};
+use crate::pool_check::check_in_background;
 
 impl Handler for SetCognitoEvents {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {
@@ -16,9 +17,7 @@ impl Handler for SetCognitoEvents {
             Ok(set_cognito_events::apply(&mut pool.events, changes)?)
         })
         .await?;
-        if !pool.events.is_empty() {
-            tracing::warn!(pool = %pool.at.id, "events were stored, but have no effect in this version");
-        }
+        check_in_background(&call.app.outbound, pool);
         Ok(Empty {})
     }
 }

@@ -1,5 +1,4 @@
-//! SetIdentityPoolConfiguration: stored and echoed, without effect in this version (`docs/protocol.md`
-//! section 9.1).
+//! SetIdentityPoolConfiguration (`docs/protocol.md` section 9.1).
 
 use carryall_core::rules::set_identity_pool_configuration::{self, Block};
 use carryall_wire::ops::sync::SetIdentityPoolConfiguration;
@@ -8,6 +7,7 @@ use carryall_wire::ops::sync::set_identity_pool_configuration::{Input, Output};
 use crate::call::Call;
 use crate::error::Failure;
 use crate::ops::{Handler, change_pool};
+use crate::pool_check::check_in_background;
 
 impl Handler for SetIdentityPoolConfiguration {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -31,16 +31,14 @@ impl Handler for SetIdentityPoolConfiguration {
             Ok(())
         })
         .await?;
-        if pool.push.is_some() || pool.streams.is_some() {
-            tracing::warn!(
-                pool = %pool.at.id,
-                "push and stream settings were stored, but have no effect in this version"
-            );
-        }
-        Ok(Output {
+        // What waited for the stream to be switched on goes on.
+        call.app.wakes.pool(&pool.at.id);
+        let output = Output {
             identity_pool_id: pool.at.id.to_string(),
             push_sync: super::push_sync(&pool),
             cognito_streams: super::cognito_streams(&pool),
-        })
+        };
+        check_in_background(&call.app.outbound, pool);
+        Ok(output)
     }
 }

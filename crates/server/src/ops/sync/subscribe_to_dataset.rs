@@ -1,12 +1,15 @@
-//! SubscribeToDataset: checked, and refused until push is in effect (`docs/protocol.md` section 9.4).
+//! SubscribeToDataset (`docs/protocol.md` section 9.4).
 
 use carryall_core::ids::DeviceId;
 use carryall_core::refusal::Refusal;
+use carryall_core::rules::effects::Effects;
+use carryall_core::rules::subscribe_to_dataset;
 use carryall_wire::ops::sync::SubscribeToDataset;
 use carryall_wire::ops::sync::subscribe_to_dataset::Input;
 use carryall_wire::shapes::Empty;
 
 use crate::access::Subject;
+use crate::attempt::{Step, attempt};
 use crate::call::{Call, required};
 use crate::error::Failure;
 use crate::ops::Handler;
@@ -24,7 +27,18 @@ impl Handler for SubscribeToDataset {
                 input.dataset_name.as_deref(),
             )
             .await?;
-        DeviceId::parse(required("deviceId", input.device_id.as_deref())?)?;
-        Err(Refusal::PushNotConfigured(at.owner.pool.id).into())
+        let device = DeviceId::parse(required("deviceId", input.device_id.as_deref())?)?;
+        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        if !Effects::has_push(&pool) {
+            return Err(Refusal::PushNotConfigured(pool.at.id.clone()).into());
+        }
+        attempt(call.app, &at.owner, || async {
+            let devices = call.app.store.devices(&at.owner).await?;
+            let head = call.app.store.head(&at).await?.head;
+            let changes = subscribe_to_dataset::decide(&devices, head.as_ref(), &at, &device)?;
+            Ok(changes.map_or(Step::Answer(()), |changes| Step::Commit(changes, ())))
+        })
+        .await?;
+        Ok(Empty {})
     }
 }

@@ -1,13 +1,13 @@
-//! UnsubscribeFromDataset: no device can be subscribed yet, so there is nothing to end (`docs/protocol.md`
-//! section 9.4).
+//! UnsubscribeFromDataset (`docs/protocol.md` section 9.4).
 
 use carryall_core::ids::DeviceId;
-use carryall_core::refusal::Refusal;
+use carryall_core::rules::unsubscribe_from_dataset;
 use carryall_wire::ops::sync::UnsubscribeFromDataset;
 use carryall_wire::ops::sync::unsubscribe_from_dataset::Input;
 use carryall_wire::shapes::Empty;
 
 use crate::access::Subject;
+use crate::attempt::{Step, attempt};
 use crate::call::{Call, required};
 use crate::error::Failure;
 use crate::ops::Handler;
@@ -18,13 +18,19 @@ impl Handler for UnsubscribeFromDataset {
     }
 
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {
-        call.dataset(
-            input.identity_pool_id.as_deref(),
-            input.identity_id.as_deref(),
-            input.dataset_name.as_deref(),
-        )
-        .await?;
+        let at = call
+            .dataset(
+                input.identity_pool_id.as_deref(),
+                input.identity_id.as_deref(),
+                input.dataset_name.as_deref(),
+            )
+            .await?;
         let device = DeviceId::parse(required("deviceId", input.device_id.as_deref())?)?;
-        Err(Refusal::SubscriptionNotFound(device).into())
+        attempt(call.app, &at.owner, || async {
+            let devices = call.app.store.devices(&at.owner).await?;
+            Ok(Step::Commit(unsubscribe_from_dataset::decide(&devices, &at, &device)?, ()))
+        })
+        .await?;
+        Ok(Empty {})
     }
 }

@@ -1,22 +1,32 @@
 //! UpdateRecords (`docs/protocol.md` sections 7.5 and 7.6).
 
+use std::collections::HashMap;
+
 use carryall_core::cursor::Session;
 use carryall_core::ids::{DeviceId, RecordKey, SyncCount};
 use carryall_core::limits::Limits;
-use carryall_core::model::{Caller, writer};
+use carryall_core::model::{Caller, DatasetRef, Head, Holdings, Record, RecordStub, Writer, writer};
 use carryall_core::refusal::{Refusal, TokenTrouble};
+use carryall_core::rules::set_cognito_events::SYNC_TRIGGER;
 use carryall_core::rules::update_records::{self, Decision, Patch, Patches};
+use carryall_core::store::{DatasetView, RecordCursor, RecordRange, StoreError};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::UpdateRecords;
 use carryall_wire::ops::sync::update_records::{Input, Output, RecordPatch};
 
 use crate::access::Subject;
+use crate::app::App;
 use crate::attempt::{Step, attempt};
 use crate::call::{Call, required};
 use crate::error::Failure;
 use crate::ops::Handler;
 use crate::seal::Purpose;
+use crate::trigger;
+
+/// How often an update is decided anew, with another call of the function each time, before the caller is asked to come
+/// back.
+const TRIGGERED_ATTEMPTS_MAX: u32 = 4;
 
 impl Handler for UpdateRecords {
     fn subject(input: &Input) -> Subject<'_> {
@@ -43,25 +53,135 @@ impl Handler for UpdateRecords {
         let request = update_records::UpdateRecords {
             session: open_session(call, token)?,
             writer: writer(caller, device.as_ref(), &call.app.config.account_id),
+            device,
             patches,
             at,
         };
-        let keys = request.patches.keys();
-        let records = attempt(call.app, &request.at, || async {
-            let view = call.app.store.dataset(&request.at, &keys).await?;
-            match update_records::decide(&view, call.now, &request, limits) {
-                Ok(Decision::Nothing) => Ok(Step::Answer(Vec::new())),
-                Ok(Decision::Apply { changes, records }) => Ok(Step::Commit(changes, records)),
-                Err(refusal) => {
-                    if let Refusal::StaleRecord { .. } | Refusal::DatasetDeleted(_) = refusal {
-                        call.app.metrics.conflict();
-                    }
-                    Err(refusal.into())
-                }
-            }
-        })
-        .await?;
+        let records = match sync_trigger(call, &request.at, by_developer).await? {
+            None => update(call, &request).await?,
+            Some(function) => triggered_update(call, &function, &request).await?,
+        };
         Ok(Output { records: records.into_iter().map(super::record).collect() })
+    }
+}
+
+/// The function that has to see the update first: developers' updates are not shown to it.
+async fn sync_trigger(
+    call: &Call<'_>,
+    at: &DatasetRef,
+    by_developer: bool,
+) -> Result<Option<String>, Failure> {
+    if by_developer {
+        return Ok(None);
+    }
+    let pool = call.app.pool(&at.owner.pool.id).await?;
+    Ok(pool.and_then(|pool| pool.events.get(SYNC_TRIGGER).cloned()))
+}
+
+async fn update(call: &Call<'_>, request: &update_records::UpdateRecords) -> Result<Vec<Record>, Failure> {
+    let keys = request.patches.keys();
+    attempt(call.app, &request.at, || async {
+        let view = call.app.store.dataset(&request.at, &keys).await?;
+        let effects = call.effects(&request.at.owner).await?;
+        match update_records::decide(&view, call.now, request, &call.app.config.limits, &effects) {
+            Ok(Decision::Nothing) => Ok(Step::Answer(Vec::new())),
+            Ok(Decision::Apply { changes, records }) => Ok(Step::Commit(changes, records)),
+            Err(refusal) => Err(refused(call, refusal)),
+        }
+    })
+    .await
+}
+
+/// As [`update`], with the function called in between. It sees the update once it is known that the session and the
+/// counts allow it, and while it works nothing is held, not even the dataset's lane: if the dataset moves meanwhile,
+/// the commit's own expectations notice, and everything is done again.
+async fn triggered_update(
+    call: &Call<'_>,
+    function: &str,
+    request: &update_records::UpdateRecords,
+) -> Result<Vec<Record>, Failure> {
+    let (app, at) = (call.app, &request.at);
+    for _ in 0..TRIGGERED_ATTEMPTS_MAX {
+        let stored = load_whole(app, at).await?;
+        let view = stored.view_of(&request.patches.keys());
+        update_records::check(&view, call.now, request).map_err(|refusal| refused(call, refusal))?;
+        if request.patches.iter().len() == 0 {
+            return Ok(Vec::new());
+        }
+        let triggered = trigger::call(app, function, at, &stored.records, &request.patches).await?;
+        let edited = update_records::UpdateRecords { patches: triggered.patches, ..request.clone() };
+        let view = stored.view_of(&edited.patches.keys());
+        let effects = call.effects(&at.owner).await?;
+        let left_out = stored.as_they_stand(&triggered.left_out, call.now, &request.writer);
+        match update_records::decide(&view, call.now, &edited, &app.config.limits, &effects) {
+            Ok(Decision::Nothing) => return Ok(left_out),
+            Ok(Decision::Apply { changes, mut records }) => match app.commit(changes).await {
+                Ok(()) => {
+                    records.extend(left_out);
+                    return Ok(records);
+                }
+                Err(StoreError::Conflict) => app.metrics.commit_retried(),
+                Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
+                    return Err(error.into());
+                }
+            },
+            Err(refusal) => return Err(refused(call, refusal)),
+        }
+    }
+    Err(Failure::RetriesExhausted)
+}
+
+fn refused(call: &Call<'_>, refusal: Refusal) -> Failure {
+    if let Refusal::StaleRecord { .. } | Refusal::DatasetDeleted(_) = refusal {
+        call.app.metrics.conflict();
+    }
+    refusal.into()
+}
+
+/// A dataset with all its records.
+struct Whole {
+    head: Option<Head>,
+    holdings: Holdings,
+    records: Vec<Record>,
+}
+
+/// Loads a dataset whole. The two reads need not be of one moment: the commit expects the head of the first, and if
+/// that still stands nothing changed between them.
+async fn load_whole(app: &App, at: &DatasetRef) -> Result<Whole, Failure> {
+    let view = app.store.dataset(at, &[]).await?;
+    let records = match view.head.as_ref().filter(|head| head.life.is_some()) {
+        None => Vec::new(),
+        Some(head) => {
+            let after = RecordCursor::Count(SyncCount::ZERO);
+            let range = RecordRange { after, through: head.sync_count, max: None };
+            app.store.records(at, head.generation, range).await?.unwrap_or_default()
+        }
+    };
+    Ok(Whole { head: view.head, holdings: view.holdings, records })
+}
+
+impl Whole {
+    /// What a decision about these keys is made on.
+    fn view_of(&self, keys: &[RecordKey]) -> DatasetView {
+        let stored: HashMap<&RecordKey, RecordStub> =
+            self.records.iter().map(|record| (&record.key, record.stub())).collect();
+        let stubs = keys.iter().map(|key| stored.get(key).copied()).collect();
+        DatasetView { head: self.head.clone(), holdings: self.holdings, stubs }
+    }
+
+    /// The stored records of `keys`. A key that is not stored is answered like a removed one that never was: clients
+    /// wait for an answer to each of their patches.
+    fn as_they_stand(&self, keys: &[RecordKey], now: UnixMillis, writer: &Writer) -> Vec<Record> {
+        let absent = |key: &RecordKey| Record {
+            key: key.clone(),
+            value: None,
+            sync_count: SyncCount::ZERO,
+            modified: now,
+            modified_by: writer.clone(),
+            device_modified: now,
+        };
+        let stored = |key: &RecordKey| self.records.iter().find(|record| record.key == *key).cloned();
+        keys.iter().map(|key| stored(key).unwrap_or_else(|| absent(key))).collect()
     }
 }
 

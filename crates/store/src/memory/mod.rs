@@ -1,25 +1,30 @@
 //! The reference store: ordered maps behind one lock. It is what the promises look like when nothing else matters;
 //! the other stores are compared with it. Nothing in it outlives the process.
 
+mod outbox;
+
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carryall_core::changes::{Changes, Expect, PutRecord, Setting, Stamp, Write};
+use carryall_core::devices::Devices;
 use carryall_core::ids::{
-    AccessKeyId, DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey,
+    AccessKeyId, DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, Version,
 };
 use carryall_core::model::{
-    DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record,
-    RecordStub, Sweep,
+    BulkPublish, DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage,
+    Record, RecordStub, Sweep,
 };
+use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
     Answer, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordCursor, RecordRange, Store,
     StoreError,
 };
 use carryall_core::time::UnixMillis;
 
-use crate::meaning::{folded, has_life, head_after, no_life, ready};
+use self::outbox::Outbox;
+use crate::meaning::{folded, has_life, head_after, is_late, no_life, ready};
 
 /// Everything in memory.
 #[derive(Default)]
@@ -37,6 +42,9 @@ struct State {
     /// Records of the present life of each dataset that has one.
     records: BTreeMap<DatasetRef, BTreeMap<RecordKey, Record>>,
     sweeps: BTreeMap<(UnixMillis, PoolIncarnation, IdentityId), Sweep>,
+    devices: BTreeMap<IdentityRef, Devices>,
+    bulk_publishes: BTreeMap<PoolRef, BulkPublish>,
+    outbox: Outbox,
     keys: BTreeMap<AccessKeyId, DeveloperKey>,
     settings: BTreeMap<Setting, Vec<u8>>,
 }
@@ -65,7 +73,9 @@ impl Store for MemoryStore {
     }
 
     fn pool_usage<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, PoolUsage> {
-        ready(Ok(self.state().usage.get(pool).copied().unwrap_or_default()))
+        let state = self.state();
+        let usage = state.usage.get(pool).copied().unwrap_or_default();
+        ready(Ok(PoolUsage { events_waiting: state.outbox.waiting_in(pool), ..usage }))
     }
 
     fn identity<'a>(&'a self, id: &'a IdentityId) -> Answer<'a, Option<Identity>> {
@@ -132,6 +142,55 @@ impl Store for MemoryStore {
         found.sort_by(|a, b| (a.sync_count, &a.key).cmp(&(b.sync_count, &b.key)));
         found.truncate(range.max.unwrap_or(usize::MAX));
         ready(Ok(Some(found)))
+    }
+
+    fn devices<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, Devices> {
+        ready(Ok(self.state().devices.get(owner).cloned().unwrap_or_default()))
+    }
+
+    fn heads_of_pool<'a>(
+        &'a self,
+        pool: &'a PoolRef,
+        after: Option<&'a (IdentityId, DatasetName)>,
+        max: usize,
+    ) -> Answer<'a, Vec<(DatasetRef, Head)>> {
+        let state = self.state();
+        let of_pool = state.heads.iter().filter(|(owner, _)| owner.pool == *pool);
+        let all =
+            of_pool.flat_map(|(owner, heads)| heads.iter().map(move |(name, head)| (owner, name, head)));
+        let rest = all.filter(|(owner, name, _)| {
+            after.is_none_or(|(identity, behind)| (&owner.identity, *name) > (identity, behind))
+        });
+        let named = rest.map(|(owner, name, head)| {
+            (DatasetRef { owner: owner.clone(), name: name.clone() }, head.clone())
+        });
+        ready(Ok(named.take(max).collect()))
+    }
+
+    fn bulk_publish<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, Option<BulkPublish>> {
+        ready(Ok(self.state().bulk_publishes.get(pool).cloned()))
+    }
+
+    fn lane<'a>(&'a self, at: &'a LaneRef) -> Answer<'a, Option<Lane>> {
+        ready(Ok(self.state().outbox.lane(at)))
+    }
+
+    fn lanes_due(
+        &self,
+        now: UnixMillis,
+        after: Option<PoolIncarnation>,
+        per_pool_max: usize,
+        max: usize,
+    ) -> Answer<'_, Vec<Lane>> {
+        ready(Ok(self.state().outbox.due(now, after, per_pool_max, max)))
+    }
+
+    fn lanes_parked<'a>(&'a self, after: Option<&'a LaneRef>, max: usize) -> Answer<'a, Vec<Lane>> {
+        ready(Ok(self.state().outbox.parked(after, max)))
+    }
+
+    fn events<'a>(&'a self, at: &'a LaneRef, max: usize, bytes_max: usize) -> Answer<'a, Vec<Event>> {
+        ready(Ok(self.state().outbox.events(at, max, bytes_max)))
     }
 
     fn key<'a>(&'a self, id: &'a AccessKeyId) -> Answer<'a, Option<DeveloperKey>> {
@@ -222,16 +281,21 @@ impl State {
             Expect::Holdings(owner, version) => self.holdings(owner).version == *version,
             Expect::NoIdentity(at) => !self.identities.contains_key(&at.identity),
             Expect::Identity(at) => self.has_identity(at),
+            Expect::Devices(owner, version) => {
+                self.devices.get(owner).map_or(Version::default(), |devices| devices.version) == *version
+            }
+            Expect::BulkPublish(pool, version) => {
+                self.bulk_publishes.get(pool).map_or(Version::default(), |bulk| bulk.version) == *version
+            }
+            Expect::Lane(at, due) => self.outbox.is_due_as(at, *due),
             Expect::NoKey(id) => !self.keys.contains_key(id),
             Expect::NoSetting(name) => !self.settings.contains_key(name),
         }
     }
 
-    /// Heads go first: which life the records belong to is what the heads say after the commit.
     fn apply(&mut self, changes: Changes) {
-        let (records, others): (Vec<Write>, Vec<Write>) =
-            changes.write.into_iter().partition(|write| matches!(write, Write::PutRecords { .. }));
-        for write in others.into_iter().chain(records) {
+        let (late, early): (Vec<Write>, Vec<Write>) = changes.write.into_iter().partition(is_late);
+        for write in early.into_iter().chain(late) {
             self.write(write);
         }
     }
@@ -270,6 +334,12 @@ impl State {
             }
             Write::PutSweep(sweep) => drop(self.sweeps.insert(sweep_place(&sweep), sweep)),
             Write::RemoveSweep(sweep) => drop(self.sweeps.remove(&sweep_place(&sweep))),
+            Write::PutDevices(owner, devices) => drop(self.devices.insert(owner, devices)),
+            Write::RemoveDevices(owner) => drop(self.devices.remove(&owner)),
+            Write::PutBulkPublish(pool, bulk) => drop(self.bulk_publishes.insert(pool, bulk)),
+            Write::AppendEvent(event) => self.outbox.append(event),
+            Write::RemoveEvents(at, positions) => self.outbox.remove(&at, &positions),
+            Write::SetLane { at, first, state } => self.outbox.set(&at, first, state),
             Write::PutKey(key) => drop(self.keys.insert(key.id.clone(), key)),
             Write::RemoveKey(id) => drop(self.keys.remove(&id)),
             Write::PutSetting(name, value) => drop(self.settings.insert(name, value)),
@@ -293,5 +363,8 @@ impl State {
         self.heads.retain(|owner, _| owner.pool != *at);
         self.records.retain(|dataset, _| dataset.owner.pool != *at);
         self.sweeps.retain(|_, sweep| sweep.owner.pool != *at);
+        self.devices.retain(|owner, _| owner.pool != *at);
+        self.bulk_publishes.remove(at);
+        self.outbox.remove_pool(at);
     }
 }

@@ -1,0 +1,253 @@
+//! What has to leave the server: events, and the lanes in which they wait (`docs/protocol.md` section 13).
+//!
+//! An event is put by the commit that caused it. It waits in the lane of its dataset and sink, behind the earlier
+//! events of that lane and nobody else's. A lane exists as long as it holds events; a relay takes one under a lease,
+//! delivers from its front, and settles. Positions in a lane only grow, also over deletion and recreation, since the
+//! counts of a dataset name never fall.
+
+use std::fmt;
+
+use crate::ids::{
+    DatasetName, DeviceId, Generation, IdentityId, LeaseId, PoolId, PoolIncarnation, SyncCount,
+};
+use crate::model::{DatasetRef, IdentityRef, PoolRef, Record};
+use crate::time::UnixMillis;
+
+/// What a dataset's events wait for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sink {
+    /// The pool's stream.
+    Stream,
+    /// One device that is subscribed to the dataset.
+    Device(DeviceId),
+}
+
+/// The events of one dataset for one sink.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneRef {
+    /// The dataset name, whether or not the dataset still exists.
+    pub dataset: DatasetRef,
+    /// Where they go.
+    pub sink: Sink,
+}
+
+/// A place in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The dataset's count as of the event.
+    pub sync_count: SyncCount,
+    /// What the event is at that count.
+    pub part: Part,
+}
+
+/// The events that one count of a dataset can have in one lane, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The change that made the count.
+    Change,
+    /// The dataset as of that count, for a bulk publication.
+    Bulk,
+}
+
+impl Position {
+    /// The place of the change that made `sync_count`.
+    pub const fn change(sync_count: SyncCount) -> Self {
+        Self { sync_count, part: Part::Change }
+    }
+
+    /// The place of a bulk publication of everything up to `sync_count`.
+    pub const fn bulk(sync_count: SyncCount) -> Self {
+        Self { sync_count, part: Part::Bulk }
+    }
+
+    /// The lowest place behind this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self.part {
+            Part::Change => Self::bulk(self.sync_count),
+            Part::Bulk => Self::change(self.sync_count.next()),
+        }
+    }
+}
+
+/// Something that happened and has to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Where it waits.
+    pub lane: LaneRef,
+    /// Its place there.
+    pub position: Position,
+    /// When it happened.
+    pub at: UnixMillis,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What an event tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventBody {
+    /// To the stream: these records were written by one update.
+    Updated(Vec<Record>),
+    /// To the stream: the dataset was deleted.
+    Deleted,
+    /// To the stream: everything that this life of the dataset held at the event's count. Records that have changed
+    /// since are left out, for their newer values wait behind this event.
+    Snapshot {
+        /// The life that is meant.
+        generation: Generation,
+    },
+    /// To a device: the dataset has this count now.
+    Notice,
+}
+
+impl Event {
+    /// What receivers tell repeats by, and operators name the event by.
+    pub fn id(&self) -> EventId {
+        EventId { lane: self.lane.clone(), position: self.position }
+    }
+}
+
+/// Names one event for ever: `POOL/INCARNATION/IDENTITY/DATASET/COUNT/WHAT`, where `WHAT` is `stream`, `bulk` or
+/// `device-ID`. No part but the last can contain a slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventId {
+    /// Where the event waits, or waited.
+    pub lane: LaneRef,
+    /// Its place there.
+    pub position: Position,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DatasetRef { owner: IdentityRef { pool, identity }, name } = &self.lane.dataset;
+        let count = self.position.sync_count;
+        write!(f, "{}/{:016x}/{identity}/{name}/{count}/", pool.id, pool.incarnation.0)?;
+        match (&self.lane.sink, self.position.part) {
+            (Sink::Stream, Part::Change) => f.write_str("stream"),
+            (Sink::Stream, Part::Bulk) => f.write_str("bulk"),
+            (Sink::Device(device), Part::Change | Part::Bulk) => write!(f, "device-{device}"),
+        }
+    }
+}
+
+impl EventId {
+    /// Reads what [`fmt::Display`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(6, '/');
+        let id = PoolId::parse(parts.next()?).ok()?;
+        let incarnation = PoolIncarnation(u64::from_str_radix(parts.next()?, 16).ok()?);
+        let identity = IdentityId::parse(parts.next()?).ok()?;
+        let name = DatasetName::parse(parts.next()?).ok()?;
+        let sync_count = SyncCount(parts.next()?.parse().ok()?);
+        let (sink, position) = match parts.next()? {
+            "stream" => (Sink::Stream, Position::change(sync_count)),
+            "bulk" => (Sink::Stream, Position::bulk(sync_count)),
+            device => {
+                let device = DeviceId::parse(device.strip_prefix("device-")?).ok()?;
+                (Sink::Device(device), Position::change(sync_count))
+            }
+        };
+        let owner = IdentityRef { pool: PoolRef { id, incarnation }, identity };
+        Some(Self { lane: LaneRef { dataset: DatasetRef { owner, name }, sink }, position })
+    }
+}
+
+/// A lane with events in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// Which lane.
+    pub at: LaneRef,
+    /// Events that wait in it; never zero. The store keeps count.
+    pub events: u64,
+    /// No event stands before this place.
+    pub first: Position,
+    /// What is to be done with it next.
+    pub state: LaneState,
+}
+
+/// The relay's part of a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneState {
+    /// When the lane is to be looked at.
+    pub due: Due,
+    /// Deliveries of its first event that failed, without one that succeeded in between.
+    pub attempts: u32,
+    /// Why the last one failed; empty if none did. For operators: it holds no secrets and no values of records.
+    pub trouble: String,
+}
+
+impl LaneState {
+    /// A lane that has had no trouble and is due at `moment`.
+    pub const fn due(moment: UnixMillis) -> Self {
+        Self { due: Due::At(moment), attempts: 0, trouble: String::new() }
+    }
+}
+
+/// When a lane is to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// From this moment on, by whoever claims it first.
+    At(UnixMillis),
+    /// Somebody works on it; from `until` on it may be claimed again.
+    Leased {
+        /// The end of the lease.
+        until: UnixMillis,
+        /// Whose lease it is.
+        lease: LeaseId,
+    },
+    /// Not by itself: it is parked.
+    Parked {
+        /// Why.
+        why: Parked,
+        /// Since when.
+        since: UnixMillis,
+    },
+}
+
+impl Due {
+    /// The moment from which the lane may be claimed; `None` while it is parked.
+    pub const fn moment(&self) -> Option<UnixMillis> {
+        match self {
+            Self::At(moment) | Self::Leased { until: moment, .. } => Some(*moment),
+            Self::Parked { .. } => None,
+        }
+    }
+}
+
+/// Why a lane waits for somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parked {
+    /// Its first event cannot be delivered; an operator decides whether to try again or to drop it.
+    Undeliverable,
+    /// Streaming is switched off; the lane goes on when it is switched on again.
+    SwitchedOff,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_a_lane_follow_counts_and_a_bulk_publication_follows_its_change() {
+        let five = Position::change(SyncCount(5));
+        assert_eq!(five.next(), Position::bulk(SyncCount(5)));
+        assert_eq!(five.next().next(), Position::change(SyncCount(6)));
+        assert!(five < five.next() && five.next() < Position::change(SyncCount(6)));
+    }
+
+    #[test]
+    fn the_id_of_an_event_reads_back() {
+        for text in [
+            "us-east-1:0a/00000000000000ff/us-east-1:01/prefs.us-east-1:02/7/stream",
+            "us-east-1:0a/ffffffffffffffff/us-east-1:01/prefs/7/bulk",
+            "us-east-1:0a/0000000000000000/us-east-1:01/prefs/18446744073709551615/device-a/b c",
+        ] {
+            assert_eq!(EventId::parse(text).unwrap().to_string(), text);
+        }
+        for text in
+            ["", "us-east-1:0a", "us-east-1:0a/0/us-east-1:01/prefs/7/other", "a/0/a:1/prefs/7/stream"]
+        {
+            assert_eq!(EventId::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a change of a dataset sets off beyond the dataset: one event for the pool's stream, and one for each device
+//! that is to hear of it (`docs/protocol.md` sections 9.4 and 13.1).
+
+use crate::changes::{Changes, Expect, Write};
+use crate::devices::Devices;
+use crate::ids::{DeviceId, SyncCount};
+use crate::model::{DatasetRef, Pool, Record};
+use crate::outbox::{Event, EventBody, LaneRef, Position, Sink};
+use crate::time::UnixMillis;
+
+/// What the pool of a dataset is set up for. Where it is set up for nothing, a change costs nothing more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    stream: bool,
+    devices: Option<Devices>,
+}
+
+/// What happened to a dataset.
+#[derive(Clone, Copy, Debug)]
+pub enum Happened<'a> {
+    /// An update wrote these records.
+    Updated(&'a [Record]),
+    /// It was deleted.
+    Deleted,
+}
+
+impl Effects {
+    /// Whether changes in `pool` are told to devices: only then are the devices worth loading.
+    pub fn has_push(pool: &Pool) -> bool {
+        pool.push.as_ref().is_some_and(|push| !push.application_arns.is_empty())
+    }
+
+    /// The effects of changes in `pool`; `devices` are those of the dataset's owner, if [`Self::has_push`] asked for
+    /// them.
+    pub fn of(pool: &Pool, devices: Option<Devices>) -> Self {
+        let stream = pool.streams.as_ref().is_some_and(|streams| streams.enabled_stream().is_some());
+        Self { stream, devices: devices.filter(|_| Self::has_push(pool)) }
+    }
+
+    /// Adds to `changes`, which bring `at` to `sync_count`, the events of that change. `writer` is the device that
+    /// made it, which needs no telling.
+    pub fn announce(
+        &self,
+        changes: &mut Changes,
+        at: &DatasetRef,
+        sync_count: SyncCount,
+        now: UnixMillis,
+        happened: Happened<'_>,
+        writer: Option<&DeviceId>,
+    ) {
+        let mut append = |sink, body| {
+            let lane = LaneRef { dataset: at.clone(), sink };
+            let position = Position::change(sync_count);
+            changes.write.push(Write::AppendEvent(Event { lane, position, at: now, body }));
+        };
+        if self.stream {
+            let body = match happened {
+                Happened::Updated(records) => EventBody::Updated(records.to_vec()),
+                Happened::Deleted => EventBody::Deleted,
+            };
+            append(Sink::Stream, body);
+        }
+        let Some(devices) = &self.devices else { return };
+        for device in devices.listeners(&at.name, writer) {
+            append(Sink::Device(device.id.clone()), EventBody::Notice);
+        }
+        // A device that subscribes while this is decided has to hear of it too.
+        let expected = Expect::Devices(at.owner.clone(), devices.version);
+        if !changes.expect.contains(&expected) {
+            changes.expect.push(expected);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{DatasetName, Version};
+    use crate::rules::samples;
+
+    fn sinks(changes: &Changes) -> Vec<Sink> {
+        let sink = |write: &Write| match write {
+            Write::AppendEvent(event) => Some(event.lane.sink.clone()),
+            _ => None,
+        };
+        changes.write.iter().filter_map(sink).collect()
+    }
+
+    fn announced(effects: &Effects, name: &str, writer: Option<&DeviceId>) -> Changes {
+        let mut changes = Changes::default();
+        let at = DatasetRef { name: DatasetName::parse(name).unwrap(), ..samples::dataset() };
+        effects.announce(&mut changes, &at, SyncCount(3), UnixMillis(9), Happened::Deleted, writer);
+        changes
+    }
+
+    #[test]
+    fn a_pool_that_is_set_up_for_nothing_causes_no_events() {
+        let pool = samples::pool();
+        let devices = samples::devices(&["a"], "prefs");
+        assert!(!Effects::has_push(&pool));
+        let changes = announced(&Effects::of(&pool, Some(devices)), "prefs", None);
+        assert_eq!(changes, Changes::default());
+    }
+
+    #[test]
+    fn a_stream_that_is_switched_off_gets_nothing() {
+        let mut pool = samples::streaming(samples::pool());
+        assert_eq!(sinks(&announced(&Effects::of(&pool, None), "prefs", None)), [Sink::Stream]);
+        if let Some(streams) = &mut pool.streams {
+            streams.status = Some(crate::model::StreamingStatus::Disabled);
+        }
+        assert_eq!(announced(&Effects::of(&pool, None), "prefs", None), Changes::default());
+    }
+
+    #[test]
+    fn every_subscribed_device_but_the_writers_is_told() {
+        let pool = samples::pushing(samples::pool());
+        let mut devices = samples::devices(&["a", "b", "c"], "prefs");
+        devices.version = Version(4);
+        devices.devices[2].enabled = false;
+        let effects = Effects::of(&pool, Some(devices));
+        let (a, b) = (DeviceId::parse("a").unwrap(), DeviceId::parse("b").unwrap());
+        let told = announced(&effects, "prefs", Some(&a));
+        assert_eq!(sinks(&told), [Sink::Device(b.clone())], "the writer's and the dead one are not told");
+        assert_eq!(sinks(&announced(&effects, "prefs", None)), [Sink::Device(a), Sink::Device(b)]);
+        let other = announced(&effects, "other", None);
+        assert_eq!(sinks(&other), [], "nobody subscribed to this one");
+        assert_eq!(other.expect, [Expect::Devices(samples::dataset().owner, Version(4))]);
+    }
+}

@@ -1,0 +1,71 @@
+//! `carryall outbox list|retry|drop`.
+
+use clap::Subcommand;
+
+use super::{Given, open, print};
+use crate::admin::{self, Answer, OutboxList, ParkedLine};
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// List the events that could not be delivered and wait for you
+    List,
+    /// Deliver them once more
+    Retry {
+        /// The event to begin with, as listed
+        #[arg(value_name = "EVENT_ID", required_unless_present = "all")]
+        event: Option<String>,
+        /// Every one that is listed
+        #[arg(long, conflicts_with = "event")]
+        all: bool,
+    },
+    /// Drop an event; those behind it go on
+    Drop {
+        /// Which, as listed
+        #[arg(value_name = "EVENT_ID")]
+        event: String,
+    },
+}
+
+pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
+    let output = given.output;
+    let verb = match verb {
+        Verb::List => admin::Verb::OutboxList,
+        Verb::Retry { event, all: _ } => admin::Verb::OutboxRetry { event },
+        Verb::Drop { event } => admin::Verb::OutboxDrop { event },
+    };
+    match open::execute(given, verb).await? {
+        Answer::Outbox(list) => print::either(output, &list, lines),
+        Answer::OutboxRetried(retried) => {
+            print::either(output, &retried, |retried| format!("{} parked lanes go on", retried.lanes))
+        }
+        Answer::OutboxDropped(dropped) => {
+            print::either(output, &dropped, |dropped| format!("dropped {}", dropped.event_id))
+        }
+        Answer::PoolCreated(_)
+        | Answer::Pools(_)
+        | Answer::Pool(_)
+        | Answer::PoolDeleted(_)
+        | Answer::PoolChecked(_)
+        | Answer::KeyCreated(_)
+        | Answer::Keys(_)
+        | Answer::KeyRevoked(_) => Err(super::ANOTHER_ANSWER.to_owned()),
+    }
+}
+
+fn lines(list: &OutboxList) -> String {
+    if list.parked.is_empty() {
+        return "nothing is parked".to_owned();
+    }
+    let lane = |line: &ParkedLine| {
+        let note = if line.switched_off { ", goes on once streaming is switched on again" } else { "" };
+        format!(
+            "{}\n  parked {}, {} waiting, {} deliveries failed{note}\n  {}\n",
+            line.event_id, line.parked, line.events, line.attempts, line.trouble
+        )
+    };
+    let mut text: String = list.parked.iter().map(lane).collect();
+    if list.more {
+        text.push_str("and more\n");
+    }
+    text
+}

@@ -1,0 +1,217 @@
+//! What the caller is told for each way in which a request can fail: the fault's name, and a text that names what can be
+//! done. The matches have no wildcard arms: a new refusal does not compile until somebody chooses its fault.
+
+use carryall_core::limits::SUBSCRIPTIONS_PER_DEVICE_MAX;
+use carryall_core::refusal::{LimitKind, Refusal, TokenTrouble};
+use carryall_outbound::Undelivered;
+use carryall_wire::fault::{Fault, FaultKind};
+use carryall_wire::sigv4::Trouble;
+use carryall_wire::spec::{Service, Spec};
+use carryall_wire::timestamp::Timestamp;
+
+use super::SignatureFailure;
+use crate::trigger::TriggerFailure;
+
+pub(super) fn signature_fault(failure: &SignatureFailure) -> Fault {
+    match failure {
+        SignatureFailure::Missing => {
+            Fault::new(FaultKind::MissingAuthenticationToken, "Missing Authentication Token")
+        }
+        SignatureFailure::Trouble(Trouble::Mismatch { message } | Trouble::Clock { message }) => {
+            Fault::new(FaultKind::InvalidSignature, message)
+        }
+        SignatureFailure::Trouble(Trouble::Malformed { message }) => {
+            Fault::new(FaultKind::IncompleteSignature, message)
+        }
+        SignatureFailure::UnknownKey => Fault::new(
+            FaultKind::UnrecognizedClient,
+            "The security token included in the request is invalid.",
+        ),
+        SignatureFailure::Expired => {
+            Fault::new(FaultKind::ExpiredToken, "The security token included in the request is expired")
+        }
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "one arm for each refusal: the mapping is one list")]
+pub(super) fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&Spec>) -> Fault {
+    match refusal {
+        Refusal::Violation(violation) => {
+            let kind = match service {
+                Service::Sync => FaultKind::InvalidParameter,
+                Service::Identity | Service::Sts => FaultKind::Validation,
+            };
+            Fault::new(kind, violation.to_string())
+        }
+        Refusal::SessionToken(trouble) => Fault::new(FaultKind::InvalidParameter, session_text(*trouble)),
+        Refusal::PageToken(trouble) => Fault::new(FaultKind::InvalidParameter, page_text(*trouble)),
+        Refusal::NoSuchSyncCount(count) => Fault::new(
+            FaultKind::InvalidParameter,
+            format!("No such SyncCount: {count} exists for this Dataset"),
+        ),
+        Refusal::DatasetDeleted(name) => Fault::new(
+            FaultKind::ResourceConflict,
+            format!("Dataset '{name}' was deleted after this SyncSessionToken was issued; list it again"),
+        ),
+        Refusal::StaleRecord { key, server, client } => Fault::new(
+            FaultKind::ResourceConflict,
+            format!("Current SyncCount for: {key} is: {server} not: {client}"),
+        ),
+        Refusal::Limit { what, limit, would_be } => {
+            Fault::new(FaultKind::LimitExceeded, limit_text(*what, *limit, *would_be))
+        }
+        Refusal::DatasetNotFound(name) => {
+            Fault::new(FaultKind::ResourceNotFound, format!("Dataset '{name}' not found."))
+        }
+        Refusal::PoolNotFound(id) => not_found_or_forbidden(spec, format!("IdentityPool '{id}' not found.")),
+        Refusal::IdentityNotFound(id) => not_found_or_forbidden(spec, format!("Identity '{id}' not found.")),
+        Refusal::DeviceNotFound(device) => Fault::new(
+            FaultKind::ResourceNotFound,
+            format!("Device '{device}' is not registered for this identity; call RegisterDevice first."),
+        ),
+        Refusal::TooManySubscriptions(device) => Fault::new(
+            FaultKind::InvalidParameter,
+            format!(
+                "Device '{device}' is subscribed to {SUBSCRIPTIONS_PER_DEVICE_MAX} datasets, the most that it may be."
+            ),
+        ),
+        Refusal::SubscriptionNotFound(device) => Fault::new(
+            FaultKind::ResourceNotFound,
+            format!("Device '{device}' has no subscription to this dataset."),
+        ),
+        Refusal::PushNotConfigured(pool) => Fault::new(
+            FaultKind::InvalidConfiguration,
+            format!(
+                "IdentityPool '{pool}' is not configured for push sync: set PushSync.ApplicationArns with \
+                 SetIdentityPoolConfiguration."
+            ),
+        ),
+        Refusal::NoApplication { pool, platform } => Fault::new(
+            FaultKind::InvalidConfiguration,
+            format!(
+                "None of the platform applications of IdentityPool '{pool}' takes devices of {0}: add an ARN with \
+                 ':app/{0}/' to PushSync.ApplicationArns.",
+                platform.as_str()
+            ),
+        ),
+        Refusal::BulkPublishRunning(pool) => Fault::new(
+            FaultKind::DuplicateRequest,
+            format!("A bulk publish of IdentityPool '{pool}' is in progress."),
+        ),
+        Refusal::AlreadyStreamed { pool, next } => Fault::new(
+            FaultKind::AlreadyStreamed,
+            format!(
+                "IdentityPool '{pool}' was published within the last 24 hours; it can be again from {}.",
+                Timestamp::from_unix_milliseconds(next.0).to_iso8601()
+            ),
+        ),
+        Refusal::StreamingDisabled(pool) => Fault::new(
+            FaultKind::InvalidParameter,
+            format!(
+                "Streaming is not enabled for IdentityPool '{pool}': set CognitoStreams with StreamingStatus ENABLED \
+                 first."
+            ),
+        ),
+        Refusal::GuestsNotAllowed(_) => Fault::new(
+            FaultKind::NotAuthorized,
+            "Unauthenticated access is not supported for this identity pool.",
+        ),
+        Refusal::LoginsNotSupported => Fault::new(
+            FaultKind::NotAuthorized,
+            "Logins are not supported by this version of the server; ask without 'Logins' for a guest identity.",
+        ),
+        Refusal::ClassicFlowNotAllowed(_) => Fault::new(
+            FaultKind::InvalidParameter,
+            "Basic (classic) flow is not enabled, please use enhanced flow.",
+        ),
+        Refusal::DeveloperUpdates | Refusal::NotAuthorized => Fault::new(
+            FaultKind::NotAuthorized,
+            "These credentials are not valid for accessing this resource",
+        ),
+    }
+}
+
+/// Named for what the caller can do about it: throttled calls are worth repeating, the others are not.
+pub(super) fn trigger_fault(failure: &TriggerFailure) -> Fault {
+    match failure {
+        TriggerFailure::Throttled { .. } => Fault::new(
+            FaultKind::LambdaThrottled,
+            "The function of SyncTrigger is called too often at the moment; nothing was stored, try again.",
+        ),
+        TriggerFailure::TimedOut { milliseconds_max } => Fault::new(
+            FaultKind::LambdaSocketTimeout,
+            format!(
+                "The function of SyncTrigger gave no answer within {milliseconds_max} ms; nothing was stored."
+            ),
+        ),
+        TriggerFailure::Unusable { told, .. } => Fault::new(
+            FaultKind::InvalidLambdaFunctionOutput,
+            format!("The function of SyncTrigger could not be used, and nothing was stored: {told}"),
+        ),
+    }
+}
+
+/// RegisterDevice models no fault for a push service that is away; the one for too many requests is retried.
+pub(super) fn push_fault(undelivered: &Undelivered) -> Fault {
+    match undelivered {
+        Undelivered::Retry { .. } => Fault::new(
+            FaultKind::TooManyRequests,
+            "The push service cannot take the registration at the moment; try again.",
+        ),
+        Undelivered::Gone { .. } => Fault::new(
+            FaultKind::InvalidConfiguration,
+            "The push service refuses this pool's RoleArn or platform application; the server's log, and carryall \
+             pool check, say why.",
+        ),
+        Undelivered::Refused { .. } => Fault::new(
+            FaultKind::InvalidParameter,
+            "The push service does not accept this Token for this Platform.",
+        ),
+    }
+}
+
+/// Not every operation models a missing resource; those answer as they do for somebody else's
+/// (`docs/protocol.md` section 3.2).
+fn not_found_or_forbidden(spec: Option<&Spec>, message: String) -> Fault {
+    let modelled = spec.is_some_and(|spec| spec.allows(FaultKind::ResourceNotFound));
+    let kind = if modelled { FaultKind::ResourceNotFound } else { FaultKind::NotAuthorized };
+    Fault::new(kind, message)
+}
+
+/// One sentence for all, since clients and people search for it; the log says which trouble it was.
+fn session_text(trouble: TokenTrouble) -> &'static str {
+    match trouble {
+        TokenTrouble::Forged
+        | TokenTrouble::Foreign
+        | TokenTrouble::Expired
+        | TokenTrouble::UsedUp
+        | TokenTrouble::DatasetDeleted => "SyncSessionToken not valid for these inputs",
+    }
+}
+
+fn page_text(trouble: TokenTrouble) -> &'static str {
+    match trouble {
+        TokenTrouble::Forged | TokenTrouble::Foreign | TokenTrouble::UsedUp => {
+            "NextToken not valid for these inputs"
+        }
+        TokenTrouble::Expired => "NextToken not valid for these inputs: it has expired",
+        TokenTrouble::DatasetDeleted => "NextToken not valid for these inputs: the dataset was deleted",
+    }
+}
+
+fn limit_text(what: LimitKind, limit: u64, would_be: u64) -> String {
+    match what {
+        LimitKind::DatasetsPerIdentity => {
+            format!("Number of datasets would be {would_be}; an identity may have at most {limit}.")
+        }
+        LimitKind::RecordsPerDataset => {
+            format!("Number of records would be {would_be}; a dataset may have at most {limit}.")
+        }
+        LimitKind::TombstonesPerDataset => {
+            format!("Number of removed records would be {would_be}; a dataset keeps at most {limit}.")
+        }
+        LimitKind::DatasetBytes => {
+            format!("Size of the dataset would be {would_be} bytes; at most {limit} bytes are allowed.")
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Live channels: an open client is told of each new count of a dataset, as server-sent events
+//! (`docs/protocol.md` section 13.5). Every check that a channel passes stands in [`open`], in order.
+//!
+//! A channel shows state, it is no effect: what it missed it reads from the dataset's head, on opening and with every
+//! heartbeat, so nothing has to be stored for it and commits of other processes are told of too, a heartbeat late.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carryall_core::changes::{Changes, Write};
+use carryall_core::ids::{DatasetName, SyncCount};
+use carryall_core::model::{Caller, DatasetRef, IdentityRef};
+use carryall_core::time::UnixMillis;
+use carryall_wire::codec::{self, Rejection};
+use carryall_wire::effects::change_notice::ChangeNotice;
+use carryall_wire::spec::{Access, Method, Service};
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::access::{Subject, authorise};
+use crate::app::App;
+use crate::authenticate::authenticate;
+use crate::call::Call;
+use crate::config::LiveSettings;
+use crate::cors;
+use crate::error::Failure;
+use crate::http::told_to_stop;
+use crate::metrics::ServerLimit;
+use crate::pipeline::{Arrival, Exchange};
+
+/// What the log and the metrics call the opening of a channel.
+pub const OPERATION: &str = "Changes";
+/// Counts that a channel which is slow to take them keeps; after more it is told the newest alone.
+const COUNTS_WAITING_MAX: usize = 16;
+/// How soon a browser comes back when a channel ends, in milliseconds.
+const RETRY_MILLIS: u32 = 2000;
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// The body of a channel's answer.
+pub type LiveBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The channels that are open.
+pub struct LiveChannels {
+    subscribers_max: usize,
+    subscribers_per_identity_max: usize,
+    /// As many as there are in `state`; a commit looks here first.
+    open: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    datasets: HashMap<DatasetRef, broadcast::Sender<SyncCount>>,
+    identities: HashMap<IdentityRef, usize>,
+}
+
+impl LiveChannels {
+    /// None is open.
+    pub fn new(settings: &LiveSettings) -> Self {
+        Self {
+            subscribers_max: settings.subscribers_max.get() as usize,
+            subscribers_per_identity_max: settings.subscribers_per_identity_max.get() as usize,
+            open: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The new counts in `changes` that somebody waits for.
+    pub fn listened_to(&self, changes: &Changes) -> Vec<(DatasetRef, SyncCount)> {
+        if self.open.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let state = self.state();
+        let put = changes.write.iter().filter_map(|write| {
+            if let Write::PutHead(at, head) = write { Some((at, head.sync_count)) } else { None }
+        });
+        put.filter(|(at, _)| state.datasets.contains_key(*at))
+            .map(|(at, count)| (at.clone(), count))
+            .collect()
+    }
+
+    /// Tells whoever waits for them that these counts are stored.
+    pub fn tell(&self, counts: Vec<(DatasetRef, SyncCount)>) {
+        if counts.is_empty() {
+            return;
+        }
+        let state = self.state();
+        for (at, count) in counts {
+            if let Some(sender) = state.datasets.get(&at) {
+                // Nobody may be left.
+                let _ = sender.send(count);
+            }
+        }
+    }
+
+    /// Takes a place; `None` if there is none left.
+    fn subscribe(&self, at: &DatasetRef) -> Option<broadcast::Receiver<SyncCount>> {
+        let mut state = self.state();
+        if self.open.load(Ordering::Acquire) >= self.subscribers_max {
+            return None;
+        }
+        let of_identity = state.identities.entry(at.owner.clone()).or_default();
+        if *of_identity >= self.subscribers_per_identity_max {
+            return None;
+        }
+        *of_identity += 1;
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let sender =
+            state.datasets.entry(at.clone()).or_insert_with(|| broadcast::channel(COUNTS_WAITING_MAX).0);
+        Some(sender.subscribe())
+    }
+
+    fn unsubscribe(&self, at: &DatasetRef) {
+        let mut state = self.state();
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        if let Some(of_identity) = state.identities.get_mut(&at.owner) {
+            *of_identity -= 1;
+            if *of_identity == 0 {
+                state.identities.remove(&at.owner);
+            }
+        }
+        if state.datasets.get(at).is_some_and(|sender| sender.receiver_count() == 0) {
+            state.datasets.remove(at);
+        }
+    }
+}
+
+/// One open channel. Its place is given back when it is dropped.
+struct Channel {
+    app: Arc<App>,
+    at: DatasetRef,
+    /// `None` only while it is dropped.
+    counts: Option<broadcast::Receiver<SyncCount>>,
+    stop: watch::Receiver<bool>,
+    heartbeat: Interval,
+    /// The count that the client knows.
+    told: SyncCount,
+    /// When the credentials that opened it expire.
+    expires: Option<UnixMillis>,
+    first: Option<Bytes>,
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        // The receiver goes first: an entry without receivers is the sign that nobody listens.
+        self.counts = None;
+        self.app.live.unsubscribe(&self.at);
+        self.app.metrics.effects.live_channel_closed();
+    }
+}
+
+/// Opens the channel that `head` asks for, or says why not.
+pub async fn open(
+    app: &Arc<App>,
+    head: &Parts,
+    arrival: Arrival,
+    stop: watch::Receiver<bool>,
+    exchange: &mut Exchange,
+) -> Result<Response<LiveBody>, Failure> {
+    let now = app.clock.now();
+    exchange.label = OPERATION;
+    let changes = codec::changes(head.uri.path()).ok_or(Rejection::UnknownPath)??;
+    if head.method != http::Method::GET {
+        return Err(Rejection::MethodNotAllowed { allow: Method::Get.as_str() }.into());
+    }
+    let signed = authenticate(app, head, Method::Get, Service::Sync, now).await?;
+    let expires = signed.expires();
+    let caller = signed.verify(&[])?;
+    exchange.caller = Some(crate::authenticate::describe(&caller));
+    let (pool, identity) = (Some(&*changes.identity_pool_id), Some(&*changes.identity_id));
+    authorise(Access::Either, Some(&caller), Subject::Identity { pool, identity })?;
+    let known = known_count(&head.headers, head.uri.query().unwrap_or_default())?;
+    DatasetName::parse(&changes.dataset_name)?;
+    let at = dataset(app, caller, now, arrival, &changes).await?;
+
+    let counts = app.live.subscribe(&at).ok_or(Failure::Overloaded(ServerLimit::LiveSubscribers))?;
+    app.metrics.effects.live_channel_opened();
+    let mut heartbeat = interval(Duration::from_secs(app.config.live.heartbeat_seconds.get().into()));
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat.reset();
+    let (app, counts) = (Arc::clone(app), Some(counts));
+    let mut channel =
+        Channel { app, at, counts, stop, heartbeat, told: SyncCount::ZERO, expires, first: None };
+    channel.begin(known).await?;
+    Ok(answer(channel, &exchange.request_id, &head.headers))
+}
+
+/// The count that the client says it knows: a browser that comes back says the last one that it was told.
+fn known_count(headers: &HeaderMap, query: &str) -> Result<Option<SyncCount>, Failure> {
+    let told = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
+    match told {
+        Some(count) => Ok(Some(SyncCount(count))),
+        None => Ok(codec::last_sync_count(query)?.map(SyncCount)),
+    }
+}
+
+async fn dataset(
+    app: &App,
+    caller: Caller,
+    now: UnixMillis,
+    arrival: Arrival,
+    changes: &codec::Changes<'_>,
+) -> Result<DatasetRef, Failure> {
+    let call = Call { app, caller: Some(caller), now, source: arrival.peer.ip() };
+    let (pool, identity) = (&*changes.identity_pool_id, &*changes.identity_id);
+    call.dataset(Some(pool), Some(identity), Some(&*changes.dataset_name)).await
+}
+
+fn answer(channel: Channel, request_id: &str, request: &HeaderMap) -> Response<LiveBody> {
+    let app = Arc::clone(&channel.app);
+    let frames = stream::unfold(channel, |mut channel| async {
+        let frame = channel.next().await?;
+        Some((Ok(Frame::data(frame)), channel))
+    });
+    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    cors::expose(&app.config.cors_allowed_origins, request, headers);
+    response
+}
+
+impl Channel {
+    /// Prepares the first thing to send: how soon to come back, and the present count unless the client knows it.
+    async fn begin(&mut self, known: Option<SyncCount>) -> Result<(), Failure> {
+        let count = self.app.store.head(&self.at).await?.effective().sync_count;
+        let mut first = format!("retry: {RETRY_MILLIS}\n\n");
+        if known.map_or(count > SyncCount::ZERO, |known| count > known) {
+            first.push_str(&self.event(count));
+        }
+        self.told = count;
+        self.first = Some(Bytes::from(first));
+        Ok(())
+    }
+
+    fn event(&self, count: SyncCount) -> String {
+        self.app.metrics.effects.live_notice();
+        let DatasetRef { owner, name } = &self.at;
+        let notice =
+            ChangeNotice::new(owner.pool.id.as_str(), owner.identity.as_str(), name.as_str(), count.0);
+        // The members are plain text, which always has a form as JSON.
+        let json = serde_json::to_string(&notice).unwrap_or_default();
+        format!("id: {count}\ndata: {json}\n\n")
+    }
+
+    /// The next thing to send; `None` ends the channel.
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        loop {
+            let counts = self.counts.as_mut()?;
+            let count = tokio::select! {
+                () = told_to_stop(&mut self.stop) => return None,
+                told = counts.recv() => match told {
+                    Ok(count) => count,
+                    // Too slow for each count: the newest will do.
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.newest().await?,
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                },
+                _ = self.heartbeat.tick() => {
+                    let count = self.newest().await?;
+                    if count <= self.told {
+                        return Some(Bytes::from_static(b":\n\n"));
+                    }
+                    count
+                }
+            };
+            if count > self.told {
+                self.told = count;
+                self.heartbeat.reset();
+                return Some(Bytes::from(self.event(count)));
+            }
+        }
+    }
+
+    /// The dataset's count now; `None` if the client may not know any more, since its credentials have expired or the
+    /// pool is gone, or if the store does not say.
+    async fn newest(&self) -> Option<SyncCount> {
+        if self.expires.is_some_and(|expires| expires <= self.app.clock.now()) {
+            return None;
+        }
+        let pool = &self.at.owner.pool;
+        let stands = self.app.pool(&pool.id).await.ok()?.is_some_and(|found| found.at == *pool);
+        if !stands {
+            return None;
+        }
+        Some(self.app.store.head(&self.at).await.ok()?.effective().sync_count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use carryall_core::ids::{IdentityId, PoolId, PoolIncarnation};
+    use carryall_core::model::{Floor, Head, PoolRef};
+
+    use super::*;
+
+    fn at(identity: &str, name: &str) -> DatasetRef {
+        let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
+        let owner = IdentityRef { pool, identity: IdentityId::parse(identity).unwrap() };
+        DatasetRef { owner, name: DatasetName::parse(name).unwrap() }
+    }
+
+    fn put(at: &DatasetRef, count: u64) -> Changes {
+        let head = Head { sync_count: SyncCount(count), ..Floor::default().head() };
+        Changes { expect: Vec::new(), write: vec![Write::PutHead(at.clone(), head)] }
+    }
+
+    fn channels(all: u32, per_identity: u32) -> LiveChannels {
+        let max = |number| NonZeroU32::new(number).unwrap();
+        LiveChannels::new(&LiveSettings {
+            subscribers_max: max(all),
+            subscribers_per_identity_max: max(per_identity),
+            heartbeat_seconds: max(1),
+        })
+    }
+
+    #[test]
+    fn who_listens_is_told_of_that_dataset_and_no_other() {
+        let channels = channels(9, 9);
+        let (prefs, other) = (at("a:1", "prefs"), at("a:1", "other"));
+        assert_eq!(channels.listened_to(&put(&prefs, 1)), []);
+        let mut counts = channels.subscribe(&prefs).unwrap();
+        assert_eq!(channels.listened_to(&put(&other, 1)), []);
+        channels.tell(channels.listened_to(&put(&prefs, 7)));
+        assert_eq!(counts.try_recv(), Ok(SyncCount(7)));
+        drop(counts);
+        channels.unsubscribe(&prefs);
+        assert_eq!(channels.listened_to(&put(&prefs, 8)), []);
+        assert!(channels.state().datasets.is_empty() && channels.state().identities.is_empty());
+    }
+
+    #[test]
+    fn places_are_bounded_in_all_and_for_each_identity() {
+        let channels = channels(3, 2);
+        let (one, two) = (at("a:1", "prefs"), at("a:2", "prefs"));
+        let first = channels.subscribe(&one);
+        let _second = channels.subscribe(&one);
+        assert!(first.is_some() && channels.subscribe(&one).is_none(), "this identity has two");
+        let _third = channels.subscribe(&two);
+        assert!(channels.subscribe(&two).is_none(), "there are three in all");
+        drop(first);
+        channels.unsubscribe(&one);
+        assert!(channels.subscribe(&two).is_some());
+    }
+}

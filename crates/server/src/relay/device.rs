@@ -1,0 +1,104 @@
+//! Delivery to a device: the silent notice that a dataset has changed, and what becomes of devices that are gone
+//! (`docs/protocol.md` section 13.3).
+
+use carryall_core::changes::{Changes, Expect, Write};
+use carryall_core::devices::{Device, Devices, Platform};
+use carryall_core::ids::DeviceId;
+use carryall_core::model::IdentityRef;
+use carryall_core::outbox::{Event, Parked};
+use carryall_core::store::StoreError;
+use carryall_outbound::{PushMessage, PushUndelivered, Undelivered};
+use secrecy::SecretString;
+
+use super::lane::Delivered;
+use crate::app::App;
+
+/// How often devices are changed anew when somebody else changes them at the same time.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// Delivers a notice to the device of this id.
+pub(super) async fn deliver(app: &App, event: &Event, id: &DeviceId) -> Delivered {
+    match try_deliver(app, event, id).await {
+        Ok(delivered) => delivered,
+        Err(error) => Delivered::NotNow(error.to_string()),
+    }
+}
+
+async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivered, StoreError> {
+    let dataset = &event.lane.dataset;
+    let owner = &dataset.owner;
+    let Some(pool) = app.pool(&owner.pool.id).await?.filter(|pool| pool.at == owner.pool) else {
+        return Ok(Delivered::Dropped("its pool is gone"));
+    };
+    let Some(push) = &pool.push else { return Ok(Delivered::Dropped("its pool has no push any more")) };
+    let devices = app.store.devices(owner).await?;
+    let Some(device) = devices.get(id).filter(|device| device.enabled) else {
+        return Ok(Delivered::Dropped("its device is gone"));
+    };
+    let port = app.outbound.push(owner.pool.id.as_str(), &device.application_arn, push.role_arn.as_deref());
+    let message = PushMessage {
+        event_id: event.id().to_string(),
+        identity_pool_id: owner.pool.id.to_string(),
+        identity_id: owner.identity.to_string(),
+        dataset_name: dataset.name.to_string(),
+        sync_count: event.position.sync_count.to_string(),
+    };
+    match port.publish(&outbound(device), &message).await {
+        Ok(()) => Ok(Delivered::Yes),
+        Err(PushUndelivered::EndpointDead { cause }) => {
+            disable(app, owner, device).await?;
+            app.metrics.effects.device_disabled();
+            tracing::info!(identity = %owner.identity, device = %id, cause, "a device is gone; it is told no more until it registers again");
+            Ok(Delivered::Dropped("its device is gone"))
+        }
+        Err(PushUndelivered::Other(Undelivered::Retry { cause, .. } | Undelivered::Gone { cause })) => {
+            let waiting = app.store.pool_usage(&owner.pool).await?.events_waiting;
+            if waiting > app.config.outbox.events_per_pool_max {
+                return Ok(Delivered::Dropped("too many events of its pool are waiting"));
+            }
+            Ok(Delivered::NotNow(cause))
+        }
+        Err(PushUndelivered::Other(Undelivered::Refused { cause })) => {
+            Ok(Delivered::Parked(Parked::Undeliverable, cause))
+        }
+    }
+}
+
+/// The device as the port takes it.
+fn outbound(device: &Device) -> carryall_outbound::Device {
+    carryall_outbound::Device {
+        device_id: device.id.to_string(),
+        platform: platform(device.platform),
+        token: SecretString::from(device.token.expose()),
+        endpoint: device.endpoint.clone(),
+    }
+}
+
+fn platform(platform: Platform) -> carryall_outbound::Platform {
+    match platform {
+        Platform::Apns => carryall_outbound::Platform::Apns,
+        Platform::ApnsSandbox => carryall_outbound::Platform::ApnsSandbox,
+        Platform::Gcm => carryall_outbound::Platform::Gcm,
+        Platform::Adm => carryall_outbound::Platform::Adm,
+    }
+}
+
+/// Marks a device as gone, unless it has registered again since it was `seen`.
+async fn disable(app: &App, owner: &IdentityRef, seen: &Device) -> Result<(), StoreError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let devices = app.store.devices(owner).await?;
+        let mut after = Devices { version: devices.version.next(), ..devices.clone() };
+        let same = |device: &&mut Device| device.id == seen.id && device.registered == seen.registered;
+        let Some(device) = after.devices.iter_mut().find(same) else { return Ok(()) };
+        device.enabled = false;
+        let expect = vec![Expect::Devices(owner.clone(), devices.version)];
+        let write = vec![Write::PutDevices(owner.clone(), after)];
+        match app.store.commit(Changes { expect, write }).await {
+            Err(StoreError::Conflict) => {}
+            outcome @ (Ok(()) | Err(StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
+                return outcome;
+            }
+        }
+    }
+    Ok(())
+}

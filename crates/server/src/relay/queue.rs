@@ -1,0 +1,181 @@
+//! Which lane is worked on next: pools take turns, and none has more than its share of the places, so that a slow
+//! destination holds its own pool up and nobody else. Bounded, and without any I/O.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use carryall_core::ids::PoolIncarnation;
+use carryall_core::outbox::LaneRef;
+
+/// Lanes that wait for a place, and those that have one.
+pub(super) struct Queue {
+    running_max: usize,
+    running_per_pool_max: usize,
+    lanes_max: usize,
+    running: usize,
+    /// Every lane here, and whether it was named again while it runs.
+    known: HashMap<LaneRef, Known>,
+    pools: BTreeMap<PoolIncarnation, PoolQueue>,
+    /// The pool that had the last turn.
+    turn: Option<PoolIncarnation>,
+    /// Whether the store holds more than was taken up.
+    left_over: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Waiting,
+    Running { named_again: bool },
+}
+
+#[derive(Default)]
+struct PoolQueue {
+    waiting: VecDeque<LaneRef>,
+    running: usize,
+}
+
+impl Queue {
+    /// Places for `running_max` lanes, `running_per_pool_max` of them for one pool; `lanes_max` lanes in all.
+    pub(super) fn new(running_max: usize, running_per_pool_max: usize, lanes_max: usize) -> Self {
+        Self {
+            running_max,
+            running_per_pool_max,
+            lanes_max,
+            running: 0,
+            known: HashMap::new(),
+            pools: BTreeMap::new(),
+            turn: None,
+            left_over: false,
+        }
+    }
+
+    /// Adds a lane, or notes that one that runs was named again. False if there is no room for it.
+    pub(super) fn add(&mut self, lane: LaneRef) -> bool {
+        match self.known.get_mut(&lane) {
+            Some(Known::Waiting) => return true,
+            Some(running @ Known::Running { .. }) => {
+                *running = Known::Running { named_again: true };
+                return true;
+            }
+            None => {}
+        }
+        if self.known.len() >= self.lanes_max {
+            self.left_over = true;
+            return false;
+        }
+        self.known.insert(lane.clone(), Known::Waiting);
+        self.pools.entry(incarnation(&lane)).or_default().waiting.push_back(lane);
+        true
+    }
+
+    /// The next lane to work on, if there is a place for one.
+    pub(super) fn next(&mut self) -> Option<LaneRef> {
+        if self.running >= self.running_max {
+            return None;
+        }
+        let has_turn =
+            |queue: &PoolQueue| !queue.waiting.is_empty() && queue.running < self.running_per_pool_max;
+        let behind = self.turn.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let later = self.pools.range((behind, std::ops::Bound::Unbounded));
+        let pool =
+            later.chain(self.pools.iter()).find(|(_, queue)| has_turn(queue)).map(|(pool, _)| *pool)?;
+        let queue = self.pools.get_mut(&pool)?;
+        let lane = queue.waiting.pop_front()?;
+        queue.running += 1;
+        self.running += 1;
+        self.turn = Some(pool);
+        self.known.insert(lane.clone(), Known::Running { named_again: false });
+        Some(lane)
+    }
+
+    /// Frees the place of a lane; says whether it was named again meanwhile.
+    pub(super) fn done(&mut self, lane: &LaneRef) -> bool {
+        self.running -= 1;
+        let pool = incarnation(lane);
+        if let Some(queue) = self.pools.get_mut(&pool) {
+            queue.running -= 1;
+            if queue.running == 0 && queue.waiting.is_empty() {
+                self.pools.remove(&pool);
+            }
+        }
+        self.known.remove(lane) == Some(Known::Running { named_again: true })
+    }
+
+    /// Notes whether the last look into the store left something over.
+    pub(super) fn found(&mut self, left_over: bool) {
+        self.left_over = left_over;
+    }
+
+    /// Whether the store is known to hold more, and at least half of what was taken up is done.
+    pub(super) fn wants_more(&self) -> bool {
+        self.left_over && self.known.len() <= self.lanes_max / 2
+    }
+}
+
+fn incarnation(lane: &LaneRef) -> PoolIncarnation {
+    lane.dataset.owner.pool.incarnation
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::ids::{DatasetName, IdentityId, PoolId};
+    use carryall_core::model::{DatasetRef, IdentityRef, PoolRef};
+    use carryall_core::outbox::Sink;
+
+    use super::*;
+
+    fn lane(pool: u64, name: &str) -> LaneRef {
+        let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(pool) };
+        let owner = IdentityRef { pool, identity: IdentityId::parse("a:1").unwrap() };
+        let name = DatasetName::parse(name).unwrap();
+        LaneRef { dataset: DatasetRef { owner, name }, sink: Sink::Stream }
+    }
+
+    #[test]
+    fn pools_take_turns_and_none_has_more_than_its_share() {
+        let mut queue = Queue::new(4, 2, 100);
+        for name in ["a", "b", "c"] {
+            assert!(queue.add(lane(1, name)));
+        }
+        assert!(queue.add(lane(2, "x")));
+        let order: Vec<LaneRef> = std::iter::from_fn(|| queue.next()).collect();
+        assert_eq!(order, [lane(1, "a"), lane(2, "x"), lane(1, "b")], "the third of pool 1 waits");
+        queue.done(&lane(1, "a"));
+        assert_eq!(queue.next(), Some(lane(1, "c")));
+    }
+
+    #[test]
+    fn no_more_run_than_there_are_places() {
+        let mut queue = Queue::new(1, 5, 100);
+        queue.add(lane(1, "a"));
+        queue.add(lane(2, "b"));
+        assert!(queue.next().is_some());
+        assert_eq!(queue.next(), None);
+    }
+
+    #[test]
+    fn a_lane_that_is_named_while_it_runs_is_not_forgotten() {
+        let mut queue = Queue::new(4, 4, 100);
+        queue.add(lane(1, "a"));
+        assert!(queue.add(lane(1, "a")), "once is enough while it waits");
+        assert_eq!(queue.next(), Some(lane(1, "a")));
+        assert_eq!(queue.next(), None);
+        queue.add(lane(1, "a"));
+        assert!(queue.done(&lane(1, "a")));
+        queue.add(lane(1, "a"));
+        queue.next();
+        assert!(!queue.done(&lane(1, "a")));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_to_the_store() {
+        let mut queue = Queue::new(4, 4, 2);
+        assert!(queue.add(lane(1, "a")) && queue.add(lane(1, "b")));
+        assert!(!queue.add(lane(1, "c")));
+        assert!(!queue.wants_more());
+        queue.next();
+        queue.done(&lane(1, "a"));
+        assert!(queue.wants_more());
+        queue.found(false);
+        assert!(!queue.wants_more());
+    }
+}

@@ -1,0 +1,80 @@
+//! Lanes that wait for a stream to be switched on again: they go on once it is, or once there is nothing left to wait
+//! for.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use carryall_core::ids::PoolId;
+use carryall_core::model::PoolRef;
+use carryall_core::outbox::{Due, Lane, LaneRef, Parked};
+use carryall_core::rules::outbox;
+use carryall_core::store::StoreError;
+
+use crate::app::App;
+
+/// How often parked lanes are looked at without being asked to.
+pub(super) const INTERVAL: Duration = Duration::from_mins(10);
+/// Lanes that are read at a time.
+const PAGE: usize = 256;
+
+/// Puts the lanes of one pool back that need not wait any more.
+pub(super) async fn pool(app: &App, id: &PoolId) {
+    report(resume(app, Some(id)).await);
+}
+
+/// Puts every lane back that need not wait any more.
+pub(super) async fn all(app: &App) {
+    report(resume(app, None).await);
+}
+
+fn report(outcome: Result<usize, StoreError>) {
+    match outcome {
+        Ok(0) => {}
+        Ok(lanes) => tracing::info!(lanes, "streaming goes on with what had been waiting"),
+        Err(error) => tracing::warn!(%error, "parked events could not be looked at"),
+    }
+}
+
+async fn resume(app: &App, only: Option<&PoolId>) -> Result<usize, StoreError> {
+    let mut waits: HashMap<PoolRef, bool> = HashMap::new();
+    let (mut after, mut resumed): (Option<LaneRef>, usize) = (None, 0);
+    loop {
+        let page = app.store.lanes_parked(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(resumed) };
+        after = Some(last.at.clone());
+        for lane in page {
+            let at = &lane.at.dataset.owner.pool;
+            if !is_switched_off(&lane) || only.is_some_and(|only| *only != at.id) {
+                continue;
+            }
+            if !waits.contains_key(at) {
+                waits.insert(at.clone(), still_waits(app, at).await?);
+            }
+            if waits.get(at) == Some(&true) {
+                continue;
+            }
+            match app.commit(outbox::try_again(&lane, app.clock.now())).await {
+                Ok(()) => resumed += 1,
+                // Somebody else has put it back.
+                Err(StoreError::Conflict) => {}
+                Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+fn is_switched_off(lane: &Lane) -> bool {
+    match lane.state.due {
+        Due::Parked { why: Parked::SwitchedOff, .. } => true,
+        Due::Parked { why: Parked::Undeliverable, .. } | Due::At(_) | Due::Leased { .. } => false,
+    }
+}
+
+/// Whether the pool still has a stream that is switched off. Without one, what waits is dropped by the delivery.
+async fn still_waits(app: &App, at: &PoolRef) -> Result<bool, StoreError> {
+    let pool = app.pool(&at.id).await?.filter(|pool| pool.at == *at);
+    let streams = pool.as_ref().and_then(|pool| pool.streams.as_ref());
+    Ok(streams.is_some_and(|streams| streams.enabled_stream().is_none()))
+}

@@ -1,0 +1,229 @@
+//! Delivery to a pool's stream: one record for each update, deletion or published dataset; what is too large for the
+//! stream goes into a bucket; a stream that is gone is switched off (`docs/protocol.md` section 13.4).
+
+use bytes::Bytes;
+use carryall_core::changes::{Changes, Expect, Write};
+use carryall_core::ids::{Generation, SyncCount};
+use carryall_core::model::{CognitoStreams, DatasetRef, Pool, PoolRef, Record};
+use carryall_core::outbox::{Event, EventBody, Parked};
+use carryall_core::rules::set_identity_pool_configuration::note_stream_trouble;
+use carryall_core::store::{RecordCursor, RecordRange, StoreError};
+use carryall_outbound::{StreamMessage, StreamPort, Undelivered};
+use carryall_wire::effects::stream_record::{Operation, PayloadType, StreamRecord, SyncRecord};
+
+use super::lane::Delivered;
+use crate::app::App;
+
+/// How often a pool's settings are changed anew when somebody else changes them at the same time.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// Delivers an event to its pool's stream.
+pub(super) async fn deliver(app: &App, event: &Event) -> Delivered {
+    match try_deliver(app, event).await {
+        Ok(delivered) => delivered,
+        Err(error) => Delivered::NotNow(error.to_string()),
+    }
+}
+
+async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> {
+    let at = &event.lane.dataset.owner.pool;
+    let Some(pool) = app.pool(&at.id).await?.filter(|pool| pool.at == *at) else {
+        return Ok(Delivered::Dropped("its pool is gone"));
+    };
+    let Some(streams) = &pool.streams else {
+        return Ok(Delivered::Dropped("its pool has no stream any more"));
+    };
+    let Some(name) = streams.enabled_stream() else {
+        return Ok(Delivered::Parked(Parked::SwitchedOff, "streaming is switched off".to_owned()));
+    };
+    let Some(records) = records(app, event).await? else {
+        return Ok(Delivered::Dropped("its dataset was deleted"));
+    };
+    let port = app.outbound.stream(at.id.as_str(), name, streams.role_arn.as_deref());
+    let message = match message(app, event, &records, &*port, streams.role_arn.as_deref()).await {
+        Ok(message) => message,
+        Err(NoMessage::TooLarge { reason }) => {
+            note(app, &pool, streams, reason.clone(), true).await?;
+            return Ok(Delivered::Parked(Parked::Undeliverable, reason));
+        }
+        Err(NoMessage::Undelivered(undelivered)) => {
+            return undelivered_event(app, &pool, streams, undelivered).await;
+        }
+    };
+    match port.put(message).await {
+        Ok(()) => Ok(Delivered::Yes),
+        Err(undelivered) => undelivered_event(app, &pool, streams, undelivered).await,
+    }
+}
+
+/// The records that the event tells of; `None` if it tells of a life of the dataset that has ended.
+async fn records(app: &App, event: &Event) -> Result<Option<Vec<Record>>, StoreError> {
+    match &event.body {
+        EventBody::Updated(records) => Ok(Some(records.clone())),
+        EventBody::Deleted | EventBody::Notice => Ok(Some(Vec::new())),
+        EventBody::Snapshot { generation } => {
+            snapshot(app, &event.lane.dataset, *generation, event.position.sync_count).await
+        }
+    }
+}
+
+/// What is there of the dataset as of `through`: records that changed later are told of by the events behind.
+async fn snapshot(
+    app: &App,
+    at: &DatasetRef,
+    generation: Generation,
+    through: SyncCount,
+) -> Result<Option<Vec<Record>>, StoreError> {
+    let after = RecordCursor::Count(SyncCount::ZERO);
+    app.store.records(at, generation, RecordRange { after, through, max: None }).await
+}
+
+/// Why there is no message to put.
+enum NoMessage {
+    /// It is too large for the stream, and there is no bucket.
+    TooLarge {
+        /// For the developer.
+        reason: String,
+    },
+    /// It is too large for the stream, and the bucket did not take it.
+    Undelivered(Undelivered),
+}
+
+async fn message(
+    app: &App,
+    event: &Event,
+    records: &[Record],
+    port: &dyn StreamPort,
+    role_arn: Option<&str>,
+) -> Result<StreamMessage, NoMessage> {
+    let DatasetRef { owner, name } = &event.lane.dataset;
+    let event_id = event.id().to_string();
+    let sync_records: Vec<SyncRecord<'_>> = records.iter().map(sync_record).collect();
+    let operation = match event.body {
+        EventBody::Deleted => Operation::Remove,
+        EventBody::Updated(_) | EventBody::Snapshot { .. } | EventBody::Notice => Operation::Replace,
+    };
+    let record = StreamRecord {
+        identity_pool_id: owner.pool.id.as_str(),
+        identity_id: owner.identity.as_str(),
+        data_set_name: name.as_str(),
+        dataset_name: name.as_str(),
+        operation,
+        kinesis_sync_records: &sync_records,
+        last_modified_date: event.at.0,
+        kinesis_sync_records_url: None,
+        payload_type: PayloadType::Inline,
+        sync_count: event.position.sync_count.0,
+        event_id: &event_id,
+    };
+    let partition_key = owner.identity.to_string();
+    let inline = json(&record)?;
+    let bytes = inline.len() + partition_key.len();
+    let Some(bytes_max) = port.message_bytes_max().filter(|max| bytes > *max) else {
+        return Ok(StreamMessage { event_id: event_id.clone(), partition_key, json: inline });
+    };
+    let bucket = app.outbound.large_objects(role_arn).ok_or_else(|| NoMessage::TooLarge {
+        reason: format!(
+            "A change of dataset '{name}' of identity '{}' makes a stream record of {bytes} bytes, a record may have \
+             {bytes_max}, and no bucket is set for larger ones ([large_objects] of the server's configuration).",
+            owner.identity
+        ),
+    })?;
+    let url = bucket.put(&event_id, json(&sync_records)?).await.map_err(NoMessage::Undelivered)?;
+    let elsewhere = StreamRecord {
+        kinesis_sync_records: &[],
+        kinesis_sync_records_url: Some(&url),
+        payload_type: PayloadType::S3Url,
+        ..record
+    };
+    let json = json(&elsewhere)?;
+    Ok(StreamMessage { event_id: event_id.clone(), partition_key, json })
+}
+
+fn sync_record(record: &Record) -> SyncRecord<'_> {
+    SyncRecord {
+        key: record.key.as_str(),
+        value: record.value.as_deref(),
+        sync_count: record.sync_count.0,
+        last_modified_date: record.modified.0,
+        device_last_modified_date: record.device_modified.0,
+        op: if record.value.is_some() { Operation::Replace } else { Operation::Remove },
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Bytes, NoMessage> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| NoMessage::Undelivered(Undelivered::Refused { cause: error.to_string() }))
+}
+
+async fn undelivered_event(
+    app: &App,
+    pool: &Pool,
+    streams: &CognitoStreams,
+    undelivered: Undelivered,
+) -> Result<Delivered, StoreError> {
+    match undelivered {
+        Undelivered::Retry { cause, throttled: _ } => {
+            let waiting = app.store.pool_usage(&pool.at).await?.events_waiting;
+            let waiting_max = app.config.outbox.events_per_pool_max;
+            if waiting <= waiting_max {
+                return Ok(Delivered::NotNow(cause));
+            }
+            let reason =
+                format!("More than {waiting_max} events are waiting, and the stream takes none: {cause}");
+            note(app, pool, streams, reason.clone(), false).await?;
+            Ok(Delivered::Parked(Parked::SwitchedOff, reason))
+        }
+        Undelivered::Gone { cause } => {
+            note(app, pool, streams, cause.clone(), false).await?;
+            Ok(Delivered::Parked(Parked::SwitchedOff, cause))
+        }
+        Undelivered::Refused { cause } => Ok(Delivered::Parked(Parked::Undeliverable, cause)),
+    }
+}
+
+/// Notes what is wrong with the stream that `seen` names, unless the settings have changed since.
+async fn note(
+    app: &App,
+    pool: &Pool,
+    seen: &CognitoStreams,
+    reason: String,
+    keep_on: bool,
+) -> Result<(), StoreError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let Some(mut stored) = app.store.pool(&pool.at.id).await? else { return Ok(()) };
+        if stored.at != pool.at || !is_same_stream(stored.streams.as_ref(), seen) {
+            return Ok(());
+        }
+        let expect = vec![Expect::PoolVersion(stored.at.clone(), stored.version)];
+        note_stream_trouble(&mut stored, reason.clone(), keep_on);
+        stored.version = stored.version.next();
+        let write = vec![Write::PutPool(Box::new(stored))];
+        match app.commit(Changes { expect, write }).await {
+            Err(StoreError::Conflict) => {}
+            Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => return Err(error),
+            Ok(()) => {
+                log_trouble(&pool.at, &reason, keep_on);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_same_stream(stored: Option<&CognitoStreams>, seen: &CognitoStreams) -> bool {
+    stored.is_some_and(|stored| {
+        stored.enabled_stream().is_some()
+            && stored.stream_name == seen.stream_name
+            && stored.role_arn == seen.role_arn
+    })
+}
+
+fn log_trouble(pool: &PoolRef, reason: &str, keep_on: bool) {
+    if keep_on {
+        tracing::warn!(pool = %pool.id, reason, "an update could not be streamed");
+    } else {
+        tracing::warn!(pool = %pool.id, reason, "streaming was switched off; set StreamingStatus to ENABLED again once it is mended");
+    }
+}

@@ -1,0 +1,204 @@
+//! The sync trigger: a function that sees an update, and may edit it, before it is stored. It is called between load and
+//! decide, while nothing is held: no lane, no store call (`docs/protocol.md` section 9.2).
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carryall_core::ids::RecordKey;
+use carryall_core::limits::Limits;
+use carryall_core::model::{DatasetRef, Record};
+use carryall_core::rules::sync_trigger::{self, Triggered, Wanted};
+use carryall_core::rules::update_records::Patches;
+use carryall_core::violation::{Constraint, Violation};
+use carryall_outbound::{TriggerEvent, TriggerUndelivered};
+use carryall_wire::effects::sync_trigger::{EventRecord, SyncTriggerEvent};
+use lru::LruCache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::app::App;
+use crate::config::TriggerSettings;
+use crate::error::Failure;
+use crate::metrics::ServerLimit;
+
+/// Functions whose calls are counted; one beyond is counted anew.
+const FUNCTIONS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// Why an update was refused that its function should have seen.
+#[derive(Debug)]
+pub enum TriggerFailure {
+    /// The function, or its share of this server, has no room for another call.
+    Throttled {
+        /// For the log.
+        #[expect(dead_code, reason = "the log prints it")]
+        cause: String,
+    },
+    /// It gave no answer in time.
+    TimedOut {
+        /// The time that it had, in milliseconds.
+        milliseconds_max: u64,
+    },
+    /// It failed, could not be called, or answered what cannot be used.
+    Unusable {
+        /// For the caller: what is wrong, without values and without what an operator alone may know.
+        told: String,
+        /// For the log.
+        #[expect(dead_code, reason = "the log prints it")]
+        cause: String,
+    },
+}
+
+/// How many calls of each function are under way.
+pub struct Triggers {
+    calls_per_function_max: usize,
+    functions: Mutex<LruCache<String, Arc<Semaphore>>>,
+}
+
+impl Triggers {
+    /// Counts within the settings.
+    pub fn new(settings: &TriggerSettings) -> Self {
+        Self {
+            calls_per_function_max: settings.calls_per_function_max.get() as usize,
+            functions: Mutex::new(LruCache::new(FUNCTIONS_COUNT_MAX)),
+        }
+    }
+
+    fn place(&self, function: &str) -> Option<OwnedSemaphorePermit> {
+        let places = {
+            let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+            let places = functions
+                .get_or_insert_ref(function, || Arc::new(Semaphore::new(self.calls_per_function_max)));
+            Arc::clone(places)
+        };
+        places.try_acquire_owned().ok()
+    }
+}
+
+/// Shows `patches` to the function, with the stored `records` of their dataset, and returns what it makes of them.
+pub async fn call(
+    app: &App,
+    function: &str,
+    at: &DatasetRef,
+    records: &[Record],
+    patches: &Patches,
+) -> Result<Triggered, Failure> {
+    let outcome = call_once(app, function, at, records, patches).await;
+    let label = match &outcome {
+        Ok(_) => "ok",
+        Err(TriggerFailure::Throttled { .. }) => "throttled",
+        Err(TriggerFailure::TimedOut { .. }) => "timed_out",
+        Err(TriggerFailure::Unusable { .. }) => "unusable",
+    };
+    app.metrics.effects.trigger_called(label);
+    outcome.map_err(Failure::Trigger)
+}
+
+async fn call_once(
+    app: &App,
+    function: &str,
+    at: &DatasetRef,
+    records: &[Record],
+    patches: &Patches,
+) -> Result<Triggered, TriggerFailure> {
+    let Some(_place) = app.triggers.place(function) else {
+        app.metrics.limit_hit(ServerLimit::TriggerCalls);
+        let cause = "trigger.calls_per_function_max calls are under way".to_owned();
+        return Err(TriggerFailure::Throttled { cause });
+    };
+    let DatasetRef { owner, name } = at;
+    let shown = sync_trigger::show(records, patches)
+        .into_iter()
+        .map(|(key, shown)| (key.to_string(), EventRecord::new(shown.old_value, shown.new_value)))
+        .collect();
+    let event = SyncTriggerEvent::new(
+        &app.config.region,
+        owner.pool.id.as_str(),
+        owner.identity.as_str(),
+        name.as_str(),
+        shown,
+    );
+    let json =
+        serde_json::to_vec(&event).map(Bytes::from).map_err(|error| unusable("", error.to_string()))?;
+    let time_max = Duration::from_millis(app.config.trigger.milliseconds_max.get().into());
+    let port = app.outbound.trigger(owner.pool.id.as_str(), function);
+    let event_id = app.clock.uuid().to_string();
+    let answer = port.invoke(TriggerEvent { event_id, json }, time_max).await.map_err(undelivered)?;
+    let answered = event
+        .read_answer(&answer)
+        .map_err(|trouble| unusable(&format!("{trouble}."), "the answer is not usable".to_owned()))?;
+    let wanted = wanted(answered, &app.config.limits)
+        .map_err(|violation| unusable(&format!("it breaks a constraint: {violation}"), violation.member))?;
+    sync_trigger::apply(records, patches, wanted)
+        .map_err(|violation| unusable(&format!("it breaks a constraint: {violation}"), violation.member))
+}
+
+/// The answered records, under the constraints that a client's have.
+fn wanted(
+    answered: std::collections::BTreeMap<String, Option<String>>,
+    limits: &Limits,
+) -> Result<Wanted, Violation> {
+    let record = |(key, value): (String, Option<String>)| {
+        let key = RecordKey::parse("datasetRecords.key", &key, limits.key_bytes_max)?;
+        if value.as_ref().is_some_and(|value| value.len() > limits.value_bytes_max) {
+            let constraint = Constraint::LengthMax(limits.value_bytes_max as u64);
+            return Err(Violation::new(
+                format!("datasetRecords.{key}.newValue"),
+                "(not repeated)",
+                constraint,
+            ));
+        }
+        Ok((key, value))
+    };
+    answered.into_iter().map(record).collect()
+}
+
+fn unusable(told: &str, cause: String) -> TriggerFailure {
+    TriggerFailure::Unusable { told: told.to_owned(), cause }
+}
+
+/// What the caller is told of a call that failed names no function and no host: those are the operator's.
+fn undelivered(undelivered: TriggerUndelivered) -> TriggerFailure {
+    match undelivered {
+        TriggerUndelivered::Throttled { cause } => TriggerFailure::Throttled { cause },
+        TriggerUndelivered::TimedOut { millis_max } => {
+            TriggerFailure::TimedOut { milliseconds_max: millis_max }
+        }
+        TriggerUndelivered::FunctionError { cause } => unusable("it ended with an error.", cause),
+        TriggerUndelivered::Unreachable { cause } => unusable("it cannot be reached.", cause),
+        TriggerUndelivered::Gone { cause } => unusable("it does not exist, or may not be called.", cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_one_function_are_bounded_and_leave_others_their_places() {
+        let settings = TriggerSettings {
+            calls_per_function_max: std::num::NonZeroU32::MIN,
+            ..TriggerSettings::default()
+        };
+        let triggers = Triggers::new(&settings);
+        let first = triggers.place("slow");
+        assert!(first.is_some());
+        assert!(triggers.place("slow").is_none());
+        assert!(triggers.place("quick").is_some());
+        drop(first);
+        assert!(triggers.place("slow").is_some());
+    }
+
+    #[test]
+    fn the_functions_records_have_the_constraints_of_a_clients() {
+        let limits = Limits { key_bytes_max: 2, value_bytes_max: 3, ..Limits::default() };
+        let answered = |key: &str, value: &str| {
+            wanted(std::collections::BTreeMap::from([(key.to_owned(), Some(value.to_owned()))]), &limits)
+        };
+        assert!(answered("ab", "abc").is_ok());
+        assert!(answered("abc", "a").unwrap_err().member.contains("key"));
+        assert!(answered("", "a").is_err());
+        let long = answered("a", "secret").unwrap_err();
+        assert!(!long.to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,98 @@
+//! The lanes that the present batch has to do with, decoded: however many members of the batch change one, it is read
+//! once, and its row and its mark are written once.
+
+use std::collections::HashMap;
+
+use carryall_core::ids::PoolIncarnation;
+use carryall_core::outbox::{Event, Lane, LaneRef, LaneState, Position};
+
+use super::outbox_keys;
+use super::outbox_rows::StoredLane;
+use super::rows::mark_to_row;
+
+/// Lanes as of the members of the batch so far.
+#[derive(Default)]
+pub(super) struct Lanes(HashMap<LaneRef, BatchLane>);
+
+struct BatchLane {
+    /// What the engine holds.
+    before: Option<StoredLane>,
+    now: Option<StoredLane>,
+}
+
+impl Lanes {
+    /// Whether it is known what stands at `at`.
+    pub(super) fn keeps(&self, at: &LaneRef) -> bool {
+        self.0.contains_key(at)
+    }
+
+    /// Keeps what the engine holds at `at`.
+    pub(super) fn keep(&mut self, at: LaneRef, stored: Option<StoredLane>) {
+        self.0.insert(at, BatchLane { before: stored.clone(), now: stored });
+    }
+
+    /// A lane that was kept, unless it is none.
+    pub(super) fn get(&self, at: &LaneRef) -> Option<&StoredLane> {
+        self.0.get(at)?.now.as_ref()
+    }
+
+    /// Adds an event to a lane that was kept; `is_new` unless it is there already. Says whether the lane was kept.
+    pub(super) fn append(&mut self, event: &Event, is_new: bool) -> bool {
+        let Some(BatchLane { now, .. }) = self.0.get_mut(&event.lane) else { return false };
+        let position = event.position;
+        let stored = now.get_or_insert_with(|| StoredLane {
+            lane: Lane {
+                at: event.lane.clone(),
+                events: 0,
+                first: position,
+                state: LaneState::due(event.at),
+            },
+            last: position,
+        });
+        stored.lane.events += u64::from(is_new);
+        stored.lane.first = stored.lane.first.min(position);
+        stored.last = stored.last.max(position);
+        true
+    }
+
+    /// Takes so many events off a lane. With the last one it is gone.
+    pub(super) fn remove(&mut self, at: &LaneRef, events: u64) {
+        let Some(BatchLane { now, .. }) = self.0.get_mut(at) else { return };
+        let left = now.take().and_then(|mut stored| {
+            stored.lane.events = stored.lane.events.saturating_sub(events);
+            (stored.lane.events > 0).then_some(stored)
+        });
+        *now = left;
+    }
+
+    /// Sets the relay's part of a lane that is there.
+    pub(super) fn set(&mut self, at: &LaneRef, first: Position, state: LaneState) {
+        if let Some(stored) = self.0.get_mut(at).and_then(|lane| lane.now.as_mut()) {
+            stored.lane.first = first;
+            stored.lane.state = state;
+        }
+    }
+
+    /// Forgets the lanes of a removed pool: whatever stands of them is freed with the pool.
+    pub(super) fn forget_pool(&mut self, incarnation: PoolIncarnation) {
+        self.0.retain(|at, _| at.dataset.owner.pool.incarnation != incarnation);
+    }
+
+    /// The rows that must be put or removed, each once.
+    pub(super) fn take_rows(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let mut rows = Vec::new();
+        for (at, BatchLane { before, now }) in self.0.drain() {
+            if before == now {
+                continue;
+            }
+            let mark_of = |stored: &StoredLane| outbox_keys::mark(&at, stored.lane.state.due);
+            let (old, new) = (before.as_ref().map(mark_of), now.as_ref().map(mark_of));
+            if old != new {
+                rows.extend(old.map(|mark| (mark, None)));
+                rows.extend(new.map(|mark| (mark, Some(mark_to_row()))));
+            }
+            rows.push((outbox_keys::lane(&at), now.map(|stored| stored.to_row())));
+        }
+        rows
+    }
+}

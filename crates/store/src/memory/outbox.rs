@@ -1,0 +1,139 @@
+//! The outbox of the reference store: every lane with its events, in one ordered map. What is due and what is parked is
+//! found by looking at all of them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use carryall_core::ids::{DatasetName, IdentityId, PoolIncarnation};
+use carryall_core::model::PoolRef;
+use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState, Position, Sink};
+use carryall_core::time::UnixMillis;
+
+use crate::meaning::event_bytes;
+
+/// Everything that waits to leave.
+#[derive(Default)]
+pub(super) struct Outbox {
+    lanes: BTreeMap<Place, Waiting>,
+}
+
+/// Where a lane stands among the others.
+type Place = (PoolIncarnation, IdentityId, DatasetName, Sink);
+
+/// A lane with its events; never without any.
+struct Waiting {
+    at: LaneRef,
+    events: BTreeMap<Position, Event>,
+    first: Position,
+    state: LaneState,
+}
+
+impl Waiting {
+    fn lane(&self) -> Lane {
+        Lane {
+            at: self.at.clone(),
+            events: self.events.len() as u64,
+            first: self.first,
+            state: self.state.clone(),
+        }
+    }
+}
+
+fn place(at: &LaneRef) -> Place {
+    let owner = &at.dataset.owner;
+    (owner.pool.incarnation, owner.identity.clone(), at.dataset.name.clone(), at.sink.clone())
+}
+
+impl Outbox {
+    pub(super) fn append(&mut self, event: Event) {
+        let (position, at) = (event.position, event.at);
+        let lane = match self.lanes.entry(place(&event.lane)) {
+            Entry::Occupied(lane) => lane.into_mut(),
+            Entry::Vacant(gap) => gap.insert(Waiting {
+                at: event.lane.clone(),
+                events: BTreeMap::new(),
+                first: position,
+                state: LaneState::due(at),
+            }),
+        };
+        lane.first = lane.first.min(position);
+        lane.events.insert(position, event);
+    }
+
+    pub(super) fn remove(&mut self, at: &LaneRef, positions: &[Position]) {
+        let Entry::Occupied(mut lane) = self.lanes.entry(place(at)) else { return };
+        lane.get_mut().events.retain(|position, _| !positions.contains(position));
+        if lane.get().events.is_empty() {
+            lane.remove();
+        }
+    }
+
+    pub(super) fn set(&mut self, at: &LaneRef, first: Position, state: LaneState) {
+        if let Some(lane) = self.lanes.get_mut(&place(at)) {
+            (lane.first, lane.state) = (first, state);
+        }
+    }
+
+    pub(super) fn remove_pool(&mut self, pool: &PoolRef) {
+        self.lanes.retain(|_, lane| lane.at.dataset.owner.pool != *pool);
+    }
+
+    pub(super) fn waiting_in(&self, pool: &PoolRef) -> u64 {
+        let lanes = self.lanes.values().filter(|lane| lane.at.dataset.owner.pool == *pool);
+        lanes.map(|lane| lane.events.len() as u64).sum()
+    }
+
+    pub(super) fn lane(&self, at: &LaneRef) -> Option<Lane> {
+        self.lanes.get(&place(at)).map(Waiting::lane)
+    }
+
+    pub(super) fn is_due_as(&self, at: &LaneRef, due: Due) -> bool {
+        self.lanes.get(&place(at)).is_some_and(|lane| lane.state.due == due)
+    }
+
+    pub(super) fn due(
+        &self,
+        now: UnixMillis,
+        after: Option<PoolIncarnation>,
+        per_pool_max: usize,
+        max: usize,
+    ) -> Vec<Lane> {
+        let mut pools: BTreeMap<PoolIncarnation, Vec<(UnixMillis, &Waiting)>> = BTreeMap::new();
+        for ((incarnation, ..), lane) in &self.lanes {
+            if let Some(moment) = lane.state.due.moment()
+                && moment <= now
+                && after.is_none_or(|after| *incarnation > after)
+            {
+                pools.entry(*incarnation).or_default().push((moment, lane));
+            }
+        }
+        let mut found = Vec::new();
+        for mut lanes in pools.into_values() {
+            if found.len() >= max {
+                break;
+            }
+            // Of those that are due at the same moment, the order of their places remains.
+            lanes.sort_by_key(|(moment, _)| *moment);
+            found.extend(lanes.into_iter().take(per_pool_max).map(|(_, lane)| lane.lane()));
+        }
+        found
+    }
+
+    pub(super) fn parked(&self, after: Option<&LaneRef>, max: usize) -> Vec<Lane> {
+        let start = after.map(place).map_or(Unbounded, Excluded);
+        let rest = self.lanes.range((start, Unbounded)).map(|(_, lane)| lane);
+        rest.filter(|lane| lane.state.due.moment().is_none()).take(max).map(Waiting::lane).collect()
+    }
+
+    pub(super) fn events(&self, at: &LaneRef, max: usize, bytes_max: usize) -> Vec<Event> {
+        let Some(lane) = self.lanes.get(&place(at)) else { return Vec::new() };
+        let mut bytes = 0;
+        let fits = |(number, event): &(usize, &Event)| {
+            bytes += event_bytes(event);
+            *number == 0 || bytes <= bytes_max
+        };
+        let waiting = lane.events.range(lane.first..).map(|(_, event)| event).enumerate();
+        waiting.take_while(fits).take(max).map(|(_, event)| event.clone()).collect()
+    }
+}
