@@ -5,6 +5,7 @@
 //! decides when to try again. Every message carries an id, because an answer that got lost makes a second delivery of
 //! the same message; receivers tell repeats by it.
 
+use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ pub struct Finding {
 }
 
 /// One message to a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StreamMessage {
     /// The same for each repeat of this message.
     pub event_id: String,
@@ -59,6 +60,13 @@ pub struct StreamMessage {
     pub partition_key: String,
     /// The message: one JSON object on one line.
     pub json: Bytes,
+}
+
+/// Shows how long the message is; what it says are records.
+impl fmt::Debug for StreamMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamMessage({}, {} bytes)", self.event_id, self.json.len())
+    }
 }
 
 /// A stream that messages are appended to, in the order in which they are put.
@@ -170,12 +178,19 @@ pub trait PushPort: Send + Sync {
 }
 
 /// One question to a trigger's function.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TriggerEvent {
     /// Names this call, for receivers' logs.
     pub event_id: String,
     /// The event: one JSON object.
     pub json: Bytes,
+}
+
+/// Shows how long the event is; what it says are records.
+impl fmt::Debug for TriggerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TriggerEvent({}, {} bytes)", self.event_id, self.json.len())
+    }
 }
 
 /// Why a trigger's function gave no answer. The function may have run all the same.
@@ -227,4 +242,34 @@ pub trait LargeObjectPort: Send + Sync {
 
     /// Tries the way to the bucket, which writes one small object of a fixed key.
     fn check(&self) -> Checked<'_>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_token_and_no_record() {
+        let json = Bytes::from_static(b"private");
+        let device = Device {
+            device_id: "device".to_owned(),
+            platform: Platform::Gcm,
+            token: "private".into(),
+            endpoint: "endpoint".to_owned(),
+        };
+        let shown = [
+            format!("{device:?}"),
+            format!("{:?}", TriggerEvent { event_id: "e".to_owned(), json: json.clone() }),
+            format!("{:?}", StreamMessage { event_id: "e".to_owned(), partition_key: "k".to_owned(), json }),
+        ];
+        assert!(shown.iter().all(|text| !text.contains("private")), "{shown:?}");
+    }
+
+    #[test]
+    fn a_platform_is_spelt_as_aws_spells_it() {
+        for platform in [Platform::Adm, Platform::Apns, Platform::ApnsSandbox, Platform::Gcm] {
+            assert_eq!(Platform::parse(platform.name()), Some(platform));
+        }
+        assert_eq!(Platform::parse("gcm"), None);
+    }
 }

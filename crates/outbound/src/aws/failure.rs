@@ -189,8 +189,7 @@ pub(super) fn credentials_failure(role_arn: Option<&str>, error: &CredentialsErr
     }
     let cause = match error {
         CredentialsError::CredentialsNotLoaded(_) => "the server has no AWS credentials".to_owned(),
-        // What lies beneath may come from files and programs that hold credentials, so it is not shown.
-        _ => one_line(&format!("the server's AWS credentials: {error}")),
+        _ => one_line(&format!("the server's AWS credentials: {}", chain(error))),
     };
     unanswered(Kind::Unreached, cause)
 }
@@ -227,5 +226,49 @@ impl Intercept for AnswerLimit {
         let whole = std::mem::replace(body, SdkBody::taken());
         *body = SdkBody::from_body_1_x(Limited::new(whole, TRIGGER_ANSWER_BYTES_MAX));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(code: &str, status: u16) -> Kind {
+        answered("Call", Some(code), None, status).kind
+    }
+
+    #[test]
+    fn a_known_name_counts_for_more_than_the_status() {
+        assert_eq!(kind("ProvisionedThroughputExceededException", 400), Kind::Throttled);
+        assert_eq!(kind("KMSThrottlingException", 400), Kind::Throttled);
+        assert_eq!(kind("ResourceNotFoundException", 400), Kind::Missing);
+        assert_eq!(kind("AccessDeniedException", 400), Kind::Denied);
+        assert_eq!(kind("ExpiredTokenException", 400), Kind::Unreached);
+        assert_eq!(kind("KMSAccessDeniedException", 502), Kind::Denied);
+    }
+
+    #[test]
+    fn an_unknown_name_leaves_it_to_the_status() {
+        assert_eq!(kind("", 403), Kind::Denied);
+        assert_eq!(kind("", 404), Kind::Missing);
+        assert_eq!(kind("", 429), Kind::Throttled);
+        assert_eq!(kind("ServiceException", 500), Kind::Broken);
+        assert_eq!(kind("ResourceConflictException", 409), Kind::Broken);
+        assert_eq!(kind("InvalidArgumentException", 400), Kind::Invalid);
+        assert_eq!(kind("RequestTooLargeException", 413), Kind::Invalid);
+    }
+
+    #[test]
+    fn what_is_said_of_a_wrong_signature_is_not_repeated() {
+        let said = "The canonical string is: x-amz-security-token:TOKEN";
+        for code in ["SignatureDoesNotMatch", "InvalidSignatureException"] {
+            assert!(!answered("Call", Some(code), Some(said), 403).cause.contains("TOKEN"));
+        }
+    }
+
+    #[test]
+    fn missing_credentials_of_the_servers_own_are_no_reason_to_give_up() {
+        let failure = credentials_failure(None, &CredentialsError::not_loaded("none"));
+        assert!(matches!(failure.undelivered(), Undelivered::Retry { throttled: false, .. }));
     }
 }

@@ -1,0 +1,56 @@
+//! Triggers over HTTP.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use carryall_outbound::{OutboundSettings, TriggerEvent, TriggerUndelivered};
+
+use crate::receiver::{Receiver, Reply};
+use crate::{every, http, outbound, settings};
+
+const LONG: Duration = Duration::from_mins(1);
+
+async fn ask(url: &str, time_max: Duration) -> Result<Bytes, TriggerUndelivered> {
+    let outbound = outbound(OutboundSettings { triggers: every(http(url)), ..settings() });
+    let event = TriggerEvent { event_id: "event-1".to_owned(), json: Bytes::from_static(b"{\"version\":2}") };
+    outbound.trigger("pool", "arn:aws:lambda:eu-west-1:1:function:f").invoke(event, time_max).await
+}
+
+async fn outcome_of(reply: Reply) -> Result<Bytes, TriggerUndelivered> {
+    ask(&Receiver::start(reply).await.origin, LONG).await
+}
+
+#[tokio::test]
+async fn the_answers_body_is_the_functions_answer() {
+    let receiver = Receiver::start(Reply::Status(200, Bytes::from_static(b"{\"a\":2}"))).await;
+    assert_eq!(ask(&receiver.origin, LONG).await.unwrap(), "{\"a\":2}");
+    let received = receiver.only();
+    assert_eq!(received.body, "{\"version\":2}");
+    assert!(received.is_signed());
+}
+
+#[tokio::test]
+async fn failures_are_told_apart() {
+    assert!(matches!(outcome_of(Reply::status(429)).await, Err(TriggerUndelivered::Throttled { .. })));
+    for status in [302, 400, 404, 500, 503] {
+        let outcome = outcome_of(Reply::status(status)).await;
+        assert!(matches!(outcome, Err(TriggerUndelivered::FunctionError { .. })), "{status}");
+    }
+    assert!(matches!(outcome_of(Reply::HangUp).await, Err(TriggerUndelivered::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn silence_ends_with_the_time_given() {
+    let receiver = Receiver::start(Reply::Silence).await;
+    let outcome = ask(&receiver.origin, Duration::from_millis(50)).await;
+    assert_eq!(outcome, Err(TriggerUndelivered::TimedOut { millis_max: 50 }));
+}
+
+#[tokio::test]
+async fn an_answer_has_a_largest_size() {
+    const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
+    let whole = outcome_of(Reply::Status(200, Bytes::from(vec![b'x'; ANSWER_BYTES_MAX]))).await;
+    assert_eq!(whole.unwrap().len(), ANSWER_BYTES_MAX);
+    let beyond = outcome_of(Reply::Status(200, Bytes::from(vec![b'x'; ANSWER_BYTES_MAX + 1]))).await;
+    assert!(matches!(beyond, Err(TriggerUndelivered::FunctionError { .. })));
+}
