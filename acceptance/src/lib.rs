@@ -10,6 +10,7 @@
 pub mod api;
 pub mod clients;
 pub mod http;
+pub mod peers;
 pub mod server;
 pub mod signing;
 
