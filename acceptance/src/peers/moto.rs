@@ -113,7 +113,7 @@ impl Moto {
         element(&done(&answer), "PlatformApplicationArn")
     }
 
-    /// Deletes a platform application. Its endpoints stay, as moto does it.
+    /// Deletes a platform application with its endpoints.
     pub fn delete_application(&self, application: &str) {
         let fields = [("PlatformApplicationArn", application)];
         done(&self.service("sns").query(SNS_VERSION, "DeletePlatformApplication", &fields));

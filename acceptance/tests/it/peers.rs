@@ -40,7 +40,11 @@ fn moto_keeps_what_is_published_until_the_endpoint_is_disabled_or_deleted() {
     assert_eq!(publish("to nobody"), (404, "NotFound".to_owned()));
     assert_eq!(moto.endpoints(&application), []);
     assert_eq!(moto.messages(&endpoint).len(), 5);
+    let endpoint = moto.create_endpoint(&application, "a token");
     moto.delete_application(&application);
+    let sns = moto.service("sns");
+    let again = sns.query(SNS_VERSION, "Publish", &[("TargetArn", &endpoint), ("Message", "to nobody")]);
+    assert_eq!(again.outcome(), (404, "NotFound".to_owned()));
 }
 
 #[test]
