@@ -36,6 +36,12 @@ impl Caller {
             session_token: None,
         }
     }
+
+    /// The same caller with a secret that is not theirs.
+    #[must_use]
+    pub fn forged(&self) -> Self {
+        Self { secret_access_key: "not the secret".to_owned(), ..self.clone() }
+    }
 }
 
 /// A guest identity with its credentials.

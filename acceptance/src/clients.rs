@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -17,8 +17,13 @@ const ANSWER_SECONDS_MAX: u64 = 90;
 /// How long a script may go without reporting a case.
 const CASE_SECONDS_MAX: u64 = 240;
 
-fn folder(language: &str) -> PathBuf {
+pub(crate) fn folder(language: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(language)
+}
+
+/// The interpreter that has the Python clients.
+pub(crate) fn python() -> String {
+    std::env::var("CARRYALL_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
 /// Settings of the surroundings must not leak into the clients: they see what is given here, and nothing else.
@@ -43,7 +48,7 @@ fn client_command(program: &str, server: &Server) -> Command {
 
 /// A child that is killed and waited for when its handle goes.
 #[derive(Debug)]
-struct Reaped(Child);
+pub(crate) struct Reaped(pub(crate) Child);
 
 impl Drop for Reaped {
     fn drop(&mut self) {
@@ -53,8 +58,14 @@ impl Drop for Reaped {
 }
 
 /// Lines of a stream, read by a thread of their own so that waiting for one has a bound.
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (report, lines) = mpsc::channel();
+    report_lines(stream, report);
+    lines
+}
+
+/// The same, into a channel that several streams share.
+pub(crate) fn report_lines(stream: impl Read + Send + 'static, report: Sender<String>) {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             if report.send(line).is_err() {
@@ -62,7 +73,6 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
             }
         }
     });
-    lines
 }
 
 /// A script of cases; each case is reported as one line of JSON.
@@ -78,10 +88,7 @@ impl Script<'_> {
     /// Runs the script against the server; fails if any case failed or none ran.
     pub fn run(self, server: &Server) {
         let (program, path) = match self {
-            Self::Python(name) => {
-                let python = std::env::var("CARRYALL_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-                (python, folder("python").join(name))
-            }
+            Self::Python(name) => (python(), folder("python").join(name)),
             Self::Node(name) => ("node".to_owned(), folder("node").join(name)),
         };
         let mut child = Reaped(

@@ -203,18 +203,13 @@ impl Connection {
 
     /// Reads one answer, an interim `100 Continue` included.
     pub fn interim_or_final(&mut self) -> io::Result<Response> {
-        let status_line = self.line()?;
+        let status_line = line(&mut self.stream)?;
         let status = status_line
             .split(' ')
             .nth(1)
             .and_then(|code| code.parse().ok())
             .ok_or_else(|| io::Error::other(format!("no status in {status_line:?}")))?;
-        let mut headers = Vec::new();
-        loop {
-            let line = self.line()?;
-            let Some((name, value)) = line.split_once(':') else { break };
-            headers.push((name.to_owned(), value.trim().to_owned()));
-        }
+        let headers = headers(&mut self.stream)?;
         let body = if status < 200 || status == 204 { Vec::new() } else { self.read_body(&headers)? };
         Ok(Response { status, headers, body })
     }
@@ -225,37 +220,69 @@ impl Connection {
     }
 
     fn read_body(&mut self, headers: &[(String, String)]) -> io::Result<Vec<u8>> {
+        if let Some(body) = framed_body(&mut self.stream, headers)? {
+            return Ok(body);
+        }
         let mut body = Vec::new();
-        if find(headers, "transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
-            loop {
-                let size = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
-                let start = body.len();
-                body.resize(start + size, 0);
-                self.stream.read_exact(&mut body[start..])?;
-                self.line()?;
-                if size == 0 {
-                    return Ok(body);
-                }
-            }
-        }
-        match find(headers, "content-length") {
-            Some(length) => {
-                body.resize(length.parse().map_err(io::Error::other)?, 0);
-                self.stream.read_exact(&mut body)?;
-            }
-            None => {
-                self.stream.read_to_end(&mut body)?;
-            }
-        }
+        self.stream.read_to_end(&mut body)?;
         Ok(body)
     }
+}
 
-    fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        if self.stream.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        line.truncate(line.trim_end_matches(['\r', '\n']).len());
-        Ok(line)
+/// Reads one request as a server would; nothing if the client closed instead. A body that came in chunks is put
+/// together, and its transfer coding is taken out of the headers.
+pub(crate) fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
+    if stream.fill_buf()?.is_empty() {
+        return Ok(None);
     }
+    let request_line = line(stream)?;
+    let mut words = request_line.split(' ');
+    let (Some(method), Some(target)) = (words.next(), words.next()) else {
+        return Err(io::Error::other(format!("not a request line: {request_line:?}")));
+    };
+    let mut request = Request::new(method, target);
+    request.headers = headers(stream)?;
+    if request.get("expect").is_some() {
+        stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    request.body = framed_body(stream, &request.headers)?.unwrap_or_default();
+    Ok(Some(request.without("transfer-encoding")))
+}
+
+fn headers(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
+    let mut headers = Vec::new();
+    while let Some((name, value)) = line(stream)?.split_once(':') {
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+    Ok(headers)
+}
+
+/// The body that the headers announce; nothing if they announce none.
+fn framed_body(stream: &mut impl BufRead, headers: &[(String, String)]) -> io::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    if find(headers, "transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
+        loop {
+            let size = usize::from_str_radix(&line(stream)?, 16).map_err(io::Error::other)?;
+            let start = body.len();
+            body.resize(start + size, 0);
+            stream.read_exact(&mut body[start..])?;
+            line(stream)?;
+            if size == 0 {
+                return Ok(Some(body));
+            }
+        }
+    }
+    let Some(length) = find(headers, "content-length") else { return Ok(None) };
+    body.resize(length.parse().map_err(io::Error::other)?, 0);
+    stream.read_exact(&mut body)?;
+    Ok(Some(body))
+}
+
+fn line(stream: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    if stream.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(line)
 }

@@ -10,11 +10,12 @@
 pub mod api;
 pub mod clients;
 pub mod http;
+pub mod peers;
 pub mod server;
 pub mod signing;
 
 pub use api::{Api, Caller, Guest};
 pub use clients::{Device, DeviceSettings, Script};
 pub use http::{Connection, Request, Response};
-pub use server::{Server, Store};
+pub use server::{DIRECTORY, Server, ServerSettings, Store};
 pub use signing::Signing;

@@ -33,12 +33,58 @@ pub enum Store {
     Memory,
 }
 
+/// What stands in a configuration for the directory of the server that is started with it.
+pub const DIRECTORY: &str = "{directory}";
+
+/// What a server is started with beyond its store; verbs that are run on its settings get the same.
+#[derive(Clone, Debug, Default)]
+pub struct ServerSettings {
+    configuration: Option<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl ServerSettings {
+    /// With a configuration file of this text, in which [`DIRECTORY`] becomes the server's directory.
+    #[must_use]
+    pub fn configuration(mut self, text: &str) -> Self {
+        self.configuration = Some(text.to_owned());
+        self
+    }
+
+    /// With this environment variable. The server sees no other than these and those of every test.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With these AWS credentials for the calls that the server makes, in `us-east-1`, and with no other source
+    /// of credentials to look at.
+    #[must_use]
+    pub fn acting_as(mut self, caller: &Caller) -> Self {
+        if let Some(token) = &caller.session_token {
+            self = self.variable("AWS_SESSION_TOKEN", token);
+        }
+        self.variable("AWS_ACCESS_KEY_ID", &caller.access_key_id)
+            .variable("AWS_SECRET_ACCESS_KEY", &caller.secret_access_key)
+            .variable("AWS_REGION", "us-east-1")
+            .variable("AWS_EC2_METADATA_DISABLED", "true")
+    }
+
+    /// With this base URL for its calls to one service, which is named as in `AWS_ENDPOINT_URL_SNS`.
+    #[must_use]
+    pub fn endpoint_of(self, service: &str, endpoint: &str) -> Self {
+        self.variable(&format!("AWS_ENDPOINT_URL_{service}"), endpoint)
+    }
+}
+
 /// A running server, or a stopped one that can be started again on the same directory and port.
 #[derive(Debug)]
 pub struct Server {
     directory: TempDir,
     store: Store,
     configuration: Option<PathBuf>,
+    environment: Vec<(String, String)>,
     address: SocketAddr,
     running: Option<Running>,
 }
@@ -57,14 +103,22 @@ impl Server {
 
     /// Starts a server with a configuration file of this text.
     pub fn start_configured(store: Store, configuration: Option<&str>) -> Self {
+        let settings = configuration.map(|text| ServerSettings::default().configuration(text));
+        Self::start_with(store, settings.unwrap_or_default())
+    }
+
+    /// Starts a server with these settings.
+    pub fn start_with(store: Store, settings: ServerSettings) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let configuration = configuration.map(|text| {
+        let configuration = settings.configuration.map(|text| {
             let path = directory.path().join("carryall.toml");
+            let text = text.replace(DIRECTORY, &directory.path().display().to_string());
             fs::write(&path, text).expect("write the configuration file");
             path
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { directory, store, configuration, address, running: None };
+        let environment = settings.environment;
+        let mut server = Self { directory, store, configuration, environment, address, running: None };
         server.restart();
         server
     }
@@ -156,6 +210,7 @@ impl Server {
             .env("CARRYALL_STORE", store)
             .env("CARRYALL_ROOT_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
             .env("CARRYALL_ROOT_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.directory.path())
             .stdin(Stdio::null());
         if let Some(path) = &self.configuration {

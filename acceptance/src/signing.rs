@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, SignableBody, SignableRequest, SignatureLocation, SigningInstructions,
-    SigningSettings, UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningInstructions, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4::SigningParams;
 
@@ -63,7 +63,7 @@ impl<'a> Signing<'a> {
     /// Signs by headers; every header that the request has so far is covered.
     pub fn headers(&self, request: Request, host: SocketAddr) -> Request {
         let mut settings = SigningSettings::default();
-        if self.content_hash {
+        if self.content_hash || self.is_for_s3() {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         }
         let signed = self.sign(settings, &request, host);
@@ -84,6 +84,11 @@ impl<'a> Signing<'a> {
         request
     }
 
+    /// S3 signs the path as it is, insists on the hash of the body, and leaves the body out of presigned URLs.
+    fn is_for_s3(&self) -> bool {
+        self.service == "s3"
+    }
+
     fn sign(
         &self,
         mut settings: SigningSettings,
@@ -91,6 +96,13 @@ impl<'a> Signing<'a> {
         host: SocketAddr,
     ) -> SigningInstructions {
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        let mut body = SignableBody::Bytes(&request.body);
+        if self.is_for_s3() {
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            if settings.signature_location == SignatureLocation::QueryParams {
+                body = SignableBody::UnsignedPayload;
+            }
+        }
         let identity = Credentials::new(
             &self.caller.access_key_id,
             &self.caller.secret_access_key,
@@ -111,8 +123,8 @@ impl<'a> Signing<'a> {
         let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let method = self.method.unwrap_or(&request.method);
         let uri = format!("http://{host}{}", request.target);
-        let signable = SignableRequest::new(method, uri, headers, SignableBody::Bytes(&request.body))
-            .expect("a request that can be signed");
+        let signable =
+            SignableRequest::new(method, uri, headers, body).expect("a request that can be signed");
         sign(signable, &parameters).expect("sign the request").into_parts().0
     }
 }

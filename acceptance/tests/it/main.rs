@@ -7,6 +7,7 @@ mod clients_that_cannot_run;
 mod crash;
 mod front_doors;
 mod hostile;
+mod peers;
 mod replays;
 mod rust_sdk;
 mod scripts;

@@ -1,0 +1,215 @@
+//! An HTTP server that records what it is sent and answers as the test says. It stands for whatever a user points
+//! the server's HTTP calls at, and serves pages to the browser.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::io::{self, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+
+use super::door::{Door, locked};
+use super::polling::ARRIVAL_SECONDS_MAX;
+use crate::http::{Request, read_request};
+
+/// One answer of the receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Headers; the framing is added.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long after the request the answer is sent.
+    pub delay_milliseconds: u64,
+}
+
+impl Answer {
+    /// An answer of this status, at once, without headers and body.
+    pub fn status(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new(), delay_milliseconds: 0 }
+    }
+
+    /// With this header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// So much later than the request.
+    #[must_use]
+    pub fn after_milliseconds(mut self, delay_milliseconds: u64) -> Self {
+        self.delay_milliseconds = delay_milliseconds;
+        self
+    }
+
+    /// The bytes that go over the wire.
+    pub(super) fn bytes(&self, connection: &str) -> Vec<u8> {
+        let length = self.body.len();
+        let mut head = format!("HTTP/1.1 {} Answer\r\nContent-Length: {length}\r\n", self.status);
+        write!(head, "Connection: {connection}\r\n").expect("write to a string");
+        for (name, value) in &self.headers {
+            write!(head, "{name}: {value}\r\n").expect("write to a string");
+        }
+        [head.as_bytes(), b"\r\n", &self.body].concat()
+    }
+}
+
+/// A request that the receiver got.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The request: method, path and query, headers as they were spelled, body.
+    pub request: Request,
+    /// When it was complete.
+    pub at: Instant,
+}
+
+impl Received {
+    /// The path without the query.
+    pub fn path(&self) -> &str {
+        self.request.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.request.body).expect("a request of JSON")
+    }
+
+    /// Whether one of the `v1` signatures of `Carryall-Signature` is the HMAC-SHA256, under this secret, of
+    /// `Carryall-Timestamp`, a dot and the body.
+    pub fn is_signed_with(&self, secret: &str) -> bool {
+        let request = &self.request;
+        let (Some(timestamp), Some(signatures)) =
+            (request.get("carryall-timestamp"), request.get("carryall-signature"))
+        else {
+            return false;
+        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let signed = [timestamp.as_bytes(), b".", &request.body].concat();
+        let expected = hmac::sign(&key, &signed)
+            .as_ref()
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        signatures.split(',').any(|one| one.trim().strip_prefix("v1=") == Some(&expected))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    received: Vec<Received>,
+    next: VecDeque<Answer>,
+    always: HashMap<String, Answer>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    script: Mutex<Script>,
+    arrived: Condvar,
+    /// Nothing is ever sent: who waits here waits for the time to pass, or for the receiver to go.
+    gone: (Mutex<bool>, Condvar),
+}
+
+/// A running receiver.
+#[derive(Debug)]
+pub struct Receiver {
+    door: Door,
+    shared: Arc<Shared>,
+}
+
+impl Receiver {
+    /// Starts a receiver that answers everything with an empty 200.
+    pub fn start() -> Self {
+        let shared = Arc::new(Shared::default());
+        let of_door = Arc::clone(&shared);
+        let door = Door::open(move |connection| {
+            // A caller that hangs up early is the caller's affair.
+            let _ = serve(connection, &of_door);
+        });
+        Self { door, shared }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.door.address()
+    }
+
+    /// The URL of a path of it, which begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    /// Answers the next request that has no answer yet so; what is said first is answered first.
+    pub fn answer_next(&self, answer: Answer) {
+        locked(&self.shared.script).next.push_back(answer);
+    }
+
+    /// Answers every request for this path so, whatever is said about the next.
+    pub fn answer_path(&self, path: &str, answer: Answer) {
+        locked(&self.shared.script).always.insert(path.to_owned(), answer);
+    }
+
+    /// Refuses connections from now on, or takes them again.
+    pub fn refuse(&self, refusing: bool) {
+        self.door.refuse(refusing);
+    }
+
+    /// What came so far, in its order.
+    pub fn received(&self) -> Vec<Received> {
+        locked(&self.shared.script).received.clone()
+    }
+
+    /// Waits until this many requests came, and returns all that did; fails the test if they do not come.
+    pub fn wait_for(&self, count: usize) -> Vec<Received> {
+        let limit = Duration::from_secs(ARRIVAL_SECONDS_MAX);
+        let script = locked(&self.shared.script);
+        let waited =
+            self.shared.arrived.wait_timeout_while(script, limit, |script| script.received.len() < count);
+        let received = waited.map(|(script, _)| script.received.clone()).unwrap_or_default();
+        assert!(received.len() >= count, "{} of {count} requests came: {received:?}", received.len());
+        received
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        *locked(&self.shared.gone.0) = true;
+        self.shared.gone.1.notify_all();
+    }
+}
+
+fn serve(connection: TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut stream = BufReader::new(connection);
+    while let Some(request) = read_request(&mut stream)? {
+        let last = request.get("connection").is_some_and(|wish| wish.eq_ignore_ascii_case("close"));
+        let received = Received { request, at: Instant::now() };
+        let mut script = locked(&shared.script);
+        let answer = script.always.get(received.path()).cloned();
+        let answer = answer.or_else(|| script.next.pop_front()).unwrap_or_else(|| Answer::status(200));
+        script.received.push(received);
+        drop(script);
+        shared.arrived.notify_all();
+        pass_time(&shared.gone, answer.delay_milliseconds);
+        stream.get_mut().write_all(&answer.bytes(if last { "close" } else { "keep-alive" }))?;
+        if last {
+            break;
+        }
+    }
+    stream.get_mut().shutdown(Shutdown::Both)
+}
+
+/// Lets the time pass that an answer is to be late by, unless its server goes first.
+pub(super) fn pass_time((gone, told): &(Mutex<bool>, Condvar), milliseconds: u64) {
+    let delay = Duration::from_millis(milliseconds);
+    let _ = told.wait_timeout_while(locked(gone), delay, |gone| !*gone);
+}
