@@ -140,6 +140,10 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the store answers, and whether it takes writes.
     fn health(&self) -> Answer<'_, Health>;
 
+    /// Whether nobody but this process can have the store open (promise P9): then whatever an earlier process held of it
+    /// is free.
+    fn is_held_alone(&self) -> bool;
+
     /// Figures for the metrics page, each with its name and unit.
     fn figures(&self) -> Figures;
 }

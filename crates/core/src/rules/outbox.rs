@@ -84,6 +84,17 @@ pub fn settle(
     changes
 }
 
+/// The commit that ends the lease of a process that is gone; `None` if the lane is not leased.
+pub fn free(lane: &Lane, now: UnixMillis) -> Option<Changes> {
+    match lane.state.due {
+        Due::Leased { .. } => {
+            let state = LaneState { due: Due::At(now), ..lane.state.clone() };
+            Some(set(lane, lane.state.due, lane.first, state))
+        }
+        Due::At(_) | Due::Parked { .. } => None,
+    }
+}
+
 /// The commit that makes a parked or waiting lane due at once, as if nothing had gone wrong.
 pub fn try_again(lane: &Lane, now: UnixMillis) -> Changes {
     set(lane, lane.state.due, lane.first, LaneState::due(now))
@@ -151,6 +162,16 @@ mod tests {
         assert_eq!(changes.expect, [Expect::Lane(lane(0).at, Due::At(UnixMillis(5)))]);
         assert_eq!(due, Due::Leased { until: UnixMillis(77), lease: LeaseId(9) });
         assert_eq!(state(&changes).1.due, due);
+    }
+
+    #[test]
+    fn only_a_lease_is_freed_and_failures_before_it_still_count() {
+        assert_eq!(free(&lane(2), NOW), None);
+        let due = Due::Leased { until: UnixMillis(77), lease: LeaseId(9) };
+        let leased = Lane { state: LaneState { due, ..lane(2).state }, ..lane(2) };
+        let changes = free(&leased, NOW).unwrap();
+        assert_eq!(changes.expect, [Expect::Lane(leased.at.clone(), due)]);
+        assert!(matches!(state(&changes).1, LaneState { due: Due::At(NOW), attempts: 2, .. }));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::time::Duration;
 use carryall_core::changes::{Changes, Write};
 use carryall_core::ids::{PoolId, PoolIncarnation};
 use carryall_core::outbox::LaneRef;
+use carryall_core::rules::outbox;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -127,6 +128,9 @@ pub fn appended(changes: &Changes) -> Vec<LaneRef> {
 /// Works until told to stop, then lets the deliveries under way end.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let Some(Receivers { lanes, pools }) = app.wakes.receivers() else { return };
+    if app.store.is_held_alone() {
+        free_leases(&app).await;
+    }
     let mut relay = Relay::new(Arc::clone(&app));
     tokio::select! {
         () = relay.deliver(lanes) => {}
@@ -138,6 +142,27 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         tracing::warn!(
             "deliveries were still under way at the stop; they are made again once their leases end"
         );
+    }
+}
+
+/// Ends the leases of the process before this one, which can deliver no more. Those behind a long backlog are not looked
+/// for: they end before their turn comes.
+async fn free_leases(app: &App) {
+    let now = app.clock.now();
+    let horizon = now.plus_seconds(app.config.outbox.lease_seconds.get());
+    let mut after = None;
+    loop {
+        let found = match app.store.lanes_due(horizon, after, LANES_PER_POOL_MAX, LANES_MAX).await {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!(%error, "leases of the outbox could not be looked for"),
+        };
+        let Some(last) = found.last() else { return };
+        after = Some(incarnation(&last.at));
+        for changes in found.iter().filter_map(|lane| outbox::free(lane, now)) {
+            if let Err(error) = app.store.commit(changes).await {
+                tracing::warn!(%error, "a lease of the outbox could not be ended");
+            }
+        }
     }
 }
 

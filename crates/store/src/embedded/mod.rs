@@ -259,6 +259,10 @@ impl Store for EmbeddedStore {
         }))
     }
 
+    fn is_held_alone(&self) -> bool {
+        true
+    }
+
     fn figures(&self) -> Figures {
         figures::of(&self.engine, self.waiting())
     }

@@ -226,6 +226,10 @@ impl Store for MemoryStore {
         ready(Ok(Health::Ready))
     }
 
+    fn is_held_alone(&self) -> bool {
+        true
+    }
+
     fn figures(&self) -> Figures {
         Figures::new()
     }
