@@ -14,7 +14,7 @@ use lru::LruCache;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-use crate::attempt::Lanes;
+use crate::attempt::Turns;
 use crate::clock::{self, Clock};
 use crate::config::{Config, RootKey};
 use crate::credentials::{self, Opened};
@@ -52,7 +52,7 @@ pub struct App {
     /// Signing keys already derived.
     pub signing_keys: Arc<KeyCache>,
     /// Keeps writers of one dataset in a row.
-    pub lanes: Lanes,
+    pub turns: Turns,
     /// Sync sessions that are not stored yet.
     pub sessions: Arc<SessionCounts>,
     /// How many new identities may be asked for.
@@ -120,7 +120,7 @@ impl App {
             clock,
             metrics: Metrics::new(),
             signing_keys: Arc::default(),
-            lanes: Lanes::default(),
+            turns: Turns::default(),
             sessions: Arc::default(),
             new_identities: NewIdentities::new(&config),
             requests: Semaphore::new(config.concurrent_requests_max),
