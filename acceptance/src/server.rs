@@ -33,6 +33,9 @@ pub enum Store {
     Memory,
 }
 
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
 /// What stands in a configuration for the directory of the server that is started with it.
 pub const DIRECTORY: &str = "{directory}";
 
@@ -243,6 +246,9 @@ impl Server {
             .env("CARRYALL_STORE", store)
             .env("CARRYALL_ROOT_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
             .env("CARRYALL_ROOT_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+            // Whoever is told of no peer calls nobody: neither AWS nor the host for credentials.
+            .env("AWS_ENDPOINT_URL", NOWHERE)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.directory.path())
             .stdin(Stdio::null());
