@@ -16,13 +16,19 @@ LOWER_CASE_UUID_V4 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9
 MISSING = "ResourceNotFoundException", 404
 UNCONFIGURED = "InvalidConfigurationException", 400
 
-sns = boto3.client(
-    "sns",
-    region_name=REGION,
-    endpoint_url=os.environ["CARRYALL_TEST_SNS"],
-    aws_access_key_id="AKIAANYBODY000000000",
-    aws_secret_access_key="anything",
-)
+
+
+def peer(region):
+    return boto3.client(
+        "sns",
+        region_name=region,
+        endpoint_url=os.environ["CARRYALL_TEST_SNS"],
+        aws_access_key_id="AKIAANYBODY000000000",
+        aws_secret_access_key="anything",
+    )
+
+
+sns = peer(REGION)
 
 
 def new_application(platform, name=None):
@@ -201,6 +207,28 @@ def an_application_that_the_peer_does_not_know_is_refused_until_it_is_there():
     assert new_application("GCM", name) == application
     assert LOWER_CASE_UUID_V4.fullmatch(register(guest, "GCM", token))
     only_endpoint(application)
+
+
+@case
+def the_first_of_two_applications_of_one_platform_takes_the_devices():
+    first, second = new_application("GCM"), new_application("GCM")
+    guest = pushing_guest(first, second)
+    register(guest, "GCM", new_token())
+    assert (len(endpoints(first)), len(endpoints(second))) == (1, 0)
+
+
+@case
+def an_application_is_called_in_the_region_that_its_arn_names():
+    elsewhere = peer("eu-west-1")
+    attributes = {"PlatformCredential": "acceptance"}
+    application = elsewhere.create_platform_application(Name="elsewhere", Platform="GCM", Attributes=attributes)
+    application = application["PlatformApplicationArn"]
+    assert ":eu-west-1:" in application
+    guest = pushing_guest(application)
+    register(guest, "GCM", new_token())
+    found = elsewhere.list_endpoints_by_platform_application(PlatformApplicationArn=application)["Endpoints"]
+    assert len(found) == 1, found
+    elsewhere.delete_platform_application(PlatformApplicationArn=application)
 
 
 @case

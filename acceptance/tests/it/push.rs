@@ -2,7 +2,7 @@
 //! devices, endpoints and notices that are gone. Registration and subscription are boto3's, in `clients/python/push.py`.
 
 use carryall_acceptance::api::{succeeded, text};
-use carryall_acceptance::peers::{FaultProxy, Moto, until};
+use carryall_acceptance::peers::{Fault, FaultProxy, Moto, until};
 use carryall_acceptance::{
     Api, Caller, Guest, Request, Response, Script, Server, ServerSettings, Store, api,
 };
@@ -375,4 +375,168 @@ fn an_application_that_is_gone_stops_nobody_and_is_named_in_the_log() {
     assert!(refused.message().contains("platform application"), "{}", refused.message());
     until("the log says why", || server.log().contains("PlatformApplication does not exist").then_some(()));
     server.api().put(&guest, "prefs", "k", "v", 0);
+}
+
+/// SNS's refusal of a message for an endpoint that is switched off, which takes its time.
+fn endpoint_disabled_later(milliseconds: u64) -> Fault {
+    match Fault::xml_error(400, "EndpointDisabled") {
+        Fault::Answer(answer) => Fault::Answer(answer.after_milliseconds(milliseconds)),
+        other => other,
+    }
+}
+
+#[test]
+fn a_device_that_registers_again_while_it_is_found_dead_stays_alive_and_hears_of_the_change() {
+    let moto = Moto::shared();
+    let sns = FaultProxy::before(moto.address());
+    let server = Server::start_with(Store::Embedded, with_sns(&sns.endpoint_url()));
+    let application = moto.create_application("GCM", "raced");
+    let guest = pushing_guest(&server, &[&application]);
+    let api = server.api();
+    api.put(&guest, "prefs", "k", "v", 0);
+    let device = subscribed(api, &guest, "GCM", "raced", "prefs");
+    sns.set_for_next(1, "Publish", endpoint_disabled_later(500));
+    api.put(&guest, "prefs", "k", "v", 1);
+    sns.wait_for("Publish", 1);
+    assert_eq!(register(api, &guest, "GCM", "raced"), device);
+    wait_until_nothing_waits(&server, &guest.pool);
+    api.put(&guest, "prefs", "k", "v", 2);
+    wait_until_nothing_waits(&server, &guest.pool);
+    let counts = counts(moto, &application, "raced");
+    assert_eq!(counts.last().map(String::as_str), Some("3"), "it is told on");
+    assert_eq!(counts, ["2", "3"], "the change that found it dead is told too");
+    assert_eq!(metric(&server, "carryall_devices_disabled_total"), 0);
+}
+
+#[test]
+fn what_the_push_service_says_of_a_registration_becomes_a_refusal_that_fits() {
+    let moto = Moto::shared();
+    let sns = FaultProxy::before(moto.address());
+    let server = Server::start_with(Store::Embedded, with_sns(&sns.endpoint_url()));
+    let application = moto.create_application("GCM", "says");
+    let guest = pushing_guest(&server, &[&application]);
+    let register = || try_register(server.api(), &guest, "GCM", "says").outcome();
+    let create = "CreatePlatformEndpoint";
+    for (fault, status, name) in [
+        (Fault::xml_error(400, "Throttling"), 429, "TooManyRequestsException"),
+        (Fault::xml_error(500, "InternalError"), 429, "TooManyRequestsException"),
+        (Fault::HangUp, 429, "TooManyRequestsException"),
+        (Fault::LoseAnswer, 429, "TooManyRequestsException"),
+        (Fault::xml_error(400, "InvalidParameter"), 400, "InvalidParameterException"),
+        (Fault::xml_error(403, "AuthorizationError"), 400, "InvalidConfigurationException"),
+        (Fault::xml_error(404, "NotFound"), 400, "InvalidConfigurationException"),
+    ] {
+        sns.set_for_next(1, create, fault.clone());
+        assert_eq!(register(), (status, name.to_owned()), "{fault:?}");
+    }
+    // The answer that got lost had created the endpoint, which is found now.
+    assert_eq!(register(), (200, String::new()));
+    assert_eq!(moto.endpoints(&application).len(), 1);
+    // An endpoint that somebody deletes between its creation and its repair is created once more.
+    sns.set_for_next(1, "GetEndpointAttributes", Fault::xml_error(404, "NotFound"));
+    let before = sns.count(create);
+    assert_eq!(register(), (200, String::new()));
+    assert_eq!(sns.count(create) - before, 2);
+}
+
+#[test]
+fn many_registrations_of_one_token_at_once_make_one_device() {
+    let moto = Moto::shared();
+    let server = Server::start_with(Store::Embedded, with_sns(&moto.endpoint_url()));
+    let application = moto.create_application("GCM", "at-once");
+    let guest = pushing_guest(&server, &[&application]);
+    let api = server.api();
+    register(api, &guest, "GCM", "another at once");
+    let devices: Vec<String> = std::thread::scope(|scope| {
+        let one = || register(api, &guest, "GCM", "at once");
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(devices.iter().all(|device| *device == devices[0]), "{devices:?}");
+    assert_eq!(moto.endpoints(&application).len(), 2);
+}
+
+#[test]
+fn a_delivery_that_fails_is_made_again_and_only_a_lost_answer_doubles_it() {
+    let moto = Moto::shared();
+    let sns = FaultProxy::before(moto.address());
+    let server = Server::start_with(Store::Embedded, with_sns(&sns.endpoint_url()));
+    let application = moto.create_application("GCM", "again");
+    let guest = pushing_guest(&server, &[&application]);
+    let api = server.api();
+    api.put(&guest, "prefs", "k", "v", 0);
+    subscribed(api, &guest, "GCM", "again", "prefs");
+    let faults = [
+        (Fault::xml_error(400, "Throttling"), 1),
+        (Fault::xml_error(500, "InternalError"), 1),
+        (Fault::HangUp, 1),
+        (Fault::xml_error(403, "AuthorizationError"), 1),
+        (Fault::LoseAnswer, 2),
+    ];
+    let (mut expected, mut count) = (Vec::new(), 1);
+    for (fault, copies) in faults {
+        sns.set_for_next(1, "Publish", fault);
+        api.put(&guest, "prefs", "k", "v", count);
+        count += 1;
+        expected.extend(std::iter::repeat_n(count.to_string(), copies));
+        wait_until_nothing_waits(&server, &guest.pool);
+    }
+    let told = counts(moto, &application, "again");
+    println!("counts told under five faults: {told:?}");
+    assert_eq!(told, expected);
+    assert_eq!((ended(&server, "failed"), ended(&server, "delivered")), (5, 5));
+}
+
+#[test]
+fn a_notice_that_the_push_service_refuses_waits_for_an_operator_and_holds_up_its_device_alone() {
+    let moto = Moto::shared();
+    let sns = FaultProxy::before(moto.address());
+    let server = Server::start_with(Store::Embedded, with_sns(&sns.endpoint_url()));
+    let application = moto.create_application("GCM", "poisoned");
+    let guest = pushing_guest(&server, &[&application]);
+    let api = server.api();
+    api.put(&guest, "prefs", "k", "v", 0);
+    subscribed(api, &guest, "GCM", "poisoned", "prefs");
+    sns.set_for_next(1, "Publish", Fault::xml_error(400, "InvalidParameter"));
+    api.put(&guest, "prefs", "k", "v", 1);
+    until("the notice is parked", || (ended(&server, "parked") == 1).then_some(()));
+    subscribed(api, &guest, "GCM", "poisoned neighbour", "prefs");
+    api.put(&guest, "prefs", "k", "v", 2);
+    until("the neighbour is told", || (ended(&server, "delivered") == 1).then_some(()));
+    assert_eq!(counts(moto, &application, "poisoned"), [""; 0]);
+
+    let listed: Value = serde_json::from_str(&server.verb(&["outbox", "list", "--output", "json"])).unwrap();
+    let parked = listed["Parked"].as_array().unwrap();
+    assert_eq!(parked.len(), 1, "{listed}");
+    assert!(text(&parked[0]["Trouble"]).contains("InvalidParameter"), "{listed}");
+    server.verb(&["outbox", "retry", "--all"]);
+    wait_until_nothing_waits(&server, &guest.pool);
+    assert_eq!(counts(moto, &application, "poisoned").last().map(String::as_str), Some("3"));
+    assert_eq!(counts(moto, &application, "poisoned neighbour"), ["3"]);
+}
+
+#[test]
+fn notices_of_a_pool_go_with_the_pool() {
+    let moto = Moto::shared();
+    let sns = FaultProxy::before(moto.address());
+    let server = Server::start_with(Store::Embedded, with_sns(&sns.endpoint_url()));
+    let application = moto.create_application("GCM", "deleted-pool");
+    let guest = pushing_guest(&server, &[&application]);
+    let api = server.api();
+    api.put(&guest, "prefs", "k", "v", 0);
+    subscribed(api, &guest, "GCM", "deleted pool", "prefs");
+    sns.set_for_next(1, "Publish", Fault::xml_error(400, "InvalidParameter"));
+    api.put(&guest, "prefs", "k", "v", 1);
+    let parked = || {
+        let listed = server.verb(&["outbox", "list", "--output", "json"]);
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        listed["Parked"].as_array().unwrap().len()
+    };
+    until("the notice is parked", || (parked() == 1).then_some(()));
+    let input = json!({ "IdentityPoolId": guest.pool });
+    assert_eq!(api.identity(Some(&server.root()), "DeleteIdentityPool", &input).status, 200);
+    assert_eq!(parked(), 0);
+    server.verb(&["outbox", "retry", "--all"]);
+    assert_eq!(counts(moto, &application, "deleted pool"), [""; 0]);
+    assert_eq!(sns.count("Publish"), 1);
 }

@@ -394,3 +394,76 @@ fn wait_for_warning(server: &Server, pool: &str, name: &str) {
         of_it.any(|line| line["trouble"].as_str().is_some_and(|trouble| !trouble.is_empty())).then_some(())
     });
 }
+
+#[test]
+fn a_stream_that_its_owner_switched_off_is_no_trouble() {
+    let kinesalite = Kinesalite::shared();
+    kinesalite.stream("switched-off").create(1);
+    let anybody = Caller::developer("AKIAANYBODY000000000", "anything");
+    let settings = ServerSettings::default().acting_as(&anybody);
+    let settings = settings.endpoint_of("KINESIS", &kinesalite.endpoint_url());
+    let server = Server::start_with(Store::Embedded, settings);
+    let guest = server.api().new_user(&server.root());
+    let streams = json!({ "StreamName": "switched-off", "StreamingStatus": "DISABLED" });
+    configure(&server, &guest.pool, &json!({ "CognitoStreams": streams }));
+    let (ended, lines) = check(&server, &guest.pool);
+    assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""), "{ended:?}");
+    assert!(lines.iter().any(|line| line.contains("switched-off")), "{lines:?}");
+    // The check in the background is the same one, and was begun before this one.
+    assert!(!server.log().contains("a setting of the pool cannot be used"));
+}
+
+#[test]
+fn the_check_of_a_pool_tries_the_bucket_for_large_objects_too() {
+    let (moto, kinesalite) = (Moto::shared(), Kinesalite::shared());
+    kinesalite.stream("with-a-bucket").create(1);
+    let settings = ServerSettings::default()
+        .configuration("[large_objects]\nbucket = \"of-the-check\"\n")
+        .acting_as(moto.owner())
+        .endpoint_of("KINESIS", &kinesalite.endpoint_url())
+        .endpoint_of("S3", &moto.endpoint_url());
+    let server = Server::start_with(Store::Embedded, settings);
+    let guest = server.api().new_user(&server.root());
+    let streams = json!({ "StreamName": "with-a-bucket", "StreamingStatus": "ENABLED" });
+    configure(&server, &guest.pool, &json!({ "CognitoStreams": streams }));
+    check_fails(&server, &guest, &["large objects", "of-the-check", "NoSuchBucket"]);
+    moto.bucket("of-the-check").create();
+    let (ended, lines) = check(&server, &guest.pool);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(lines.iter().any(|line| line.contains("of-the-check")), "{lines:?}");
+}
+
+/// A refusal that takes so long that the pool's settings have changed when it arrives.
+fn stream_is_gone_later() -> Fault {
+    match Fault::json_error(400, "ResourceNotFoundException") {
+        Fault::Answer(answer) => Fault::Answer(answer.after_milliseconds(700)),
+        other => other,
+    }
+}
+
+#[test]
+fn a_refusal_of_what_was_set_before_does_not_count_against_what_is_set_now() {
+    let anybody = Caller::developer("AKIAANYBODY000000000", "anything");
+    let proxy = FaultProxy::before(Kinesalite::shared().address());
+    let settings = ServerSettings::default().acting_as(&anybody);
+    let settings = settings.endpoint_of("KINESIS", &proxy.endpoint_url());
+    let server = Server::start_with(Store::Embedded, settings);
+    let streams = |pool: &str, name: &str| {
+        let streams = json!({ "StreamName": name, "StreamingStatus": "ENABLED" });
+        configure(&server, pool, &json!({ "CognitoStreams": streams }));
+    };
+    for (before, now) in [("set-before", "set-now"), ("set-again", "set-again")] {
+        let stream = Kinesalite::shared().stream(now);
+        stream.create(1);
+        let guest = server.api().new_user(&server.root());
+        streams(&guest.pool, before);
+        let asked = proxy.count("PutRecord");
+        proxy.set_for_next(1, "PutRecord", stream_is_gone_later());
+        server.api().put(&guest, "prefs", "k", "v", 0);
+        proxy.wait_for("PutRecord", asked + 1);
+        streams(&guest.pool, now);
+        assert_eq!(sync_counts(&stream, 1), [1], "from {before} to {now}");
+        let streams = configuration(&server, &guest.pool)["CognitoStreams"].take();
+        assert_eq!(streams["StreamingStatus"], "ENABLED", "from {before} to {now}");
+    }
+}

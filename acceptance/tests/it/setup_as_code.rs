@@ -4,7 +4,7 @@
 use std::fs;
 
 use carryall_acceptance::api::{encoded, succeeded};
-use carryall_acceptance::peers::{Answer, Kinesalite, Received, Receiver, until};
+use carryall_acceptance::peers::{Answer, FaultProxy, Kinesalite, Received, Receiver, until};
 use carryall_acceptance::{Caller, DIRECTORY, Server, ServerSettings, Store};
 use serde_json::{Value, json};
 
@@ -23,11 +23,10 @@ fn pool(blocks: &str) -> String {
     format!("[[pools]]\nid = \"{POOL}\"\nname = \"stated\"\n{blocks}\n")
 }
 
-/// Destinations for everything that [`POOL`] may name, at this receiver.
-fn destinations(receiver: &Receiver) -> String {
+/// Destinations for everything that [`POOL`] may name, at this origin.
+fn destinations(origin: &str) -> String {
     ["stream", "trigger", "push"].into_iter().fold(String::new(), |text, kind| {
-        let url = receiver.url(&format!("/{kind}"));
-        let of = format!("pool = \"{POOL}\"\nurl = \"{url}\"\nsecret_env = \"{VARIABLE}\"");
+        let of = format!("pool = \"{POOL}\"\nurl = \"{origin}/{kind}\"\nsecret_env = \"{VARIABLE}\"");
         format!("{text}[[{kind}_destinations]]\n{of}\n")
     })
 }
@@ -73,7 +72,7 @@ fn what_is_stated_is_in_effect_from_the_first_start() {
          [pools.cognito_streams]\nstream_name = \"changes\"\n[pools.events]\nSyncTrigger = \"{FUNCTION}\""
     );
     for store in [Store::Embedded, Store::Memory] {
-        let text = format!("{}{}", pool(&blocks), destinations(&receiver));
+        let text = format!("{}{}", pool(&blocks), destinations(&receiver.url("")));
         let server = Server::start_with(store, settings(&text));
         let stated = configuration(&server, POOL);
         assert_eq!(stated["PushSync"], json!({ "ApplicationArns": [APPLICATION], "RoleArn": ROLE }));
@@ -195,6 +194,32 @@ fn a_stated_stream_that_was_switched_off_is_on_again_after_a_start() {
     server.api().put(&guest, "prefs", "k", "w", 1);
     let counts: Vec<Value> = stream.wait_for(2).iter().map(|one| one.json()["syncCount"].clone()).collect();
     assert_eq!(counts, [1, 2], "the change that found no stream is not lost");
+}
+
+#[test]
+fn the_check_of_a_stated_pool_reaches_its_destinations() {
+    let receiver = Receiver::start();
+    let blocks = format!(
+        "[pools.push_sync]\napplication_arns = [\"{APPLICATION}\"]\n[pools.cognito_streams]\n\
+         stream_name = \"changes\"\n[pools.events]\nSyncTrigger = \"{FUNCTION}\""
+    );
+    let proxy = FaultProxy::before(receiver.address());
+    let text = format!("{}{}", pool(&blocks), destinations(&proxy.endpoint_url()));
+    let server = Server::start_with(Store::Embedded, settings(&text));
+    let check = || server.try_verb(&["pool", "check", POOL]);
+    let ended = check();
+    assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""), "{ended:?}");
+    assert_eq!(ended.output.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{ended:?}");
+    // Somebody was asked whether they are there, and nothing was delivered.
+    assert!(receiver.received().iter().all(|one| one.request.method == "HEAD"));
+    proxy.refuse(true);
+    let ended = check();
+    assert_eq!((ended.code, ended.errors.lines().count()), (Some(1), 1), "{ended:?}");
+    let failed: Vec<&str> = ended.output.lines().filter(|line| line.starts_with("FAILED")).collect();
+    let origin = proxy.endpoint_url();
+    assert!(failed.len() == 3 && failed.iter().all(|line| line.contains(&origin)), "{failed:#?}");
+    // Paths may be secrets.
+    assert!(!ended.output.contains(&format!("{origin}/push")), "{ended:?}");
 }
 
 /// A server that stopped, to try starts with other files on.
