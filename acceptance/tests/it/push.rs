@@ -344,6 +344,26 @@ fn a_notice_outlives_the_death_of_the_server_while_its_peer_is_away() {
 }
 
 #[test]
+fn a_notice_that_was_on_its_way_when_the_server_died_is_sent_again_at_once() {
+    let moto = Moto::shared();
+    let sns = FaultProxy::before(moto.address());
+    let mut server = Server::start_with(Store::Embedded, with_sns(&sns.endpoint_url()));
+    let application = moto.create_application("GCM", "on-its-way");
+    let guest = pushing_guest(&server, &[&application]);
+    let api = server.api();
+    api.put(&guest, "prefs", "k", "v", 0);
+    subscribed(api, &guest, "GCM", "on its way", "prefs");
+    sns.set_for_next(1, "Publish", Fault::Silence);
+    api.put(&guest, "prefs", "k", "v", 1);
+    sns.wait_for("Publish", 1);
+    server.kill();
+    server.restart();
+    // The lease of the dead one, of 60 seconds, is not waited for.
+    wait_until_nothing_waits(&server, &guest.pool);
+    assert_eq!(counts(moto, &application, "on its way"), ["2"]);
+}
+
+#[test]
 fn a_registration_while_the_push_service_is_away_may_be_repeated_and_stores_nothing() {
     let moto = Moto::shared();
     let sns = FaultProxy::before(moto.address());

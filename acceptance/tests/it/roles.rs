@@ -205,14 +205,14 @@ fn a_role_that_is_refused_switches_streaming_off_until_it_is_mended_and_set_agai
     });
 }
 
-/// An answer of STS with credentials that end so soon.
-fn short_lived(seconds: u64) -> Fault {
+/// An answer of STS with credentials that nobody else knows, and that end so soon.
+fn invented(seconds: u64) -> Fault {
     #[expect(clippy::disallowed_methods, reason = "credentials end by the clock of who issues them")]
     let ends = DateTime::from(SystemTime::now() + Duration::from_secs(seconds));
     let body = format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
-         <AccessKeyId>ASIASHORTLIVED000000</AccessKeyId><SecretAccessKey>short</SecretAccessKey>\
-         <SessionToken>short</SessionToken><Expiration>{}</Expiration></Credentials></AssumeRoleResult>\
+         <AccessKeyId>ASIAINVENTED00000000</AccessKeyId><SecretAccessKey>invented</SecretAccessKey>\
+         <SessionToken>invented</SessionToken><Expiration>{}</Expiration></Credentials></AssumeRoleResult>\
          </AssumeRoleResponse>",
         ends.fmt(DateTimeFormat::DateTime).unwrap()
     );
@@ -252,10 +252,103 @@ fn a_roles_credentials_are_kept_and_fetched_again_before_they_end() {
     let kept = assumed_for(&mut server, 5);
     server.stop();
     server.restart();
-    sts.set_for_next(2, "AssumeRole", short_lived(5));
+    sts.set_for_next(2, "AssumeRole", invented(5));
     let refreshed = assumed_for(&mut server, 6);
     println!("AssumeRole for 5 deliveries: {kept}; for 6, with 2 short-lived answers: {refreshed}");
     assert_eq!((kept, refreshed), (1, 3));
+}
+
+#[test]
+fn a_roles_credentials_that_a_peer_refuses_are_fetched_again() {
+    let ministack = MiniStack::shared_checking();
+    let sts = FaultProxy::before(ministack.address());
+    let user = ministack.create_user("of-refused-credentials", &["sts:AssumeRole"]);
+    let settings = ServerSettings::default()
+        .acting_as(&user)
+        .endpoint_of("STS", &sts.endpoint_url())
+        .endpoint_of("KINESIS", &ministack.endpoint_url());
+    let server = Server::start_with(Store::Embedded, settings);
+    let role = ministack.create_role("refused-credentials", &our_account(), &["kinesis:*"]);
+    let stream = ministack.stream("refused-credentials");
+    stream.create(1);
+    let guest = server.api().new_user(&server.root());
+    // As when a role is made anew under its old name: what was handed out for the old one is worth nothing.
+    sts.set_for("AssumeRole", invented(3600));
+    stream_to(&server, &guest.pool, "refused-credentials", &role);
+    server.api().put(&guest, "prefs", "k", "v", 0);
+    until("streaming is switched off", || {
+        let streams = configuration(&server, &guest.pool)["CognitoStreams"].take();
+        (streams["StreamingStatus"] == "DISABLED").then_some(())
+    });
+    sts.set(Fault::None);
+    stream_to(&server, &guest.pool, "refused-credentials", &role);
+    assert_eq!(sync_counts(&stream, 1), [1]);
+}
+
+#[test]
+fn a_role_that_cannot_be_assumed_for_a_while_switches_nothing_off() {
+    let moto = Moto::shared();
+    let sts = FaultProxy::before(moto.address());
+    let stream = Kinesalite::shared().stream("patient-role");
+    stream.create(1);
+    let role = moto.create_role("patient-role", &["*"]);
+    let settings = at_moto(moto, moto.owner())
+        .endpoint_of("STS", &sts.endpoint_url())
+        .endpoint_of("KINESIS", &Kinesalite::shared().endpoint_url());
+    let mut server = Server::start_with(Store::Embedded, settings);
+    let api = server.api();
+    let application = moto.create_application("GCM", "patient-role");
+    let guest = api.new_user(&server.root());
+    let push = json!({ "ApplicationArns": [application], "RoleArn": role });
+    configure(&server, &guest.pool, &json!({ "PushSync": push }));
+    api.put(&guest, "prefs", "k", "v", 0);
+    subscribed(api, &guest, "GCM", "patient role", "prefs");
+    stream_to(&server, &guest.pool, "patient-role", &role);
+    let mut count = 1;
+    for fault in
+        [Fault::HangUp, Fault::xml_error(500, "InternalFailure"), Fault::xml_error(400, "Throttling")]
+    {
+        server.stop();
+        sts.set(fault);
+        server.restart();
+        let asked = sts.count("AssumeRole");
+        server.api().put(&guest, "prefs", "k", "v", count);
+        count += 1;
+        sts.wait_for("AssumeRole", asked + 2);
+        sts.set(Fault::None);
+        wait_until_nothing_waits(&server, &guest.pool);
+        let streams = configuration(&server, &guest.pool)["CognitoStreams"].take();
+        assert_eq!(streams["StreamingStatus"], "ENABLED", "{streams}");
+    }
+    assert_eq!(sync_counts(&stream, 3), [2, 3, 4]);
+    let endpoint = moto.endpoints(&application).remove(0);
+    assert_eq!(endpoint.messages.len(), 3);
+}
+
+#[test]
+fn a_push_whose_role_is_refused_waits_until_the_role_is_mended() {
+    let moto = Moto::shared();
+    let sts = FaultProxy::before(moto.address());
+    let role = moto.create_role("refused-push", &["sns:*"]);
+    let settings = at_moto(moto, moto.owner()).endpoint_of("STS", &sts.endpoint_url());
+    let mut server = Server::start_with(Store::Embedded, settings);
+    let application = moto.create_application("ADM", "refused-push");
+    let guest = server.api().new_user(&server.root());
+    let push = json!({ "ApplicationArns": [application], "RoleArn": role });
+    configure(&server, &guest.pool, &json!({ "PushSync": push }));
+    server.api().put(&guest, "prefs", "k", "v", 0);
+    subscribed(server.api(), &guest, "ADM", "refused push", "prefs");
+    server.stop();
+    sts.set_for("AssumeRole", Fault::xml_error(403, "AccessDenied"));
+    server.restart();
+    let refused = try_register(server.api(), &guest, "ADM", "another refused");
+    assert_eq!(refused.outcome(), (400, "InvalidConfigurationException".to_owned()));
+    until("the log names the role", || server.log().contains(&format!("role {role}")).then_some(()));
+    server.api().put(&guest, "prefs", "k", "v", 1);
+    sts.wait_for("AssumeRole", 4);
+    sts.set(Fault::None);
+    wait_until_nothing_waits(&server, &guest.pool);
+    assert_eq!(moto.endpoints(&application).remove(0).messages.len(), 1);
 }
 
 fn check(server: &Server, pool: &str) -> (Ended, Vec<String>) {
