@@ -132,6 +132,41 @@ fn a_push_is_made_as_its_pools_role_and_not_as_the_server() {
     assert_eq!(moto.wait_for_messages(&endpoint, 1).len(), 1);
 }
 
+#[test]
+fn peer_and_credentials_are_found_where_every_aws_sdk_looks_for_them() {
+    let moto = Moto::start();
+    let application = moto.create_application("GCM", "by-profile");
+    let role = moto.create_role("by-profile", &["sns:*"]);
+    let assumer = moto.create_user("assumer", &["sts:AssumeRole"]);
+    moto.verify_callers(true);
+    let profile = tempfile::NamedTempFile::new().unwrap();
+    let (id, secret) = (&assumer.access_key_id, &assumer.secret_access_key);
+    let text = format!("[carryall]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    std::fs::write(profile.path(), text).unwrap();
+    let settings = ServerSettings::default()
+        .variable("AWS_PROFILE", "carryall")
+        .variable("AWS_SHARED_CREDENTIALS_FILE", profile.path().to_str().unwrap())
+        .variable("AWS_ENDPOINT_URL", &moto.endpoint_url());
+    let server = Server::start_with(Store::Memory, settings);
+    let guest = server.api().new_user(&server.root());
+    let push = json!({ "ApplicationArns": [application], "RoleArn": role });
+    configure(&server, &guest.pool, &json!({ "PushSync": push }));
+    register(server.api(), &guest, "GCM", "by-profile");
+    assert_eq!(moto.endpoints(&application).len(), 1);
+}
+
+#[test]
+fn a_server_without_credentials_says_that_it_has_none() {
+    let settings = ServerSettings::default().endpoint_of("SNS", &Moto::shared().endpoint_url());
+    let server = Server::start_with(Store::Embedded, settings);
+    let guest = pushing_guest(&server, &["arn:aws:sns:us-east-1:123456789012:app/GCM/anything"]);
+    let refused = try_register(server.api(), &guest, "GCM", "without credentials");
+    assert_eq!(refused.outcome(), (429, "TooManyRequestsException".to_owned()));
+    let told = "the server has no AWS credentials";
+    until("the log says why", || server.log().contains(told).then_some(()));
+    check_fails(&server, &guest, &["credentials", told]);
+}
+
 /// A server whose streams, roles and functions are at the checking MiniStack, which lets it assume roles and invoke.
 fn at_ministack(ministack: &MiniStack, user: &str) -> Server {
     let caller = ministack.create_user(user, &["sts:AssumeRole", "lambda:InvokeFunction"]);
@@ -304,16 +339,14 @@ fn a_role_that_cannot_be_assumed_for_a_while_switches_nothing_off() {
     api.put(&guest, "prefs", "k", "v", 0);
     subscribed(api, &guest, "GCM", "patient role", "prefs");
     stream_to(&server, &guest.pool, "patient-role", &role);
-    let mut count = 1;
-    for fault in
-        [Fault::HangUp, Fault::xml_error(500, "InternalFailure"), Fault::xml_error(400, "Throttling")]
-    {
+    let faults =
+        [Fault::HangUp, Fault::xml_error(500, "InternalFailure"), Fault::xml_error(400, "Throttling")];
+    for (count, fault) in (1..).zip(faults) {
         server.stop();
         sts.set(fault);
         server.restart();
         let asked = sts.count("AssumeRole");
         server.api().put(&guest, "prefs", "k", "v", count);
-        count += 1;
         sts.wait_for("AssumeRole", asked + 2);
         sts.set(Fault::None);
         wait_until_nothing_waits(&server, &guest.pool);
