@@ -17,5 +17,5 @@ pub mod signing;
 pub use api::{Api, Caller, Guest};
 pub use clients::{Device, DeviceSettings, Script};
 pub use http::{Connection, Request, Response};
-pub use server::{DIRECTORY, Server, ServerSettings, Store};
+pub use server::{DIRECTORY, Ended, Server, ServerSettings, Store};
 pub use signing::Signing;

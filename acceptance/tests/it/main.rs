@@ -8,9 +8,12 @@ mod crash;
 mod front_doors;
 mod hostile;
 mod peers;
+mod push;
 mod replays;
+mod roles;
 mod rust_sdk;
 mod scripts;
+mod setup_as_code;
 mod signatures;
 mod sync_manager;
 
