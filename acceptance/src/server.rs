@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::api::{Api, Caller};
+use crate::http::Request;
 
 /// How long a start, a stop or one verb of the command line may take before the test fails.
 const STEP_SECONDS_MAX: u64 = 60;
@@ -196,6 +197,21 @@ impl Server {
         text
     }
 
+    /// The sum of all series of one number of the metrics page whose labels contain `labels`; 0 if there is none yet.
+    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+        let page = self.api().send(&Request::new("GET", "/metrics")).text();
+        let series = page.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+        });
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// What the server has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default()
+    }
+
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(program());
         let store = match self.store {
@@ -238,7 +254,7 @@ impl Drop for Server {
             let _ = running.ended.recv_timeout(Duration::from_secs(STEP_SECONDS_MAX));
         }
         if thread::panicking() {
-            let log = fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default();
+            let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let tail = lines[lines.len().saturating_sub(30)..].join("\n");
             eprintln!("--- the last lines of the server's log\n{tail}\n---");

@@ -3,15 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "clippy exempts test functions only, not what they share")]
 
 mod auth_matrix;
+mod bulk_publish;
 mod clients_that_cannot_run;
 mod crash;
 mod front_doors;
 mod hostile;
+mod own_destinations;
 mod peers;
 mod replays;
 mod rust_sdk;
 mod scripts;
 mod signatures;
+mod streams;
 mod sync_manager;
 
 /// Runs each named `fn(&mut Server)` of the surrounding module as a test on every store.
