@@ -2,6 +2,7 @@
 //! and how it ends when the stream, the server or the pool goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 
 use carryall_acceptance::api::{succeeded, text};
 use carryall_acceptance::peers::{Fault, FaultProxy, Kinesalite, Stream, StreamRecord, until};
@@ -159,6 +160,14 @@ fn a_publication_is_the_same_over_a_store_in_memory() {
     everything_is_published_once(Store::Memory, "published-memory");
 }
 
+/// What four callers at the same time are answered.
+fn begin_at_once(pool: &StreamingPool) -> Vec<(u16, String)> {
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..4).map(|_| scope.spawn(|| pool.bulk_publish().outcome())).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    })
+}
+
 #[test]
 fn a_publication_is_refused_while_streaming_is_off_while_one_runs_and_within_a_day_of_a_success() {
     let world = World::new(Store::Embedded, "refused");
@@ -175,12 +184,15 @@ fn a_publication_is_refused_while_streaming_is_off_while_one_runs_and_within_a_d
     pool.switch("ENABLED");
 
     world.proxy.set(Fault::Silence);
-    succeeded(&pool.bulk_publish());
+    let mut begun = begin_at_once(pool);
+    begun.sort();
+    let duplicate = (400, "DuplicateRequestException".to_owned());
+    assert_eq!(begun, [(200, String::new()), duplicate.clone(), duplicate.clone(), duplicate.clone()]);
     world.proxy.wait_for("PutRecord", 1);
     let running = succeeded(&pool.bulk_publish_details());
     assert_eq!(running["BulkPublishStatus"], "IN_PROGRESS");
     assert!(running["BulkPublishStartTime"].is_number() && running["BulkPublishCompleteTime"].is_null());
-    assert_eq!(pool.bulk_publish().outcome(), (400, "DuplicateRequestException".to_owned()));
+    assert_eq!(pool.bulk_publish().outcome(), duplicate);
     let shown = world.server.verb(&["pool", "show", &pool.id]);
     assert!(shown.contains("IN_PROGRESS, 0 datasets, begun "), "{shown}");
 

@@ -1,10 +1,10 @@
 //! Destinations without AWS: streams to an HTTP endpoint and to files, a trigger and a push at an HTTP endpoint, and
 //! how the settings choose between them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carryall_acceptance::api::{encoded, succeeded, text};
 use carryall_acceptance::peers::{Answer, Fault, FaultProxy, Received, Receiver, until};
@@ -105,6 +105,33 @@ fn an_endpoint_that_fails_gets_the_same_event_again_after_growing_pauses() {
 }
 
 #[test]
+fn datasets_that_failed_together_do_not_all_come_back_at_once() {
+    const DATASETS: usize = 18;
+    /// The pause after the third failure is from one to two seconds.
+    const WINDOW: Duration = Duration::from_millis(100);
+    let receiver = Receiver::start();
+    let server = Server::start_with(Store::Embedded, streaming_over_http(&receiver.url("/hook")));
+    let pool = StreamingPool::create(&server, "changes");
+    let guest = pool.guest();
+    wait_for_checks(&receiver, 1);
+    receiver.answer_path("/hook", Answer::status(503));
+    for number in 0..DATASETS {
+        server.api().put(&guest, &format!("d{number}"), "k", "v", 0);
+    }
+    let received = wait_for_events(&receiver, 4 * DATASETS);
+    let mut attempts: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
+    for one in &received {
+        attempts.entry(text(&one.json()["datasetName"])).or_default().push(one.at);
+    }
+    let mut fourth: Vec<Instant> = attempts.values().filter_map(|at| at.get(3).copied()).collect();
+    fourth.sort();
+    let within = |from: &Instant| fourth.iter().filter(|at| *at >= from && **at - *from < WINDOW).count();
+    let most = fourth.iter().map(within).max().unwrap_or_default();
+    println!("{} fourth attempts, at most {most} of them within {WINDOW:?}", fourth.len());
+    assert!(most <= DATASETS / 2, "{most} of {DATASETS} came back within {WINDOW:?}");
+}
+
+#[test]
 fn an_endpoint_that_wants_nothing_more_switches_streaming_off_until_it_is_mended() {
     let receiver = Receiver::start();
     let server = Server::start_with(Store::Embedded, streaming_over_http(&receiver.url("/secret-path")));
@@ -202,6 +229,28 @@ fn a_stream_into_a_file_is_rotated_by_size_and_keeps_so_many_files() {
     let last = kept.last().unwrap();
     assert_eq!(last["kinesisSyncRecords"][0]["value"], "line\nbreak \u{2028}");
     assert_eq!((&last["identityId"], &last["payloadType"]), (&json!(guest.identity), &json!("Inline")));
+}
+
+#[test]
+fn a_file_without_its_directory_switches_streaming_off_and_one_that_was_taken_away_begins_anew() {
+    let settings = ServerSettings::default()
+        .configuration("[[stream_destinations]]\nname = 'audit'\nfile = '{directory}/later/audit.ndjson'\n");
+    let server = Server::start_with(Store::Embedded, settings);
+    let pool = StreamingPool::create(&server, "audit");
+    let guest = pool.guest();
+    let directory = server.directory().join("later");
+    let file = directory.join("audit.ndjson");
+    server.api().put(&guest, "prefs", "k", "1", 0);
+    let reason = pool.wait_until_disabled();
+    assert!(reason.contains("later/audit.ndjson"), "{reason}");
+    fs::create_dir(&directory).unwrap();
+    pool.switch("ENABLED");
+    wait_for_count(&file, 1);
+    fs::rename(&file, directory.join("taken")).unwrap();
+    server.api().put(&guest, "prefs", "k", "2", 1);
+    wait_for_count(&file, 2);
+    assert_eq!(counts_of(&lines(&file)), [2]);
+    assert_eq!(counts_of(&lines(&directory.join("taken"))), [1]);
 }
 
 #[test]

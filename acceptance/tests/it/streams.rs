@@ -455,6 +455,26 @@ fn what_waits_when_the_server_is_killed_or_stopped_is_delivered_after_the_restar
 }
 
 #[test]
+fn what_waited_for_a_pool_that_was_deleted_does_not_reach_one_of_the_same_id() {
+    let (server, stream, pool, proxy) = held_back("recreated");
+    proxy.set(Fault::json_error(500, "InternalFailure"));
+    server.api().put(&pool.guest(), "before", "k", "v", 0);
+    let attempts = || server.log().matches("/before/1/stream").count();
+    until("it was tried", || (attempts() > 0).then_some(()));
+    server.verb(&["pool", "delete", &pool.id]);
+    server.verb(&["pool", "create", "--id", &pool.id]);
+    pool.switch("ENABLED");
+    let before = (attempts(), proxy.count("PutRecord"));
+    server.api().put(&pool.guest(), "after", "k", "v", 0);
+    // Long enough for both, if both still waited.
+    proxy.wait_for("PutRecord", before.1 + 3);
+    proxy.set(Fault::None);
+    stream.wait_for(1);
+    assert_eq!(attempts(), before.0);
+    assert_eq!(told(&stream.records()), [replaced("after", 1)]);
+}
+
+#[test]
 fn throttling_and_lost_answers_leave_the_order_and_repeat_only_what_was_lost() {
     let (server, stream, pool, proxy) = held_back("throttled");
     let (api, guest) = (server.api(), pool.guest());
