@@ -2,6 +2,7 @@
 //! and how it ends when the stream, the server or the pool goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use carryall_acceptance::api::{succeeded, text};
@@ -267,6 +268,66 @@ fn a_published_dataset_stands_between_the_changes_before_and_after_it() {
     let quiet = of("quiet");
     assert_eq!((quiet.len(), is_bulk(quiet[1])), (2, true));
     assert_eq!(held(quiet[1]), [row("k", Some("1"), 1)]);
+}
+
+/// Reads one dataset's messages in their order, and says at which count it was published.
+fn read_in_order(messages: &[&Value]) -> u64 {
+    let (mut replica, mut reached, mut published) = (BTreeMap::new(), 0, Vec::new());
+    for message in messages {
+        let count = message["syncCount"].as_u64().unwrap();
+        if is_bulk(message) {
+            assert_eq!(count, reached, "published between the changes before and after it");
+            for (key, value, count) in held(message) {
+                assert_eq!(replica.get(&key), Some(&(value, count)), "{key} at count {reached}");
+            }
+            published.push(count);
+        } else {
+            assert_eq!(count, reached + 1);
+            reached = count;
+            replica.extend(held(message).into_iter().map(|(key, value, count)| (key, (value, count))));
+        }
+    }
+    assert_eq!(published.len(), 1);
+    published[0]
+}
+
+#[test]
+fn a_publication_while_everybody_writes_stands_in_its_place_in_every_dataset() {
+    const DEVICES: usize = 4;
+    const UPDATES: usize = 30;
+    let world = World::new(Store::Embedded, "under-load");
+    let (api, guest) = (world.server.api(), world.pool.guest());
+    let written = AtomicUsize::new(0);
+    let write = |device: usize| {
+        for number in 0..UPDATES {
+            let patches = json!([
+                { "Op": "replace", "Key": format!("{device}"), "Value": "v", "SyncCount": 0 },
+                { "Op": "replace", "Key": format!("{device}-{number}"), "Value": "v", "SyncCount": 0 },
+            ]);
+            let patches = if number == 0 { patches } else { json!([patches[1]]) };
+            let dataset = if number % 3 == 0 { "calm" } else { "busy" };
+            succeeded(&api.update(&guest, dataset, &patches));
+            written.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        for device in 0..DEVICES {
+            let write = &write;
+            scope.spawn(move || write(device));
+        }
+        until("half of it is written", || {
+            (written.load(Ordering::Relaxed) >= DEVICES * UPDATES / 2).then_some(())
+        });
+        succeeded(&world.pool.bulk_publish());
+    });
+    world.pool.wait_for_bulk_publish("SUCCEEDED");
+    let records: Vec<Value> =
+        world.stream.wait_for(DEVICES * UPDATES + 2).iter().map(StreamRecord::json).collect();
+    for dataset in ["busy", "calm"] {
+        let messages: Vec<&Value> =
+            records.iter().filter(|record| record["datasetName"] == dataset).collect();
+        println!("{dataset}: {} messages, published at count {}", messages.len(), read_in_order(&messages));
+    }
 }
 
 #[test]
