@@ -440,6 +440,9 @@ fn a_publication_goes_on_after_the_server_was_killed_and_nothing_is_missing() {
     assert_eq!(world.shown()["EventsWaiting"], BEYOND);
     world.server.kill();
     world.proxy.set(Fault::None);
+    // An operator sees how far it has come without a server too.
+    assert_eq!(world.shown()["BulkPublish"]["BulkPublishStatus"], "IN_PROGRESS");
+    assert_eq!(world.datasets_published(), PAGE as u64);
     world.server.restart();
 
     world.pool.wait_for_bulk_publish("SUCCEEDED");
