@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::api::{Api, Caller};
+use crate::http::Request;
 
 /// How long a start, a stop or one verb of the command line may take before the test fails.
 const STEP_SECONDS_MAX: u64 = 60;
@@ -220,6 +221,16 @@ impl Server {
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ended { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) }
+    }
+
+    /// The sum of all series of one number of the metrics page whose labels contain `labels`; 0 if there is none yet.
+    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+        let page = self.api().send(&Request::new("GET", "/metrics")).text();
+        let series = page.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+        });
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// What the server wrote to standard error since its first start.

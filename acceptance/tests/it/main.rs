@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "clippy exempts test functions only, not what they share")]
 
 mod auth_matrix;
+mod bulk_publish;
 mod clients_that_cannot_run;
 mod crash;
 mod front_doors;
 mod hostile;
+mod own_destinations;
 mod peers;
 mod push;
 mod replays;
@@ -15,6 +17,7 @@ mod rust_sdk;
 mod scripts;
 mod setup_as_code;
 mod signatures;
+mod streams;
 mod sync_manager;
 
 /// Runs each named `fn(&mut Server)` of the surrounding module as a test on every store.
