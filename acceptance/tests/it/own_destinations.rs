@@ -399,7 +399,7 @@ fn a_trigger_and_a_push_over_http_are_signed_and_do_their_work() {
     succeeded(&api.sync(Some(&guest.caller), "POST", &subscribe, None));
     api.put(&guest, "prefs", "k", "again", 1);
     let received = receiver.wait_for(3);
-    let push = received.iter().find(|one| one.path() == "/push").unwrap();
+    let push = received.iter().find(|one| one.path() == "/push" && one.request.method == "POST").unwrap();
     assert!(push.is_signed_with(SECRET));
     let message = json!({
         "source": "cognito-sync", "identityPoolId": ANN, "identityId": guest.identity, "datasetName": "prefs",

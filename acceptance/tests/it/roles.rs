@@ -89,8 +89,13 @@ fn a_wrong_secret_and_a_missing_right_are_told_apart_from_a_bad_device() {
         let guest = pushing_guest(&server, &[&application]);
         let is_refused = |in_the_log: &str| {
             let refused = try_register(server.api(), &guest, "GCM", "never-known");
-            assert_eq!(refused.outcome(), (400, "InvalidConfigurationException".to_owned()));
-            assert!(refused.message().contains("carryall pool check"), "{}", refused.message());
+            if in_the_log.contains("SignatureDoesNotMatch") {
+                // The server's own key, or its clock: that says nothing of the pool's settings.
+                assert_eq!(refused.outcome(), (429, "TooManyRequestsException".to_owned()));
+            } else {
+                assert_eq!(refused.outcome(), (400, "InvalidConfigurationException".to_owned()));
+                assert!(refused.message().contains("carryall pool check"), "{}", refused.message());
+            }
             until("the log says why", || server.log().contains(in_the_log).then_some(()));
         };
         // moto refuses callers in a form that is not SNS's, so that only the status can be told.
@@ -311,13 +316,11 @@ fn a_roles_credentials_that_a_peer_refuses_are_fetched_again() {
     sts.set_for("AssumeRole", invented(3600));
     stream_to(&server, &guest.pool, "refused-credentials", &role);
     server.api().put(&guest, "prefs", "k", "v", 0);
-    until("streaming is switched off", || {
-        let streams = configuration(&server, &guest.pool)["CognitoStreams"].take();
-        (streams["StreamingStatus"] == "DISABLED").then_some(())
-    });
+    sts.wait_for("AssumeRole", 2);
     sts.set(Fault::None);
-    stream_to(&server, &guest.pool, "refused-credentials", &role);
     assert_eq!(sync_counts(&stream, 1), [1]);
+    let streams = configuration(&server, &guest.pool)["CognitoStreams"].take();
+    assert_eq!(streams["StreamingStatus"], "ENABLED");
 }
 
 #[test]
@@ -524,17 +527,17 @@ fn wait_for_warning(server: &Server, pool: &str, name: &str) {
 #[test]
 fn a_stream_that_its_owner_switched_off_is_no_trouble() {
     let kinesalite = Kinesalite::shared();
-    kinesalite.stream("switched-off").create(1);
+    kinesalite.stream("owner-off").create(1);
     let anybody = Caller::developer("AKIAANYBODY000000000", "anything");
     let settings = ServerSettings::default().acting_as(&anybody);
     let settings = settings.endpoint_of("KINESIS", &kinesalite.endpoint_url());
     let server = Server::start_with(Store::Embedded, settings);
     let guest = server.api().new_user(&server.root());
-    let streams = json!({ "StreamName": "switched-off", "StreamingStatus": "DISABLED" });
+    let streams = json!({ "StreamName": "owner-off", "StreamingStatus": "DISABLED" });
     configure(&server, &guest.pool, &json!({ "CognitoStreams": streams }));
     let (ended, lines) = check(&server, &guest.pool);
     assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""), "{ended:?}");
-    assert!(lines.iter().any(|line| line.contains("switched-off")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("owner-off")), "{lines:?}");
     // The check in the background is the same one, and was begun before this one.
     assert!(!server.log().contains("a setting of the pool cannot be used"));
 }

@@ -86,7 +86,9 @@ fn what_is_stated_is_in_effect_from_the_first_start() {
 
 /// A change goes through the function, into the stream and to a device, all at the receiver.
 fn takes_effect(server: &Server, receiver: &Receiver) {
-    let sent_before = |path| receiver.received().iter().filter(|one| one.path() == path).count();
+    let sent_before = |path| {
+        receiver.received().iter().filter(|one| one.path() == path && one.request.method == "POST").count()
+    };
     let (streamed, pushed) = (sent_before("/stream"), sent_before("/push"));
     let api = server.api();
     let guest = api.new_guest(POOL);

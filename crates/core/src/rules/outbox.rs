@@ -48,6 +48,17 @@ pub fn claim(lane: &Lane, lease: LeaseId, until: UnixMillis) -> (Changes, Due) {
     (set(lane, lane.state.due, lane.first, state), due)
 }
 
+/// The commit that takes delivered events off `lane`, which goes on under the lease that it is due by, and the lane as it
+/// is then. Events that were answered are not delivered again, whatever happens to the rest.
+pub fn advance(lane: &Lane, delivered: &[Position]) -> (Changes, Lane) {
+    let first = delivered.last().map_or(lane.first, |last| last.next());
+    let state = LaneState { due: lane.state.due, attempts: 0, trouble: String::new() };
+    let mut changes = set(lane, lane.state.due, first, state.clone());
+    changes.write.insert(0, Write::RemoveEvents(lane.at.clone(), delivered.to_vec()));
+    let events = lane.events.saturating_sub(delivered.len() as u64);
+    (changes, Lane { at: lane.at.clone(), events, first, state })
+}
+
 /// The commit that ends the lease under which `lane` was due as `due`: the events at
 /// `delivered` are gone, and `outcome` says what is next. Also how the lane is due then.
 pub fn settle(
@@ -182,6 +193,21 @@ mod tests {
         assert_eq!(changes.write[0], Write::RemoveEvents(lane(2).at, delivered.to_vec()));
         let (first, state) = state(&changes);
         assert_eq!((first, state), (Position::bulk(SyncCount(6)), &LaneState::due(NOW)));
+    }
+
+    #[test]
+    fn answered_events_go_at_once_while_the_lease_goes_on() {
+        let due = Due::Leased { until: UnixMillis(77), lease: LeaseId(9) };
+        let leased = Lane { state: LaneState { due, ..lane(1).state }, ..lane(1) };
+        let (changes, after) = advance(&leased, &[Position::change(SyncCount(4))]);
+        assert_eq!(changes.expect, [Expect::Lane(leased.at.clone(), due)]);
+        assert_eq!(
+            changes.write[0],
+            Write::RemoveEvents(leased.at.clone(), vec![Position::change(SyncCount(4))])
+        );
+        assert_eq!(state(&changes), (Position::bulk(SyncCount(4)), &after.state));
+        assert_eq!((after.state.due, after.state.attempts), (due, 0), "a success ends the row of failures");
+        assert_eq!((after.events, after.first), (1, Position::bulk(SyncCount(4))));
     }
 
     #[test]

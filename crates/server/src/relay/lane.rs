@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carryall_core::changes::Changes;
-use carryall_core::outbox::{Due, Event, Lane, LaneRef, Parked, Position, Sink};
+use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState, Parked, Position, Sink};
 use carryall_core::rules::outbox::{self, Outcome, Patience};
 use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
@@ -70,12 +70,13 @@ async fn claim_and_deliver(app: &App, at: &LaneRef) -> Result<Worked, StoreError
     let (claim, leased) = outbox::claim(&lane, app.clock.lease_id(), until);
     app.store.commit(claim).await?;
 
+    let mut lane = Lane { state: LaneState { due: leased, ..lane.state }, ..lane };
     let loaded = app.store.events(at, EVENTS_MAX, EVENTS_BYTES_MAX).await;
     let (delivered, outcome) = match loaded {
         Ok(events) if events.is_empty() => {
             (Vec::new(), unreadable("it says that events wait, and holds none"))
         }
-        Ok(events) => deliver_all(app, &lane, leased, events).await,
+        Ok(events) => deliver_all(app, &mut lane, events).await?,
         Err(StoreError::Corrupt { what }) => (Vec::new(), unreadable(&what)),
         Err(error @ (StoreError::Conflict | StoreError::Unavailable { .. })) => return Err(error),
     };
@@ -137,43 +138,72 @@ fn patience(app: &App, sink: &Sink) -> Patience {
     }
 }
 
-/// Delivers in order until one fails or the lease is about to end.
-async fn deliver_all(app: &App, lane: &Lane, leased: Due, events: Vec<Event>) -> (Vec<Position>, Outcome) {
-    let mut delivered = Vec::new();
+/// Delivers in order until one fails or the lease is about to end. What was answered is taken off the lane before the
+/// next delivery begins, all but the last: that one goes with the settlement. Returns what is not taken off yet.
+async fn deliver_all(
+    app: &App,
+    lane: &mut Lane,
+    events: Vec<Event>,
+) -> Result<(Vec<Position>, Outcome), StoreError> {
+    let mut done = Vec::new();
+    let had_trouble = lane.state.attempts > 0;
     let newest = events.last().map(|event| event.position);
     for event in events {
-        let ends = app.clock.now().plus_seconds(DELIVERY_SECONDS_MAX);
-        if !delivered.is_empty() && leased.moment().is_none_or(|until| ends > until) {
+        if !done.is_empty() && ends_too_soon(app, lane) {
             break;
         }
         let position = event.position;
+        // After trouble a device needs to hear of the newest count alone.
         let told = match &event.lane.sink {
-            Sink::Stream => in_time(stream::deliver(app, &event)).await,
-            // After trouble a device needs to hear of the newest count alone.
-            Sink::Device(_) if lane.state.attempts > 0 && newest != Some(position) => {
+            Sink::Device(_) if had_trouble && newest != Some(position) => {
                 Delivered::Dropped("a newer notice waits behind it")
             }
+            Sink::Stream => in_time(stream::deliver(app, &event)).await,
             Sink::Device(id) => in_time(device::deliver(app, &event, id)).await,
         };
-        let kind = Delivery::of(&event);
-        match told {
-            Delivered::Yes => app.metrics.effects.delivered(kind),
-            Delivered::Dropped(why) => {
-                app.metrics.effects.delivery_dropped(kind);
-                tracing::debug!(event = %event.id(), why, "an event was dropped");
-            }
-            Delivered::NotNow(cause) => {
-                app.metrics.effects.delivery_failed(kind);
-                tracing::info!(event = %event.id(), cause, attempts = lane.state.attempts, "an event could not be delivered yet");
-                return (delivered, Outcome::TryAgain { cause, jitter: app.clock.jitter() });
-            }
-            Delivered::Parked(why, cause) => {
-                app.metrics.effects.delivery_parked(kind);
-                tracing::warn!(event = %event.id(), cause, "an event is parked");
-                return (delivered, Outcome::Park { why, cause });
-            }
+        let was_sent = matches!(told, Delivered::Yes);
+        if let Some(outcome) = stops(app, lane, &event, told) {
+            return Ok((done, outcome));
         }
-        delivered.push(position);
+        done.push(position);
+        if was_sent && newest != Some(position) {
+            let (advanced, after) = outbox::advance(lane, &done);
+            commit_settled(app, advanced).await?;
+            *lane = after;
+            done.clear();
+        }
     }
-    (delivered, Outcome::Fine)
+    Ok((done, Outcome::Fine))
+}
+
+fn ends_too_soon(app: &App, lane: &Lane) -> bool {
+    let ends = app.clock.now().plus_seconds(DELIVERY_SECONDS_MAX);
+    lane.state.due.moment().is_none_or(|until| ends > until)
+}
+
+/// Counts what became of an event; if its lane stops there, says how.
+fn stops(app: &App, lane: &Lane, event: &Event, told: Delivered) -> Option<Outcome> {
+    let kind = Delivery::of(event);
+    match told {
+        Delivered::Yes => {
+            app.metrics.effects.delivered(kind);
+            None
+        }
+        Delivered::Dropped(why) => {
+            app.metrics.effects.delivery_dropped(kind);
+            tracing::debug!(event = %event.id(), why, "an event was dropped");
+            None
+        }
+        Delivered::NotNow(cause) => {
+            app.metrics.effects.delivery_failed(kind);
+            let attempts = lane.state.attempts;
+            tracing::info!(event = %event.id(), cause, attempts, "an event could not be delivered yet");
+            Some(Outcome::TryAgain { cause, jitter: app.clock.jitter() })
+        }
+        Delivered::Parked(why, cause) => {
+            app.metrics.effects.delivery_parked(kind);
+            tracing::warn!(event = %event.id(), cause, "an event is parked");
+            Some(Outcome::Park { why, cause })
+        }
+    }
 }

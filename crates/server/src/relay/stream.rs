@@ -30,7 +30,9 @@ async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> 
         return Ok(Delivered::Dropped("its pool has no stream any more"));
     };
     let Some(name) = streams.enabled_stream() else {
-        return Ok(Delivered::Parked(Parked::SwitchedOff, "streaming is switched off".to_owned()));
+        let reason = streams.disabled_reason.clone();
+        let reason = reason.unwrap_or_else(|| "streaming is switched off".to_owned());
+        return Ok(Delivered::Parked(Parked::SwitchedOff, reason));
     };
     let Some(records) = records(app, event).await? else {
         return Ok(Delivered::Dropped("its dataset was deleted"));
