@@ -15,7 +15,7 @@ pub mod server;
 pub mod signing;
 
 pub use api::{Api, Caller, Guest};
-pub use clients::{Device, DeviceSettings, Script};
+pub use clients::{Device, DeviceSettings, Effects, Script};
 pub use http::{Connection, Request, Response};
 pub use server::{DIRECTORY, Server, ServerSettings, Store};
 pub use signing::Signing;
