@@ -79,7 +79,7 @@ impl Effects {
             Self {
                 stream: "effects".to_owned(),
                 application: Moto::shared().create_application("GCM", "effects"),
-                function: MiniStack::shared().deploy("unchanged", UNCHANGED, 30),
+                function: MiniStack::shared().deploy("effects-unchanged", UNCHANGED, 30),
             }
         })
     }

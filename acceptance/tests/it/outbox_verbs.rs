@@ -136,12 +136,12 @@ impl Stuck {
 #[test]
 fn a_refused_record_is_parked_and_listed_and_holds_up_its_own_dataset_alone() {
     let kinesalite = Kinesalite::shared();
-    let stream = kinesalite.stream("poisoned");
+    let stream = kinesalite.stream("outbox-poisoned");
     stream.create(1);
     let proxy = FaultProxy::before(kinesalite.address());
     let server =
         Server::start_with(Store::Embedded, settings("").endpoint_of("KINESIS", &proxy.endpoint_url()));
-    let pool = streaming_pool(&server, "poisoned");
+    let pool = streaming_pool(&server, "outbox-poisoned");
     let guest = server.api().new_guest(&pool);
     assert_eq!(server.verb(&["outbox", "list"]), "nothing is parked\n");
     proxy.set_for_next(1, "PutRecord", Fault::json_error(400, "ValidationException"));

@@ -208,8 +208,9 @@ const BACKLOG_DEVICES: usize = 32;
 const BACKLOG_UPDATES: u64 = 7;
 /// Every event for the stream carries a value of this size: 64 MB of them wait in the end.
 const BACKLOG_VALUE_BYTES: usize = 64 * 1024;
-/// By how much more memory a server may hold with a backlog of several times the size, after the same work.
-const GROWTH_KIB_MAX: u64 = 24 * 1024;
+/// By how much more memory a server may hold with a backlog of several times the size, after the same work. What the
+/// relay has loaded for its deliveries grows with it, up to 1 MiB for each.
+const GROWTH_KIB_MAX: u64 = 32 * 1024;
 
 /// The resident memory of the server's process, in KiB.
 fn resident_kib(server: &Server) -> u64 {

@@ -74,7 +74,7 @@ impl<'a> Faulty<'a> {
 
 #[test]
 fn a_throttling_stream_gets_everything_in_order_once() {
-    let faulty = Faulty::start("throttling");
+    let faulty = Faulty::start("relay-throttling");
     faulty.proxy.set_for(PUT, Fault::json_error(400, "ProvisionedThroughputExceededException"));
     let expected = faulty.write();
     faulty.wait_for_failures(8);
@@ -84,7 +84,7 @@ fn a_throttling_stream_gets_everything_in_order_once() {
 
 #[test]
 fn a_failing_stream_gets_everything_in_order_once() {
-    let faulty = Faulty::start("failing");
+    let faulty = Faulty::start("relay-failing");
     faulty.proxy.set_for(PUT, Fault::json_error(500, "InternalFailure"));
     let expected = faulty.write();
     faulty.wait_for_failures(8);
@@ -94,7 +94,7 @@ fn a_failing_stream_gets_everything_in_order_once() {
 
 #[test]
 fn a_stream_that_refuses_connections_gets_everything_in_order_once() {
-    let faulty = Faulty::start("refusing");
+    let faulty = Faulty::start("relay-refusing");
     faulty.proxy.refuse(true);
     let expected = faulty.write();
     faulty.wait_for_failures(8);
@@ -104,7 +104,7 @@ fn a_stream_that_refuses_connections_gets_everything_in_order_once() {
 
 #[test]
 fn an_event_whose_answer_is_lost_comes_again_under_its_id_and_no_other_does() {
-    let faulty = Faulty::start("losing");
+    let faulty = Faulty::start("relay-losing");
     let losses = 5;
     faulty.proxy.set_for_next(losses, PUT, Fault::LoseAnswer);
     let expected = faulty.write();
@@ -114,7 +114,7 @@ fn an_event_whose_answer_is_lost_comes_again_under_its_id_and_no_other_does() {
 
 #[test]
 fn a_slow_stream_gets_everything_in_order_once() {
-    let faulty = Faulty::start("slow");
+    let faulty = Faulty::start("relay-slow");
     faulty.proxy.set_for(PUT, Fault::Slow { delay_milliseconds: 150 });
     let expected = faulty.write();
     assert_eq!(faulty.arrived("slow", &expected).repetitions(), 0);
@@ -203,9 +203,9 @@ impl Hanging {
 fn a_silent_stream_holds_up_no_other_pool_and_is_asked_again_and_gets_everything_once() {
     let hanging = Hanging::start();
     let Hanging { proxy, server, .. } = &hanging;
-    let stream = Kinesalite::shared().stream("silent");
+    let stream = Kinesalite::shared().stream("relay-silent");
     stream.create(1);
-    let guests = hanging.hang(&streaming_pool(server, "silent"), 20);
+    let guests = hanging.hang(&streaming_pool(server, "relay-silent"), 20);
     proxy.wait_for(PUT, IN_FLIGHT_PER_POOL);
     let healthy = server.api().new_guest(&streaming_pool(server, "healthy"));
     let lag = hanging.lag_of(&healthy, 1);
@@ -230,7 +230,7 @@ fn one_silent_destination_of_many_pools_holds_up_no_other_pool() {
     let hanging = Hanging::start();
     let Hanging { proxy, server, .. } = &hanging;
     for _ in 0..5 {
-        hanging.hang(&streaming_pool(server, "silent-for-many"), IN_FLIGHT_PER_POOL / 2);
+        hanging.hang(&streaming_pool(server, "relay-silent-for-many"), IN_FLIGHT_PER_POOL / 2);
     }
     proxy.wait_for(PUT, IN_FLIGHT);
     let healthy = server.api().new_guest(&streaming_pool(server, "healthy"));
@@ -245,7 +245,7 @@ fn devices_are_told_while_the_stream_of_their_pool_is_silent() {
     let Hanging { proxy, receiver, server, .. } = &hanging;
     let pool = server.api().new_pool(&server.root());
     let push = json!({ "ApplicationArns": [APPLICATION] });
-    configure(server, &pool, &json!({ "PushSync": push, "CognitoStreams": enabled("silent-for-one") }));
+    configure(server, &pool, &json!({ "PushSync": push, "CognitoStreams": enabled("relay-silent-for-one") }));
     let guests = hanging.hang(&pool, 20);
     proxy.wait_for(PUT, IN_FLIGHT_PER_POOL);
     let device = register(server.api(), &guests[0], "a token");

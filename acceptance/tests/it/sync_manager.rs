@@ -360,7 +360,7 @@ def handler(event, context):
 
 #[test]
 fn devices_see_exactly_what_the_trigger_made_of_an_update() {
-    let server = Effects::shared().with_function("editor", EDITOR).start_server();
+    let server = Effects::shared().with_function("effects-editor", EDITOR).start_server();
     let Devices { mut first, mut second, .. } = two_devices(&server);
     first.put("prefs", "theme", "dark");
     first.put("prefs", "size", "large");
