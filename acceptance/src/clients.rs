@@ -1,16 +1,21 @@
 //! Real clients as child processes: Python and Node scripts that run to their end, and the sync manager as a
-//! device that stays. Each has a hard time limit and is killed with its handle.
+//! device that stays. Each has a hard time limit and is killed with its handle. The pools that they use may be set up
+//! for effects: a trigger, a stream and push.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::server::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, Server};
+use crate::api::{encoded, succeeded};
+use crate::peers::{Kinesalite, MiniStack, Moto};
+use crate::server::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, Server, ServerSettings, Store};
 
 /// How long one answer of a device may take; above the device's own limit, which says more when it is met.
 const ANSWER_SECONDS_MAX: u64 = 90;
@@ -43,7 +48,87 @@ fn client_command(program: &str, server: &Server) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if let Some(effects) = Effects::of_pools(server) {
+        command.env("CARRYALL_EFFECTS", effects.to_string());
+    }
     command
+}
+
+/// The file in a server's directory that says what its clients' pools are set up for.
+const EFFECTS_FILE: &str = "effects.json";
+/// A bucket for what is too large for a Kinesis record.
+const EFFECTS_BUCKET: &str = "effects";
+/// A function that changes nothing.
+const UNCHANGED: &str = "def handler(event, context):\n    return event\n";
+
+/// A trigger, a stream and a platform application, at real peers, for every pool of a server.
+#[derive(Clone, Debug)]
+pub struct Effects {
+    stream: String,
+    application: String,
+    function: String,
+}
+
+impl Effects {
+    /// A trigger that changes nothing, a stream and an application that the tests of one run share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Effects> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            Kinesalite::shared().stream("effects").create(1);
+            MiniStack::shared().bucket(EFFECTS_BUCKET).create();
+            Self {
+                stream: "effects".to_owned(),
+                application: Moto::shared().create_application("GCM", "effects"),
+                function: MiniStack::shared().deploy("effects-unchanged", UNCHANGED, 30),
+            }
+        })
+    }
+
+    /// The same with a trigger of the test's own, from the text of a Python module with `handler(event, context)`.
+    #[must_use]
+    pub fn with_function(&self, name: &str, module: &str) -> Self {
+        Self { function: MiniStack::shared().deploy(name, module, 30), ..self.clone() }
+    }
+
+    /// Starts a server that calls the peers, and whose clients set their pools up so.
+    pub fn start_server(&self) -> Server {
+        // On a machine under load a new interpreter may take longer than the default of five seconds.
+        let configuration =
+            format!("[trigger]\nmilliseconds_max = 30000\n[large_objects]\nbucket = \"{EFFECTS_BUCKET}\"\n");
+        let ministack = MiniStack::shared().endpoint_url();
+        let settings = ServerSettings::default()
+            .configuration(&configuration)
+            .acting_as(Moto::shared().owner())
+            .endpoint_of("KINESIS", &Kinesalite::shared().endpoint_url())
+            .endpoint_of("SNS", &Moto::shared().endpoint_url())
+            .endpoint_of("LAMBDA", &ministack)
+            .endpoint_of("S3", &ministack);
+        let server = Server::start_with(Store::Embedded, settings);
+        let pools = json!({
+            "Events": { "SyncTrigger": self.function },
+            "PushSync": { "ApplicationArns": [self.application] },
+            "CognitoStreams": { "StreamName": self.stream, "StreamingStatus": "ENABLED" },
+        });
+        fs::write(server.directory().join(EFFECTS_FILE), pools.to_string()).expect("write a file");
+        server
+    }
+
+    /// Sets up a pool that the test itself created as the server's clients do with theirs.
+    pub fn lay_over(server: &Server, pool: &str) {
+        let Some(mut effects) = Self::of_pools(server) else { return };
+        let events = json!({ "Events": effects["Events"].take() });
+        let set = |what: &str, body: &Value| {
+            let target = format!("/identitypools/{}/{what}", encoded(pool));
+            succeeded(&server.api().sync(Some(&server.root()), "POST", &target, Some(body)));
+        };
+        set("events", &events);
+        set("configuration", &effects);
+    }
+
+    fn of_pools(server: &Server) -> Option<Value> {
+        let text = fs::read_to_string(server.directory().join(EFFECTS_FILE)).ok()?;
+        Some(serde_json::from_str(&text).expect("effects in JSON"))
+    }
 }
 
 /// A child that is killed and waited for when its handle goes.

@@ -16,7 +16,7 @@ pub mod signing;
 pub mod streaming;
 
 pub use api::{Api, Caller, Guest};
-pub use clients::{Device, DeviceSettings, Script};
+pub use clients::{Device, DeviceSettings, Effects, Script};
 pub use http::{Connection, Request, Response};
 pub use server::{DIRECTORY, Ended, Server, ServerSettings, Store};
 pub use signing::Signing;

@@ -15,7 +15,21 @@ const base = { region, endpoint, maxAttempts: 1 };
 const cases = [];
 const test = (name, body) => cases.push([name, body]);
 
+// What every pool is set up for: a trigger, a stream and push, or nothing.
+const effects = JSON.parse(process.env.CARRYALL_EFFECTS ?? 'null');
+
 async function newPool() {
+  const IdentityPoolId = await barePool();
+  if (effects) {
+    const { Events, ...blocks } = effects;
+    await developer().send(new sync.SetCognitoEventsCommand({ IdentityPoolId, Events }));
+    await developer().send(new sync.SetIdentityPoolConfigurationCommand({ IdentityPoolId, ...blocks }));
+  }
+  return IdentityPoolId;
+}
+
+// A pool that is set up for nothing, for cases about these very settings.
+async function barePool() {
   const answer = await new CognitoIdentityClient(base).send(
     new CreateIdentityPoolCommand({ IdentityPoolName: 'v3', AllowUnauthenticatedIdentities: true }),
   );
@@ -122,6 +136,7 @@ test('static keys of the developer reach every operation of the pool', async () 
 
 test('errors arrive as their types', async () => {
   const guest = await newGuest();
+  const bare = await newGuest(await barePool());
   const root = developer();
   const { client } = guest;
   const DeviceId = randomUUID();
@@ -140,18 +155,19 @@ test('errors arrive as their types', async () => {
   );
   await refused(client.send(new sync.DescribeDatasetCommand(guest.at('none'))), sync.ResourceNotFoundException, 404);
   await refused(client.send(new sync.ListIdentityPoolUsageCommand({})), sync.NotAuthorizedException, 403);
+  await put(bare, 'prefs', [{ Op: 'replace', Key: 'k', Value: 'v', SyncCount: 0 }]);
   await refused(
-    client.send(new sync.RegisterDeviceCommand({ ...guest.owner, Platform: 'APNS', Token: 't' })),
+    bare.client.send(new sync.RegisterDeviceCommand({ ...bare.owner, Platform: 'APNS', Token: 't' })),
     sync.InvalidConfigurationException,
     400,
   );
   await refused(
-    client.send(new sync.SubscribeToDatasetCommand({ ...guest.at('prefs'), DeviceId })),
+    bare.client.send(new sync.SubscribeToDatasetCommand({ ...bare.at('prefs'), DeviceId })),
     sync.InvalidConfigurationException,
     400,
   );
   await refused(
-    client.send(new sync.UnsubscribeFromDatasetCommand({ ...guest.at('prefs'), DeviceId })),
+    bare.client.send(new sync.UnsubscribeFromDatasetCommand({ ...bare.at('prefs'), DeviceId })),
     sync.ResourceNotFoundException,
     404,
   );

@@ -2,7 +2,7 @@
 
 import uuid
 
-from world import Guest, case, client, new_guest, new_pool, refused, remove, replace, run
+from world import Guest, bare_pool, case, client, new_guest, refused, remove, replace, run
 
 BAD = "InvalidParameterException", 400
 LIMIT = "LimitExceededException", 400
@@ -226,7 +226,7 @@ def what_is_missing():
 
 @case
 def constraints_of_the_pools_settings():
-    pool = new_pool()
+    pool = bare_pool()
     root = client("cognito-sync", parameter_validation=False)
 
     def setting(**blocks):

@@ -3,7 +3,7 @@
 import datetime
 import uuid
 
-from world import ACCOUNT, Guest, case, client, eventually, new_guest, new_pool, refused, remove, replace, run
+from world import ACCOUNT, Guest, bare_pool, case, client, eventually, new_guest, new_pool, refused, remove, replace, run
 
 UTC = datetime.timezone.utc
 ROLE = "arn:aws:iam::123456789012:role/sync-push"
@@ -393,7 +393,7 @@ def pool_usage_is_listed_in_pages_with_the_page_size_echoed():
 @case
 def the_pools_configuration_is_kept_and_removed():
     root = client("cognito-sync")
-    pool = new_pool()
+    pool = bare_pool()
     fresh = root.get_identity_pool_configuration(IdentityPoolId=pool)
     assert fresh["IdentityPoolId"] == pool
     assert fresh.get("PushSync") is None and fresh.get("CognitoStreams") is None
@@ -415,7 +415,7 @@ def the_pools_configuration_is_kept_and_removed():
 @case
 def events_are_kept_by_key_and_removed_by_the_empty_string():
     root = client("cognito-sync")
-    pool = new_pool()
+    pool = bare_pool()
     function = "arn:aws:lambda:us-east-1:123456789012:function:on-sync"
     assert root.get_cognito_events(IdentityPoolId=pool).get("Events") in (None, {})
     root.set_cognito_events(IdentityPoolId=pool, Events={"SyncTrigger": function})
@@ -429,7 +429,7 @@ def events_are_kept_by_key_and_removed_by_the_empty_string():
 @case
 def bulk_publish_has_not_started():
     root = client("cognito-sync")
-    pool = new_pool()
+    pool = bare_pool()
     details = root.get_bulk_publish_details(IdentityPoolId=pool)
     assert (details["IdentityPoolId"], details["BulkPublishStatus"]) == (pool, "NOT_STARTED")
     for member in ("BulkPublishStartTime", "BulkPublishCompleteTime", "FailureMessage"):
@@ -439,7 +439,7 @@ def bulk_publish_has_not_started():
 
 @case
 def push_is_not_configured_and_says_so():
-    guest = new_guest()
+    guest = Guest(bare_pool())
     guest.put("prefs", "k", "v")
     refused(
         lambda: guest.sync.register_device(**guest.owner, Platform="GCM", Token="t"),

@@ -19,8 +19,11 @@ from botocore.exceptions import ClientError
 ENDPOINT = os.environ["CARRYALL_ENDPOINT"]
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
+# What every pool is set up for: a trigger, a stream and push, or nothing.
+EFFECTS = json.loads(os.environ.get("CARRYALL_EFFECTS", "null"))
 
 _cases = []
+_pools_with_effects = set()
 
 
 def case(function):
@@ -62,7 +65,19 @@ def unsigned(service, **config):
 
 
 def new_pool(guests=True, **members):
-    """A fresh identity pool of its own, so that cases do not see each other."""
+    """A fresh identity pool of its own, so that cases do not see each other; set up for effects if there are any."""
+    pool = bare_pool(guests, **members)
+    if EFFECTS:
+        root = client("cognito-sync")
+        root.set_cognito_events(IdentityPoolId=pool, Events=EFFECTS["Events"])
+        blocks = {name: EFFECTS[name] for name in ("PushSync", "CognitoStreams")}
+        root.set_identity_pool_configuration(IdentityPoolId=pool, **blocks)
+        _pools_with_effects.add(pool)
+    return pool
+
+
+def bare_pool(guests=True, **members):
+    """A pool that is set up for nothing, for cases about these very settings."""
     name = f"case {uuid.uuid4().hex[:8]}"
     answer = client("cognito-identity").create_identity_pool(
         IdentityPoolName=name, AllowUnauthenticatedIdentities=guests, **members
@@ -81,6 +96,11 @@ class Guest:
         self.sync = client("cognito-sync", self.credentials)
         self.unchecked = client("cognito-sync", self.credentials, parameter_validation=False)
         self.owner = {"IdentityPoolId": pool, "IdentityId": self.id}
+        self.subscribed = set()
+        self.device = None
+        if pool in _pools_with_effects:
+            registered = self.sync.register_device(**self.owner, Platform="GCM", Token=uuid.uuid4().hex)
+            self.device = registered["DeviceId"]
 
     def at(self, dataset):
         return {**self.owner, "DatasetName": dataset}
@@ -93,9 +113,13 @@ class Guest:
 
     def update(self, dataset, *patches, token=None, **more):
         token = token or self.token(dataset)
-        return self.sync.update_records(
+        answer = self.sync.update_records(
             **self.at(dataset), SyncSessionToken=token, RecordPatches=list(patches), **more
         )
+        if self.device and patches and dataset not in self.subscribed:
+            self.sync.subscribe_to_dataset(**self.at(dataset), DeviceId=self.device)
+            self.subscribed.add(dataset)
+        return answer
 
     def put(self, dataset, key, value, count=0, **more):
         return self.update(dataset, replace(key, value, count), **more)["Records"][0]

@@ -7,7 +7,7 @@ use aws_sdk_cognitosync::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitosync::types::{Operation, RecordPatch};
 use aws_sdk_cognitosync::{Client, operation::update_records::UpdateRecordsError};
 use aws_smithy_http_client::Builder;
-use carryall_acceptance::{Caller, Server};
+use carryall_acceptance::{Caller, Effects, Server};
 
 use crate::on_every_store;
 
@@ -65,6 +65,7 @@ async fn new_user(server: &Server) -> User {
     let created =
         root.create_identity_pool().identity_pool_name("rust").allow_unauthenticated_identities(true).send();
     let pool = created.await.unwrap().identity_pool_id;
+    Effects::lay_over(server, &pool);
     let guest = identity_client(server, None);
     let identity = guest.get_id().identity_pool_id(&pool).send().await.unwrap().identity_id.unwrap();
     let answer = guest.get_credentials_for_identity().identity_id(&identity).send().await.unwrap();
@@ -200,4 +201,11 @@ fn errors_of_identity_arrive_as_their_types(server: &mut Server) {
         let missing = guest.get_credentials_for_identity().identity_id(nobody).send().await.unwrap_err();
         assert!(missing.as_service_error().unwrap().is_resource_not_found_exception(), "{missing:?}");
     });
+}
+
+#[test]
+fn a_device_in_rust_sees_no_difference_in_pools_with_a_trigger_a_stream_and_push() {
+    let mut server = Effects::shared().start_server();
+    a_device_in_rust_synchronizes(&mut server);
+    errors_of_sync_arrive_as_their_types(&mut server);
 }

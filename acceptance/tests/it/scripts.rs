@@ -1,8 +1,11 @@
-//! The SDKs that are scripts: boto3, the AWS CLI and JS v3. What they expect is written in `clients/`.
+//! The SDKs that are scripts: boto3, the AWS CLI and JS v3. What they expect is written in `clients/`, and it is the same
+//! whether or not their pools have a trigger, a stream and push.
 
-use carryall_acceptance::{Script, Server, Store};
+use carryall_acceptance::peers::until;
+use carryall_acceptance::{Effects, Script, Server, Store};
 
 use crate::on_every_store;
+use crate::relay::metric;
 
 on_every_store!(
     boto3_gets_what_every_operation_answers,
@@ -35,4 +38,44 @@ fn the_javascript_sdk_v3_works_with_its_own_credential_provider(server: &mut Ser
 #[test]
 fn the_command_line_of_aws_takes_the_tour() {
     Script::Python("tour.py").run(&Server::start(Store::Embedded));
+}
+
+/// Runs a script whose pools have effects. They do take place, and none fails.
+fn with_effects(script: Script) {
+    let server = Effects::shared().start_server();
+    script.run(&server);
+    let deliveries = |sink: &str, outcome: &str| {
+        metric(&server, &format!("carryall_deliveries_total{{sink=\"{sink}\",outcome=\"{outcome}\"}}"))
+    };
+    let calls =
+        |outcome: &str| metric(&server, &format!("carryall_trigger_calls_total{{outcome=\"{outcome}\"}}"));
+    assert!(calls("ok") > 0);
+    until("the stream gets changes", || (deliveries("stream", "delivered") > 0).then_some(()));
+    for outcome in ["throttled", "timed_out", "unusable"] {
+        assert_eq!(calls(outcome), 0, "calls of the trigger that were {outcome}");
+    }
+    for sink in ["stream", "device"] {
+        assert_eq!((deliveries(sink, "failed"), deliveries(sink, "parked")), (0, 0), "{sink}");
+    }
+    eprintln!(
+        "{script:?}: {} calls of the trigger, {} events streamed, {} pushed",
+        calls("ok"),
+        deliveries("stream", "delivered"),
+        deliveries("device", "delivered")
+    );
+}
+
+#[test]
+fn boto3_gets_the_same_answers_from_pools_with_a_trigger_a_stream_and_push() {
+    with_effects(Script::Python("operations.py"));
+}
+
+#[test]
+fn boto3_gets_the_same_refusals_from_pools_with_a_trigger_a_stream_and_push() {
+    with_effects(Script::Python("errors.py"));
+}
+
+#[test]
+fn the_javascript_sdk_v3_sees_no_difference_in_pools_with_a_trigger_a_stream_and_push() {
+    with_effects(Script::Node("v3.mjs"));
 }

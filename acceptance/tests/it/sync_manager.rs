@@ -1,14 +1,27 @@
-//! Two devices of one user, each a process with the unmodified amazon-cognito-js sync manager.
+//! Two devices of one user, each a process with the unmodified amazon-cognito-js sync manager. What they see is the same
+//! in a pool with a trigger that changes nothing, a stream and push; what a trigger does change, they see too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use carryall_acceptance::{Device, DeviceSettings, Server, Store};
+use carryall_acceptance::{Device, DeviceSettings, Effects, Server, Store};
 use serde_json::{Value, json};
 
 use crate::on_every_store;
 
-on_every_store!(
+/// Runs each test on every store, and in pools with effects.
+macro_rules! on_every_store_and_with_effects {
+    ($($name:ident),+ $(,)?) => {
+        on_every_store!($($name),+);
+        mod with_effects {
+            $(#[test] fn $name() {
+                super::$name(&mut carryall_acceptance::Effects::shared().start_server());
+            })+
+        }
+    };
+}
+
+on_every_store_and_with_effects!(
     a_value_put_on_one_device_arrives_at_the_other,
     the_first_synchronization_of_an_empty_dataset_succeeds,
     a_conflict_is_resolved_with_the_local_value,
@@ -34,9 +47,15 @@ struct Devices {
     second: Device,
 }
 
+fn new_pool(server: &Server) -> String {
+    let pool = server.api().new_pool(&server.root());
+    Effects::lay_over(server, &pool);
+    pool
+}
+
 /// Two devices of one fresh identity.
 fn two_devices(server: &Server) -> Devices {
-    let pool = server.api().new_pool(&server.root());
+    let pool = new_pool(server);
     let first = Device::start(server, &pool, &DeviceSettings::default());
     let second = Device::start(server, &pool, &same_identity(&first));
     assert_eq!(first.identity(), second.identity());
@@ -260,7 +279,7 @@ fn unicode_arrives(server: &mut Server) {
 }
 
 fn the_classic_flow_works(server: &mut Server) {
-    let pool = server.api().new_pool(&server.root());
+    let pool = new_pool(server);
     let classic = DeviceSettings { classic_flow: true, ..DeviceSettings::default() };
     let mut first = Device::start(server, &pool, &classic);
     first.put("prefs", "theme", "dark");
@@ -324,4 +343,47 @@ fn devices_go_on_after_the_server_was_restarted_or_killed() {
             assert_eq!(device.get_all("prefs"), json!({ "theme": value, "offline": value }));
         }
     }
+}
+
+/// Writes values in upper case, adds a record, and takes one out.
+const EDITOR: &str = r#"
+def handler(event, context):
+    records = event["datasetRecords"]
+    for key, record in records.items():
+        if record["op"] == "replace":
+            record["newValue"] = record["newValue"].upper()
+    if "forbidden" in records:
+        records["forbidden"] = {"op": "remove"}
+    records["stamp"] = {"newValue": "BY THE TRIGGER", "op": "replace"}
+    return event
+"#;
+
+#[test]
+fn devices_see_exactly_what_the_trigger_made_of_an_update() {
+    let server = Effects::shared().with_function("effects-editor", EDITOR).start_server();
+    let Devices { mut first, mut second, .. } = two_devices(&server);
+    first.put("prefs", "theme", "dark");
+    first.put("prefs", "size", "large");
+    first.put("prefs", "forbidden", "word");
+    first.synchronize("prefs");
+    second.synchronize("prefs");
+    let edited = json!({ "theme": "DARK", "size": "LARGE", "stamp": "BY THE TRIGGER" });
+    assert_eq!(visible(&mut second), edited);
+    first.synchronize("prefs");
+    assert_eq!(visible(&mut first), edited);
+
+    second.put("prefs", "theme", "light");
+    second.synchronize("prefs");
+    first.synchronize("prefs");
+    for device in [&mut first, &mut second] {
+        let expected = json!({ "theme": "LIGHT", "size": "LARGE", "stamp": "BY THE TRIGGER" });
+        assert_eq!(visible(device), expected);
+    }
+}
+
+/// The local copy without what the manager keeps of removed records.
+fn visible(device: &mut Device) -> Value {
+    let mut all = device.get_all("prefs");
+    all.as_object_mut().unwrap().retain(|_, value| value.as_str().is_some_and(|text| !text.is_empty()));
+    all
 }

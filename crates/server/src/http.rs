@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
+use crate::cors;
 use crate::framing::{Received, Tapped};
 use crate::live::{self, LiveBody};
 use crate::metrics::ServerLimit;
@@ -159,7 +160,9 @@ impl Http {
             self.two_lengths(arrival).map(Either::Left)
         } else if let Some(probe) = Probe::of(request.method(), request.uri().path()) {
             probes::answer(&self.app, probe).await.map(Either::Left)
-        } else if request.method() != Method::OPTIONS && codec::changes(request.uri().path()).is_some() {
+        } else if codec::changes(request.uri().path()).is_some()
+            && !cors::is_preflight(request.method(), request.headers())
+        {
             self.live(&request.into_parts().0, arrival).await
         } else {
             let _counted = self.app.metrics.request();

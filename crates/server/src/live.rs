@@ -269,14 +269,12 @@ impl Channel {
             return Some(first);
         }
         loop {
-            // A busy dataset must not keep a channel open that may tell nothing any more.
-            if self.expires.is_some_and(|expires| expires <= self.app.clock.now()) {
-                return None;
-            }
             let counts = self.counts.as_mut()?;
             let count = tokio::select! {
                 () = told_to_stop(&mut self.stop) => return None,
                 told = counts.recv() => match told {
+                    // A busy dataset must not keep a channel open beyond its credentials.
+                    Ok(_) if self.expired() => return None,
                     Ok(count) => count,
                     // Too slow for each count: the newest will do.
                     Err(broadcast::error::RecvError::Lagged(_)) => self.newest().await?,
@@ -297,9 +295,16 @@ impl Channel {
         }
     }
 
-    /// The dataset's count now; `None` if the client may not know any more, since the pool or the developer's key is
-    /// gone, or if the store does not say.
+    fn expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= self.app.clock.now())
+    }
+
+    /// The dataset's count now; `None` if the client may not know any more, since the credentials have expired or the
+    /// pool or the developer's key is gone, or if the store does not say.
     async fn newest(&self) -> Option<SyncCount> {
+        if self.expired() {
+            return None;
+        }
         if let Caller::Developer { key } = &self.caller {
             self.app.developer_secret(key).await.ok()??;
         }

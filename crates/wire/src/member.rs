@@ -100,7 +100,8 @@ impl Visitor<'_> for IntegerVisitor {
     }
 }
 
-struct Object<T>(T);
+/// A structure that must come as an object.
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

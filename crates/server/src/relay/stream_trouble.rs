@@ -66,16 +66,17 @@ fn log(pool: &Pool, reason: &str, streaming: Streaming) {
     }
 }
 
-/// Notes, once, that changes of a pool are not streamed since too much waits already.
+/// Notes that changes of a pool are not streamed since too much waits already. The note stays, since what was not
+/// streamed stays so, until a developer sets the stream anew.
 pub(crate) async fn note_full_outbox(app: &App, pool: &Pool, usage: &PoolUsage) -> Result<(), StoreError> {
     let Some(streams) = &pool.streams else { return Ok(()) };
     if streams.enabled_stream().is_none() || streams.disabled_reason.is_some() {
         return Ok(());
     }
     let reason = format!(
-        "{} events with {} bytes are waiting, the most that may (outbox.events_per_pool_max and bytes_per_pool_max of the \
-         server's configuration): further changes are not streamed until some have been delivered. Publish the pool in \
-         bulk afterwards.",
+        "Changes were not streamed, since {} events with {} bytes were waiting, the most that may (outbox.events_per_pool_max \
+         and bytes_per_pool_max of the server's configuration). Publish the pool in bulk once these are delivered; setting \
+         its CognitoStreams again removes this note.",
         usage.events_waiting, usage.events_bytes
     );
     note(app, pool, &reason, Streaming::GoesOn).await?;

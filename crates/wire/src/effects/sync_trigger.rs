@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::member;
+use crate::member::{self, Object};
 
 /// The version of the event's form.
 const VERSION: u8 = 2;
@@ -84,7 +84,7 @@ struct Answer {
     identity_id: Option<String>,
     dataset_name: Option<String>,
     #[serde(deserialize_with = "member::map")]
-    dataset_records: Option<BTreeMap<String, Option<AnswerRecord>>>,
+    dataset_records: Option<BTreeMap<String, Option<Object<AnswerRecord>>>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -119,7 +119,7 @@ impl SyncTriggerEvent {
     pub fn read_answer(&self, json: &[u8]) -> Result<BTreeMap<String, Option<String>>, AnswerTrouble> {
         // What serde would say of a wrong value repeats it; values are not for error texts.
         let place = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
-        let answer: Answer =
+        let Object(answer): Object<Answer> =
             serde_json::from_slice(json).map_err(|error| AnswerTrouble::Form(place(&error)))?;
         self.check_envelope(&answer)?;
         let records = answer.dataset_records.unwrap_or_default();
@@ -146,8 +146,11 @@ impl SyncTriggerEvent {
 }
 
 /// A record without a value is to be removed, whatever its `op`; so is one that is null.
-fn wanted(key: String, record: Option<AnswerRecord>) -> Result<(String, Option<String>), AnswerTrouble> {
-    let Some(AnswerRecord { new_value, op }) = record else { return Ok((key, None)) };
+fn wanted(
+    key: String,
+    record: Option<Object<AnswerRecord>>,
+) -> Result<(String, Option<String>), AnswerTrouble> {
+    let Some(Object(AnswerRecord { new_value, op })) = record else { return Ok((key, None)) };
     match op.as_deref() {
         Some("remove") => Ok((key, None)),
         Some("replace") | None => Ok((key, new_value)),
@@ -225,6 +228,11 @@ mod tests {
         for bad in ["", "null", "3", "[]", "{\"datasetRecords\": 3}"] {
             assert!(event().read_answer(bad.as_bytes()).is_err(), "{bad}");
         }
+        let members = serde_json::to_value(event()).expect("JSON");
+        let listed = Value::Array(members.as_object().expect("object").values().cloned().collect());
+        assert!(matches!(event().read_answer(listed.to_string().as_bytes()), Err(AnswerTrouble::Form(_))));
+        let record = answered(|answer| answer["datasetRecords"]["a"] = json!(["2", "replace"]));
+        assert!(matches!(record, Err(AnswerTrouble::Form(_))), "a list is no record");
         let number = answered(|answer| answer["datasetRecords"]["a"]["newValue"] = json!(777));
         let text = number.expect_err("a number is no value").to_string();
         assert!(!text.contains("777"), "{text}");
