@@ -12,6 +12,7 @@ use carryall_core::ids::{
 };
 use carryall_core::limits::{Limits, SESSION_SECONDS_MAX};
 use carryall_core::model::{DatasetRef, IdentityRef, PoolRef, Writer};
+use carryall_core::rules::effects::Effects;
 use carryall_core::rules::set_identity_pool::Settings;
 use carryall_core::rules::update_records::{Decision, Patch, Patches, UpdateRecords, decide};
 use carryall_core::store::Store;
@@ -185,9 +186,10 @@ impl Known {
             session: self.session(chance),
             patches,
             writer: writer.clone(),
+            device: None,
         };
         let view = store.dataset(&request.at, &keys).await?;
-        match decide(&view, now(), &request, &Limits::default()) {
+        match decide(&view, now(), &request, &Limits::default(), &Effects::default()) {
             Ok(Decision::Apply { changes, records: _ }) => store.commit(changes).await?,
             Ok(Decision::Nothing) => return Err("an update decided nothing".into()),
             Err(refusal) => return Err(format!("an update was refused: {refusal:?}").into()),
