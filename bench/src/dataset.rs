@@ -37,6 +37,16 @@ impl Dataset {
         Self { guest, name, count: 0, records: vec![0; records], tokens: Vec::new() }
     }
 
+    /// Whose it is.
+    pub(crate) fn guest(&self) -> &Guest {
+        &self.guest
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// How many records it is to hold.
     pub(crate) fn records(&self) -> usize {
         self.records.len()

@@ -8,6 +8,7 @@ mod aims;
 mod clock;
 mod connection;
 mod dataset;
+mod effects;
 mod floors;
 mod load;
 mod measure;
@@ -28,6 +29,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::aims::{Floors, Footprint, Served};
+use crate::floors::store::Then;
 use crate::measure::Row;
 use crate::report::Output;
 use crate::server::{Program, Server};
@@ -41,6 +43,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What goes wrong ends the run with one line.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// What every result has to be read with.
+const SHARED: &str =
+    "server and load generator share the processors; device bytes are what the kernel counts, an upper bound";
 /// Clients of all rows but those of one client.
 const CLIENTS: usize = 64;
 /// How long a server is left alone before its idle memory is read.
@@ -60,9 +65,13 @@ struct Arguments {
     /// A smoke run: half a second for each row, less data
     #[arg(long, conflicts_with = "seconds")]
     quick: bool,
-    /// Reopens a store of about 1 GB after kill -9, which takes minutes to fill; without it a small one
+    /// Reopens a store of about 1 GB after kill -9, which takes minutes to fill; without it a small one. With
+    /// `--effects`: publishes a million records too
     #[arg(long)]
     big: bool,
+    /// Measures what leaves the server instead: streams, push, a backlog, bulk publication
+    #[arg(long)]
+    effects: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -129,6 +138,15 @@ fn run(arguments: Arguments) -> Outcome<()> {
     };
     let directory = temporary_directory(arguments.directory.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let how = if cfg!(debug_assertions) { ", an UNOPTIMISED build of this benchmark" } else { "" };
+    let how = format!("{} s for each row{how}", extent.cell.as_secs_f64());
+    if arguments.effects {
+        let extent = effects_extent(extent, arguments.quick);
+        let measured = effects::measure(&runtime, &program, directory.path(), extent, progress)?;
+        let conditions = [machine.as_str(), &how, SHARED];
+        print!("{}", effects::write_up(arguments.output, &conditions, &measured));
+        return Ok(());
+    }
     let floors = measure_floors(&runtime, directory.path(), extent)?;
     let (start, idle_bytes) = measure_starts(&runtime, &program, directory.path(), extent.starts)?;
     let (served, reopened) = measure_server(&runtime, &program, directory.path(), extent)?;
@@ -140,10 +158,18 @@ fn run(arguments: Arguments) -> Outcome<()> {
         reopen: reopened.took,
         reopened_bytes: reopened.store_bytes,
     };
-    let how = if cfg!(debug_assertions) { ", an UNOPTIMISED build of this benchmark" } else { "" };
-    let how = format!("{} s for each row{how}", extent.cell.as_secs_f64());
     print!("{}", write_up(arguments.output, [&machine, &how], &floors, &served, &footprint));
     Ok(())
+}
+
+fn effects_extent(extent: Extent, quick: bool) -> effects::Extent {
+    effects::Extent {
+        cell: extent.cell,
+        population: extent.population,
+        published_records: if quick { 10_000 } else { 100_000 },
+        big: extent.big,
+        backlog: if quick { 5_000 } else { 50_000 },
+    }
 }
 
 fn temporary_directory(within: Option<&Path>) -> Outcome<TempDir> {
@@ -160,9 +186,10 @@ fn measure_floors(runtime: &Runtime, directory: &Path, extent: Extent) -> Outcom
     let log = floors::log::measure("B: bare group-commit log", directory, CLIENTS, cell)?;
     progress("floors: store in process");
     let mut store = floors::store::Driven::open(directory, extent.population)?;
-    let store_one_client = store.measure("E: store in process, 1 record", 1, 1, cell)?;
-    let store_many = store.measure("E: store in process, 1 record", CLIENTS, 1, cell)?;
-    let store_ten_records = store.measure("E: store in process, 10 records", CLIENTS, 10, cell)?;
+    let store_one_client = store.measure("E: store in process, 1 record", 1, 1, Then::Nothing, cell)?;
+    let store_many = store.measure("E: store in process, 1 record", CLIENTS, 1, Then::Nothing, cell)?;
+    let store_ten_records =
+        store.measure("E: store in process, 10 records", CLIENTS, 10, Then::Nothing, cell)?;
     drop(store);
     progress("floors: bare HTTP");
     let echo = runtime.block_on(floors::echo::measure("H: bare HTTP, 300 B of JSON", CLIENTS, cell))?;
@@ -285,13 +312,9 @@ fn write_up(
 ) -> String {
     let mut text = String::new();
     text += &report::heading(output, "Conditions");
-    for condition in conditions {
+    for condition in conditions.into_iter().chain([SHARED]) {
         text += &report::line(output, condition);
     }
-    text += &report::line(
-        output,
-        "server and load generator share the processors; device bytes are what the kernel counts, an upper bound",
-    );
     text += &report::heading(output, "Floors");
     let Floors { fdatasync, log_one_client, log, store_one_client, store, store_ten_records, echo } = floors;
     text += &report::rows(

@@ -115,7 +115,8 @@ pub(crate) fn short(number: f64) -> String {
     }
 }
 
-fn table(output: Output, titles: &[&str], rows: &[Vec<String>]) -> String {
+/// A table of anything; the first column holds names.
+pub(crate) fn table(output: Output, titles: &[&str], rows: &[Vec<String>]) -> String {
     let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
     let mut widths = vec![0; titles.len()];
     for cells in std::iter::once(&titles).chain(rows) {

@@ -25,6 +25,10 @@ const PROBE_SECONDS_MAX: u64 = 10;
 const ROOT_ACCESS_KEY_ID: &str = "AKIABENCHROOT0000000";
 const ROOT_SECRET_ACCESS_KEY: &str = "bench/root+secret/0123456789abcdefghijkl";
 
+/// The environment variable in which servers under test find the secret that they sign deliveries with.
+pub(crate) const SECRET_VARIABLE: &str = "CARRYALL_BENCH_SECRET";
+const SECRET: &str = "bench-secret-0123456789abcdef";
+
 /// The root developer key that servers under test are given.
 pub(crate) fn root_key() -> Credentials {
     Credentials {
@@ -65,6 +69,15 @@ impl Server {
     /// Starts `program` over the embedded store in `directory`, and waits until it says that it is ready and its
     /// probe agrees.
     pub(crate) fn start(program: &Program, directory: &Path) -> Outcome<Self> {
+        Self::start_with(program, directory, "")
+    }
+
+    /// The same with `settings` as its configuration file.
+    pub(crate) fn start_with(program: &Program, directory: &Path, settings: &str) -> Outcome<Self> {
+        let config = directory.join("carryall.toml");
+        if !settings.is_empty() {
+            std::fs::write(&config, settings)?;
+        }
         let mut command = Command::new(&program.path);
         command
             .arg("serve")
@@ -78,6 +91,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(program.log_to()?);
+        if !settings.is_empty() {
+            command.env("CARRYALL_CONFIG", config).env(SECRET_VARIABLE, SECRET);
+        }
         if let Some(directives) = &program.log_directives {
             command.env("CARRYALL_LOG", directives);
         }

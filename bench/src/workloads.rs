@@ -92,7 +92,7 @@ pub(crate) async fn update(
 }
 
 /// Makes and signs `per_dataset` updates of every dataset, going round the datasets.
-fn prepare(update: Update, world: &mut World, per_dataset: usize) -> Outcome<()> {
+pub(crate) fn prepare(update: Update, world: &mut World, per_dataset: usize) -> Outcome<()> {
     for (lane, own) in world.lanes.iter_mut().zip(&mut world.datasets).take(update.lanes) {
         for _ in 0..per_dataset {
             for dataset in own.iter_mut() {

@@ -44,6 +44,7 @@ pub(crate) struct Population {
 /// Lanes and what their clients know.
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
+    pub(crate) pool: String,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) datasets: Vec<Vec<Dataset>>,
     pub(crate) chance: Chance,
@@ -67,7 +68,7 @@ impl World {
             datasets.push(own);
         }
         let lanes = Lane::open(address, population.lanes).await?;
-        let mut world = Self { address, lanes, datasets, chance: Chance::new(1) };
+        let mut world = Self { address, pool, lanes, datasets, chance: Chance::new(1) };
         world.fill(population.records_per_load).await?;
         Ok(world)
     }

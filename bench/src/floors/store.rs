@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::cursor::Session;
 use carryall_core::ids::{
-    DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, SessionId, SyncCount,
+    DatasetName, Generation, IdentityId, LeaseId, PoolId, PoolIncarnation, RecordKey, SessionId, SyncCount,
 };
 use carryall_core::limits::{Limits, SESSION_SECONDS_MAX};
-use carryall_core::model::{DatasetRef, IdentityRef, PoolRef, Writer};
+use carryall_core::model::{CognitoStreams, DatasetRef, IdentityRef, PoolRef, StreamingStatus, Writer};
+use carryall_core::outbox::{LaneRef, Position, Sink};
+use carryall_core::rules::effects::Effects;
+use carryall_core::rules::outbox::{self, Patience};
 use carryall_core::rules::set_identity_pool::Settings;
 use carryall_core::rules::update_records::{Decision, Patch, Patches, UpdateRecords, decide};
 use carryall_core::store::Store;
@@ -27,11 +30,28 @@ use crate::payload::Chance;
 use crate::process;
 use crate::world::Population;
 
+const LEASE_SECONDS: u32 = 60;
+/// Events that one look into a lane brings, as in the relay.
+const EVENTS_MAX: usize = 32;
+
 /// An open store and the clients that drive it.
 pub(crate) struct Driven {
     store: Arc<dyn Store>,
     runtime: Runtime,
     clients: Vec<Client>,
+}
+
+/// What else an update does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Nothing: its pool tells nobody.
+    Nothing,
+    /// It leaves an event for a stream.
+    Stores,
+    /// And takes it out again, as a relay does that never leases.
+    Settles,
+    /// And leases its lane before.
+    ClaimsAndSettles,
 }
 
 /// One client with its own datasets.
@@ -85,6 +105,7 @@ impl Driven {
         name: &'static str,
         clients: usize,
         records: usize,
+        then: Then,
         cell: Duration,
     ) -> Outcome<Row> {
         let meter = Meter::own();
@@ -94,7 +115,7 @@ impl Driven {
         let latencies = self.run(clients, move |mut client, store, latencies| async move {
             while Instant::now() < until {
                 let begun = Instant::now();
-                client.update(&*store, records).await?;
+                client.update(&*store, records, then).await?;
                 latencies.record(begun.elapsed());
             }
             Ok((client, latencies))
@@ -149,17 +170,22 @@ impl Client {
         for dataset in &mut self.datasets {
             let all: Vec<usize> = (0..dataset.records.len()).collect();
             for chosen in all.chunks(records_per_load) {
-                dataset.update(store, &self.writer, chosen, &mut self.chance).await?;
+                dataset.update(store, &self.writer, chosen, Then::Nothing, &mut self.chance).await?;
             }
         }
         Ok(())
     }
 
-    async fn update(&mut self, store: &dyn Store, records: usize) -> Outcome<()> {
+    async fn update(&mut self, store: &dyn Store, records: usize, then: Then) -> Outcome<()> {
         let index = self.chance.below(self.datasets.len());
         let dataset = &mut self.datasets[index];
         let chosen = self.chance.distinct(records, dataset.records.len());
-        dataset.update(store, &self.writer, &chosen, &mut self.chance).await
+        dataset.update(store, &self.writer, &chosen, then, &mut self.chance).await?;
+        match then {
+            Then::Nothing | Then::Stores => Ok(()),
+            Then::Settles => dataset.relay(store, None).await,
+            Then::ClaimsAndSettles => dataset.relay(store, Some(LeaseId(self.chance.next()))).await,
+        }
     }
 }
 
@@ -169,6 +195,7 @@ impl Known {
         store: &dyn Store,
         writer: &Writer,
         chosen: &[usize],
+        then: Then,
         chance: &mut Chance,
     ) -> Outcome<()> {
         let patch = |index: &usize| Patch {
@@ -185,9 +212,11 @@ impl Known {
             session: self.session(chance),
             patches,
             writer: writer.clone(),
+            device: None,
         };
         let view = store.dataset(&request.at, &keys).await?;
-        match decide(&view, now(), &request, &Limits::default()) {
+        let effects = effects(&self.at.owner.pool, then);
+        match decide(&view, now(), &request, &Limits::default(), &effects) {
             Ok(Decision::Apply { changes, records: _ }) => store.commit(changes).await?,
             Ok(Decision::Nothing) => return Err("an update decided nothing".into()),
             Err(refusal) => return Err(format!("an update was refused: {refusal:?}").into()),
@@ -197,6 +226,25 @@ impl Known {
             self.records[*index] = self.count;
         }
         Ok(())
+    }
+
+    /// Takes out what waits, as the relay does, delivering it to nobody.
+    async fn relay(&self, store: &dyn Store, lease: Option<LeaseId>) -> Outcome<()> {
+        let at = LaneRef { dataset: self.at.clone(), sink: Sink::Stream };
+        let lane = store.lane(&at).await?.ok_or("an event is not in its lane")?;
+        let due = match lease {
+            None => lane.state.due,
+            Some(lease) => {
+                let (claim, leased) = outbox::claim(&lane, lease, now().plus_seconds(LEASE_SECONDS));
+                store.commit(claim).await?;
+                leased
+            }
+        };
+        let events = store.events(&at, EVENTS_MAX, usize::MAX).await?;
+        let delivered: Vec<Position> = events.iter().map(|event| event.position).collect();
+        let patience = Patience { attempts_max: 1, backoff_seconds_max: 1 };
+        let settled = outbox::settle(&lane, due, &delivered, outbox::Outcome::Fine, now(), patience);
+        Ok(store.commit(settled).await?)
     }
 
     fn session(&self, chance: &mut Chance) -> Session {
@@ -209,6 +257,17 @@ impl Known {
             expires: now().plus_seconds(SESSION_SECONDS_MAX),
         }
     }
+}
+
+/// The effects of a pool with a stream, or without.
+fn effects(at: &PoolRef, then: Then) -> Effects {
+    let mut pool = Settings::default().create(at.clone(), now());
+    pool.streams = (then != Then::Nothing).then(|| CognitoStreams {
+        stream_name: Some("stream".to_owned()),
+        status: Some(StreamingStatus::Enabled),
+        ..CognitoStreams::default()
+    });
+    Effects::of(&pool, None)
 }
 
 fn now() -> UnixMillis {
@@ -231,18 +290,29 @@ mod tests {
         let mut driven = Driven::over(&StoreUrl::Memory, population).unwrap();
         let latencies = driven
             .run(2, |mut client, store, latencies| async move {
-                client.update(&*store, 5).await?;
+                client.update(&*store, 5, Then::Nothing).await?;
                 latencies.record(Duration::from_millis(1));
                 Ok((client, latencies))
             })
             .unwrap();
         assert_eq!(latencies.count(), 2);
+        for (then, lanes) in [(Then::Settles, 0), (Then::ClaimsAndSettles, 0), (Then::Stores, 2)] {
+            driven
+                .run(2, move |mut client, store, latencies| async move {
+                    client.update(&*store, 1, then).await?;
+                    Ok((client, latencies))
+                })
+                .unwrap();
+            let far = UnixMillis(i64::MAX);
+            let left = driven.runtime.block_on(driven.store.lanes_due(far, None, 9, 9)).unwrap();
+            assert_eq!(left.len(), lanes, "{then:?}");
+        }
         let mut counts = 0;
         for known in driven.clients.iter().flat_map(|client| &client.datasets) {
             let view = driven.runtime.block_on(driven.store.head(&known.at)).unwrap();
             assert_eq!(view.head.unwrap().sync_count.0, known.count);
             counts += known.count;
         }
-        assert_eq!(counts, 3 * 2 * 2 + 2);
+        assert_eq!(counts, 3 * 2 * 2 + 2 + 3 * 2);
     }
 }
