@@ -7,12 +7,14 @@ mod clients_that_cannot_run;
 mod crash;
 mod front_doors;
 mod hostile;
+mod live;
 mod peers;
 mod replays;
 mod rust_sdk;
 mod scripts;
 mod signatures;
 mod sync_manager;
+mod trigger;
 
 /// Runs each named `fn(&mut Server)` of the surrounding module as a test on every store.
 macro_rules! on_every_store {
