@@ -187,6 +187,11 @@ impl Api {
         self.sync(Some(&guest.caller), "POST", &guest.dataset(dataset), Some(&body))
     }
 
+    /// `DeleteDataset` that is expected to succeed.
+    pub fn delete(&self, guest: &Guest, dataset: &str) {
+        succeeded(&self.sync(Some(&guest.caller), "DELETE", &guest.dataset(dataset), None));
+    }
+
     /// Puts one record that is expected to go in.
     pub fn put(&self, guest: &Guest, dataset: &str, key: &str, value: &str, count: u64) {
         let patch = json!([{ "Op": "replace", "Key": key, "Value": value, "SyncCount": count }]);

@@ -87,6 +87,11 @@ pub enum Script<'a> {
 impl Script<'_> {
     /// Runs the script against the server; fails if any case failed or none ran.
     pub fn run(self, server: &Server) {
+        self.run_with(server, &[]);
+    }
+
+    /// Runs it with these environment variables beside those of every client.
+    pub fn run_with(self, server: &Server, variables: &[(&str, &str)]) {
         let (program, path) = match self {
             Self::Python(name) => (python(), folder("python").join(name)),
             Self::Node(name) => ("node".to_owned(), folder("node").join(name)),
@@ -96,6 +101,7 @@ impl Script<'_> {
                 .arg(&path)
                 .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
                 .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+                .envs(variables.iter().copied())
                 .spawn()
                 .unwrap_or_else(|trouble| panic!("{program}: {trouble}; scripts/test installs the clients")),
         );

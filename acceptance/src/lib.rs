@@ -13,9 +13,11 @@ pub mod http;
 pub mod peers;
 pub mod server;
 pub mod signing;
+pub mod streaming;
 
 pub use api::{Api, Caller, Guest};
 pub use clients::{Device, DeviceSettings, Script};
 pub use http::{Connection, Request, Response};
-pub use server::{DIRECTORY, Server, ServerSettings, Store};
+pub use server::{DIRECTORY, Ended, Server, ServerSettings, Store};
 pub use signing::Signing;
+pub use streaming::{StreamingPool, streaming_to};

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::api::{Api, Caller};
+use crate::http::Request;
 
 /// How long a start, a stop or one verb of the command line may take before the test fails.
 const STEP_SECONDS_MAX: u64 = 60;
@@ -32,6 +33,9 @@ pub enum Store {
     /// Gone with the process.
     Memory,
 }
+
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// What stands in a configuration for the directory of the server that is started with it.
 pub const DIRECTORY: &str = "{directory}";
@@ -78,6 +82,17 @@ impl ServerSettings {
     }
 }
 
+/// How a verb ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The exit code; nothing if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub output: String,
+    /// What it wrote to standard error.
+    pub errors: String,
+}
+
 /// A running server, or a stopped one that can be started again on the same directory and port.
 #[derive(Debug)]
 pub struct Server {
@@ -110,12 +125,7 @@ impl Server {
     /// Starts a server with these settings.
     pub fn start_with(store: Store, settings: ServerSettings) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let configuration = settings.configuration.map(|text| {
-            let path = directory.path().join("carryall.toml");
-            let text = text.replace(DIRECTORY, &directory.path().display().to_string());
-            fs::write(&path, text).expect("write the configuration file");
-            path
-        });
+        let configuration = settings.configuration.map(|text| write_configuration(directory.path(), &text));
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let environment = settings.environment;
         let mut server = Self { directory, store, configuration, environment, address, running: None };
@@ -196,6 +206,43 @@ impl Server {
         text
     }
 
+    /// Runs one of the operators' verbs, `serve` of a stopped server among them, and returns how it ended; fails the
+    /// test if it does not end.
+    pub fn try_verb(&self, words: &[&str]) -> Ended {
+        let mut command = self.command(words[0]);
+        let child = command.args(&words[1..]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.expect("run a verb");
+        let process = Pid::from_child(&child);
+        let (report, ended) = mpsc::channel();
+        thread::spawn(move || report.send(child.wait_with_output().expect("wait for a verb")));
+        let Ok(output) = ended.recv_timeout(Duration::from_secs(STEP_SECONDS_MAX)) else {
+            let _ = kill_process(process, Signal::KILL);
+            panic!("{words:?} did not end");
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ended { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) }
+    }
+
+    /// The sum of all series of one number of the metrics page whose labels contain `labels`; 0 if there is none yet.
+    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+        let page = self.api().send(&Request::new("GET", "/metrics")).text();
+        let series = page.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+        });
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// What the server wrote to standard error since its first start.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// Writes another configuration file, for the next start and for verbs.
+    pub fn configure(&mut self, text: &str) {
+        self.configuration = Some(write_configuration(self.directory.path(), text));
+    }
+
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(program());
         let store = match self.store {
@@ -210,6 +257,9 @@ impl Server {
             .env("CARRYALL_STORE", store)
             .env("CARRYALL_ROOT_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
             .env("CARRYALL_ROOT_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
+            // Whoever is told of no peer calls nobody: neither AWS nor the host for credentials.
+            .env("AWS_ENDPOINT_URL", NOWHERE)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.directory.path())
             .stdin(Stdio::null());
@@ -238,12 +288,19 @@ impl Drop for Server {
             let _ = running.ended.recv_timeout(Duration::from_secs(STEP_SECONDS_MAX));
         }
         if thread::panicking() {
-            let log = fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default();
+            let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let tail = lines[lines.len().saturating_sub(30)..].join("\n");
             eprintln!("--- the last lines of the server's log\n{tail}\n---");
         }
     }
+}
+
+fn write_configuration(directory: &Path, text: &str) -> PathBuf {
+    let path = directory.join("carryall.toml");
+    let text = text.replace(DIRECTORY, &directory.display().to_string());
+    fs::write(&path, text).expect("write the configuration file");
+    path
 }
 
 /// Reads the child's standard output to its end and reports the address of the `listening on` line.

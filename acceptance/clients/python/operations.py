@@ -445,12 +445,14 @@ def push_is_not_configured_and_says_so():
         lambda: guest.sync.register_device(**guest.owner, Platform="GCM", Token="t"),
         "InvalidConfigurationException",
         400,
+        contains="PushSync.ApplicationArns",
     )
     device = str(uuid.uuid4())
     refused(
         lambda: guest.sync.subscribe_to_dataset(**guest.at("prefs"), DeviceId=device),
         "InvalidConfigurationException",
         400,
+        contains="PushSync.ApplicationArns",
     )
     refused(
         lambda: guest.sync.unsubscribe_from_dataset(**guest.at("prefs"), DeviceId=device),

@@ -87,16 +87,16 @@ impl Received {
     }
 
     /// Whether one of the `v1` signatures of `Carryall-Signature` is the HMAC-SHA256, under this secret, of
-    /// `Carryall-Timestamp`, a dot and the body.
+    /// `Carryall-Timestamp`, a line feed, `Carryall-Event-Id`, a line feed and the body.
     pub fn is_signed_with(&self, secret: &str) -> bool {
         let request = &self.request;
-        let (Some(timestamp), Some(signatures)) =
-            (request.get("carryall-timestamp"), request.get("carryall-signature"))
+        let [Some(timestamp), Some(event_id), Some(signatures)] =
+            ["carryall-timestamp", "carryall-event-id", "carryall-signature"].map(|name| request.get(name))
         else {
             return false;
         };
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        let signed = [timestamp.as_bytes(), b".", &request.body].concat();
+        let signed = [format!("{timestamp}\n{event_id}\n").as_bytes(), &request.body].concat();
         let expected = hmac::sign(&key, &signed)
             .as_ref()
             .iter()

@@ -3,16 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "clippy exempts test functions only, not what they share")]
 
 mod auth_matrix;
+mod bulk_publish;
 mod clients_that_cannot_run;
 mod crash;
 mod front_doors;
 mod hostile;
 mod live;
+mod own_destinations;
 mod peers;
+mod push;
 mod replays;
+mod roles;
 mod rust_sdk;
 mod scripts;
+mod setup_as_code;
 mod signatures;
+mod streams;
 mod sync_manager;
 mod trigger;
 

@@ -116,7 +116,10 @@ pub enum Write {
     SetLane {
         /// The lane.
         at: LaneRef,
-        /// No event stands before this place.
+        /// Where the lane began when this was decided. If it begins earlier by now, that place stays: an event was added
+        /// there since.
+        seen_first: Position,
+        /// No event that was there then stands before this place any more.
         first: Position,
         /// What is to be done with it next.
         state: LaneState,
@@ -127,6 +130,49 @@ pub enum Write {
     RemoveKey(AccessKeyId),
     /// Stores a named setting of the installation.
     PutSetting(Setting, Vec<u8>),
+}
+
+/// What a process has to be told of when a write is made, besides the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched<'a> {
+    /// A pool's settings.
+    Pool(&'a PoolId),
+    /// A developer key.
+    Key(&'a AccessKeyId),
+    /// A lane that may have something to deliver now.
+    Lane(&'a LaneRef),
+    /// Nothing that is kept in mind.
+    Nothing,
+}
+
+impl Write {
+    /// What has to be told of it.
+    pub fn touched(&self) -> Touched<'_> {
+        match self {
+            Self::PutPool(pool) => Touched::Pool(&pool.at.id),
+            Self::RemovePool(pool) => Touched::Pool(&pool.id),
+            Self::PutKey(key) => Touched::Key(&key.id),
+            Self::RemoveKey(id) => Touched::Key(id),
+            Self::AppendEvent(event) => Touched::Lane(&event.lane),
+            Self::SetLane { at, .. } => Touched::Lane(at),
+            Self::PutHead(..)
+            | Self::RemoveHead(_)
+            | Self::PutRecords { .. }
+            | Self::ForgetRecords(..)
+            | Self::PutHoldings(..)
+            | Self::RemoveHoldings(_)
+            | Self::AddUsage(..)
+            | Self::PutIdentity(_)
+            | Self::RemoveIdentity(_)
+            | Self::PutSweep(_)
+            | Self::RemoveSweep(_)
+            | Self::PutDevices(..)
+            | Self::RemoveDevices(_)
+            | Self::PutBulkPublish(..)
+            | Self::RemoveEvents(..)
+            | Self::PutSetting(..) => Touched::Nothing,
+        }
+    }
 }
 
 /// A record on its way into a store.

@@ -318,6 +318,8 @@ pub struct PoolUsage {
     pub modified: Option<UnixMillis>,
     /// Events of the pool that wait in the outbox. The store keeps count.
     pub events_waiting: u64,
+    /// Bytes of keys and values in them.
+    pub events_bytes: u64,
 }
 
 /// The latest bulk publication of a pool (`docs/protocol.md` section 9.3).

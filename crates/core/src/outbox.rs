@@ -2,8 +2,8 @@
 //!
 //! An event is put by the commit that caused it. It waits in the lane of its dataset and sink, behind the earlier
 //! events of that lane and nobody else's. A lane exists as long as it holds events; a relay takes one under a lease,
-//! delivers from its front, and settles. Positions in a lane only grow, also over deletion and recreation, since the
-//! counts of a dataset name never fall.
+//! delivers from its front, and settles. Positions in a lane grow, also over deletion and recreation of the dataset,
+//! since its counts do not fall; only an identity that was deleted, swept and used again begins anew.
 
 use std::fmt;
 
@@ -107,7 +107,7 @@ impl Event {
     }
 }
 
-/// Names one event for ever: `POOL/INCARNATION/IDENTITY/DATASET/COUNT/WHAT`, where `WHAT` is `stream`, `bulk` or
+/// Names one event: `POOL/INCARNATION/IDENTITY/DATASET/COUNT/WHAT`, where `WHAT` is `stream`, `bulk` or
 /// `device-ID`. No part but the last can contain a slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventId {

@@ -103,7 +103,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Lanes that may be claimed at `now`: of each pool up to `per_pool_max`, those that have been due longest first.
     /// Pools come in the order of their incarnations, beginning after `after`, as long as fewer than `max` lanes are
-    /// found; so one pool's backlog never hides another's.
+    /// found; so one pool's backlog never hides another's. A lane that cannot be read is left out and reported in the
+    /// figures: it must not keep the others from being found.
     fn lanes_due(
         &self,
         now: UnixMillis,
@@ -112,8 +113,17 @@ pub trait Store: Send + Sync + 'static {
         max: usize,
     ) -> Answer<'_, Vec<Lane>>;
 
-    /// Up to `max` parked lanes in the order of (incarnation, identity, name, sink), beginning after `after`.
-    fn lanes_parked<'a>(&'a self, after: Option<&'a LaneRef>, max: usize) -> Answer<'a, Vec<Lane>>;
+    /// All lanes whose lease ends after `now`; bounded by what relays hold at a time.
+    fn lanes_leased(&self, now: UnixMillis) -> Answer<'_, Vec<Lane>>;
+
+    /// Up to `max` parked lanes, of one pool or of all, in the order of (incarnation, identity, name, sink), beginning
+    /// after `after`.
+    fn lanes_parked<'a>(
+        &'a self,
+        pool: Option<&'a PoolRef>,
+        after: Option<&'a LaneRef>,
+        max: usize,
+    ) -> Answer<'a, Vec<Lane>>;
 
     /// The first `max` events of a lane; fewer, but at least one if there is one, once their records' keys and values
     /// exceed `bytes_max`.
@@ -139,6 +149,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether the store answers, and whether it takes writes.
     fn health(&self) -> Answer<'_, Health>;
+
+    /// Whether nobody but this process can have the store open (promise P9): then whatever an earlier process held of it
+    /// is free.
+    fn is_held_alone(&self) -> bool;
 
     /// Figures for the metrics page, each with its name and unit.
     fn figures(&self) -> Figures;

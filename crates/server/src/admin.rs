@@ -329,6 +329,9 @@ pub async fn seed_pools(app: &App) -> Result<(), String> {
 async fn state_effects(app: &App, seed: &PoolSeed) -> Result<(), String> {
     let stored = app.store.pool(&seed.id).await.map_err(|error| error.to_string())?;
     let Some(before) = stored else { return Ok(()) };
+    if before.name != seed.name || before.allow_guests != seed.allow_guests {
+        tracing::warn!(pool = %seed.id, "name and allow_guests of a pool that exists are left as they are; the settings say otherwise");
+    }
     let mut pool = before.clone();
     set_identity_pool_configuration::apply(&mut pool, seed.push.clone(), seed.streams.clone());
     if let Some(events) = &seed.events {
@@ -336,12 +339,15 @@ async fn state_effects(app: &App, seed: &PoolSeed) -> Result<(), String> {
         pool.events.retain(|_, function| !function.is_empty());
     }
     if pool == before {
+        pool_check::check_in_background(app, pool);
         return Ok(());
     }
     pool.version = before.version.next();
     let expect = vec![Expect::PoolVersion(before.at, before.version)];
+    let checked = pool.clone();
     let write = vec![Write::PutPool(Box::new(pool))];
     app.commit(Changes { expect, write }).await.map_err(|error| error.to_string())?;
+    pool_check::check_in_background(app, checked);
     tracing::info!(pool = %seed.id, "push, streams and events were set as the settings state them");
     Ok(())
 }

@@ -4,9 +4,10 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use carryall_core::changes::{Changes, Expect, Setting, Write};
+use carryall_core::changes::{Changes, Expect, Setting, Touched, Write};
 use carryall_core::ids::{AccessKeyId, PoolId};
 use carryall_core::model::{DeveloperKey, Pool};
+use carryall_core::outbox::LaneRef;
 use carryall_core::store::{Store, StoreError};
 use carryall_outbound::Outbound;
 use carryall_wire::sigv4::KeyCache;
@@ -14,19 +15,19 @@ use lru::LruCache;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-use crate::attempt::Lanes;
+use crate::attempt::Turns;
 use crate::clock::{self, Clock};
 use crate::config::{Config, RootKey};
 use crate::credentials::{self, Opened};
 use crate::identity_token::IdentityTokens;
 use crate::live::LiveChannels;
 use crate::metrics::Metrics;
-use crate::pools::{self, Pools};
-use crate::relay::{self, Wakes};
+use crate::places::Places;
+use crate::pools::Pools;
+use crate::relay::Wakes;
 use crate::seal::{MasterKey, Purpose, Sealer};
 use crate::sessions::SessionCounts;
 use crate::throttle::NewIdentities;
-use crate::trigger::Triggers;
 
 /// What the value that checks the master key says once it is opened.
 const MASTER_KEY_CHECK: &[u8] = b"carryall";
@@ -34,6 +35,11 @@ const MASTER_KEY_CHECK: &[u8] = b"carryall";
 const SECRETS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// Opened session tokens of temporary credentials kept in memory.
 const CREDENTIALS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// Devices of one pool that are being registered with their push service at a time; more are told to try again.
+const REGISTRATIONS_PER_POOL_MAX: usize = 64;
+/// Checks of pools' settings in the background at a time; a further one is left out.
+const POOL_CHECKS_MAX: usize = 8;
 
 /// Everything that answering a request takes.
 pub struct App {
@@ -52,7 +58,7 @@ pub struct App {
     /// Signing keys already derived.
     pub signing_keys: Arc<KeyCache>,
     /// Keeps writers of one dataset in a row.
-    pub lanes: Lanes,
+    pub turns: Turns,
     /// Sync sessions that are not stored yet.
     pub sessions: Arc<SessionCounts>,
     /// How many new identities may be asked for.
@@ -64,11 +70,15 @@ pub struct App {
     /// The ways out of the server.
     pub outbound: Outbound,
     /// How the relay of this process hears of new events.
-    pub wakes: Wakes,
+    pub wakes: Arc<Wakes>,
     /// Clients that are told of changes while they wait.
-    pub live: LiveChannels,
-    /// Calls of sync triggers under way.
-    pub triggers: Triggers,
+    pub live: Arc<LiveChannels>,
+    /// Calls of sync triggers under way, by pool and function.
+    pub triggers: Places,
+    /// Registrations of devices under way, by pool.
+    pub registrations: Places,
+    /// Checks of pools' settings under way.
+    pub pool_checks: Arc<Semaphore>,
     pools: Arc<Pools>,
     root: RootKey,
     secrets: Arc<Mutex<Secrets>>,
@@ -120,15 +130,17 @@ impl App {
             clock,
             metrics: Metrics::new(),
             signing_keys: Arc::default(),
-            lanes: Lanes::default(),
+            turns: Turns::default(),
             sessions: Arc::default(),
             new_identities: NewIdentities::new(&config),
             requests: Semaphore::new(config.concurrent_requests_max),
             body_kilobytes: Semaphore::new(config.bodies_in_flight_bytes_max.div_ceil(1024)),
             outbound: Outbound::new(config.outbound.clone(), clock::unix_seconds),
-            wakes: Wakes::default(),
-            live: LiveChannels::new(&config.live),
-            triggers: Triggers::new(&config.trigger),
+            wakes: Arc::default(),
+            live: Arc::new(LiveChannels::new(&config.live)),
+            triggers: Places::new(config.trigger.calls_per_function_max.get() as usize),
+            registrations: Places::new(REGISTRATIONS_PER_POOL_MAX),
+            pool_checks: Arc::new(Semaphore::new(POOL_CHECKS_MAX)),
             pools: Arc::default(),
             root,
             secrets: Arc::new(Mutex::new(Secrets { opened: LruCache::new(SECRETS_COUNT_MAX), changes: 0 })),
@@ -140,24 +152,16 @@ impl App {
     /// Commits `changes`. Everything that requests store goes through here, so that this process's caches stay true, and
     /// its relay and live channels hear of what happened.
     pub async fn commit(&self, changes: Changes) -> Result<(), StoreError> {
-        let appended = relay::appended(&changes);
-        let changed = self.live.listened_to(&changes);
-        self.commit_and_forget(changes).await?;
-        self.wakes.lanes(appended);
-        self.live.tell(changed);
-        Ok(())
-    }
-
-    async fn commit_and_forget(&self, changes: Changes) -> Result<(), StoreError> {
-        let pools = pools::touched(&changes);
-        let keys: Vec<AccessKeyId> = changes.write.iter().filter_map(written_key).cloned().collect();
-        if pools.is_empty() && keys.is_empty() {
+        let Written { pools, keys, lanes } = Written::of(&changes);
+        let counts = self.live.listened_to(&changes);
+        if pools.is_empty() && keys.is_empty() && lanes.is_empty() && counts.is_empty() {
             return self.store.commit(changes).await;
         }
         // In a task of its own: a caller who hangs up ends the request, but not the commit that is on its way, and
-        // the caches must hear of it all the same.
+        // caches, relay and channels must hear of it all the same.
         let (store, cached_pools) = (Arc::clone(&self.store), Arc::clone(&self.pools));
         let (secrets, signing_keys) = (Arc::clone(&self.secrets), Arc::clone(&self.signing_keys));
+        let (wakes, live) = (Arc::clone(&self.wakes), Arc::clone(&self.live));
         let commit = tokio::spawn(async move {
             let outcome = store.commit(changes).await;
             cached_pools.forget(&pools);
@@ -166,6 +170,10 @@ impl App {
                 secrets.changes += 1;
                 secrets.opened.pop(&key);
                 signing_keys.forget(key.as_str());
+            }
+            if outcome.is_ok() {
+                wakes.lanes(lanes);
+                live.tell(counts);
             }
             outcome
         });
@@ -227,30 +235,26 @@ impl App {
     }
 }
 
-fn written_key(write: &Write) -> Option<&AccessKeyId> {
-    match write {
-        Write::PutKey(key) => Some(&key.id),
-        Write::RemoveKey(id) => Some(id),
-        Write::PutHead(..)
-        | Write::RemoveHead(_)
-        | Write::PutRecords { .. }
-        | Write::ForgetRecords(..)
-        | Write::PutHoldings(..)
-        | Write::RemoveHoldings(_)
-        | Write::AddUsage(..)
-        | Write::PutPool(_)
-        | Write::RemovePool(_)
-        | Write::PutIdentity(_)
-        | Write::RemoveIdentity(_)
-        | Write::PutSweep(_)
-        | Write::RemoveSweep(_)
-        | Write::PutDevices(..)
-        | Write::RemoveDevices(_)
-        | Write::PutBulkPublish(..)
-        | Write::AppendEvent(_)
-        | Write::RemoveEvents(..)
-        | Write::SetLane { .. }
-        | Write::PutSetting(..) => None,
+/// What a commit writes that this process keeps in mind.
+#[derive(Default)]
+struct Written {
+    pools: Vec<PoolId>,
+    keys: Vec<AccessKeyId>,
+    lanes: Vec<LaneRef>,
+}
+
+impl Written {
+    fn of(changes: &Changes) -> Self {
+        let mut written = Self::default();
+        for write in &changes.write {
+            match write.touched() {
+                Touched::Pool(id) => written.pools.push(id.clone()),
+                Touched::Key(id) => written.keys.push(id.clone()),
+                Touched::Lane(at) => written.lanes.push(at.clone()),
+                Touched::Nothing => {}
+            }
+        }
+        written
     }
 }
 

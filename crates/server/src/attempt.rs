@@ -1,7 +1,7 @@
 //! The one retry loop: load, decide, commit, and again if the state moved meanwhile (`docs/protocol.md`
 //! section 7.5).
 //!
-//! Within one process a lane per dataset keeps writers of the same dataset from racing at all, which is both fairer
+//! Within one process writers of the same dataset take turns instead of racing, which is both fairer
 //! and cheaper than retrying; across processes the store's expectations decide and the loop tries again.
 
 use std::collections::hash_map::RandomState;
@@ -20,8 +20,8 @@ use crate::error::Failure;
 const ATTEMPTS_MAX: u32 = 8;
 /// The first pause between two attempts, in milliseconds; it doubles, and half of it is random.
 const PAUSE_MILLIS: u64 = 2;
-/// Lanes; datasets that share one by chance merely wait for each other.
-const LANES_COUNT: usize = 1024;
+/// Locks; datasets that share one by chance merely wait for each other.
+const TURNS_COUNT: usize = 1024;
 
 /// What one attempt came to.
 pub enum Step<T> {
@@ -32,33 +32,33 @@ pub enum Step<T> {
 }
 
 /// Locks that keep writers of one thing in a row.
-pub struct Lanes {
-    lanes: Box<[Mutex<()>]>,
+pub struct Turns {
+    turns: Box<[Mutex<()>]>,
     hasher: RandomState,
 }
 
-impl Default for Lanes {
+impl Default for Turns {
     fn default() -> Self {
-        let lanes = (0..LANES_COUNT).map(|_| Mutex::const_new(())).collect();
-        Self { lanes, hasher: RandomState::new() }
+        let turns = (0..TURNS_COUNT).map(|_| Mutex::const_new(())).collect();
+        Self { turns, hasher: RandomState::new() }
     }
 }
 
-impl Lanes {
-    /// Waits for the lane of `thing`.
-    pub async fn enter(&self, thing: &impl Hash) -> MutexGuard<'_, ()> {
+impl Turns {
+    /// Waits for the turn of `thing`.
+    pub async fn take(&self, thing: &impl Hash) -> MutexGuard<'_, ()> {
         let hash = self.hasher.hash_one(thing);
-        #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the lane")]
-        self.lanes[hash as usize % LANES_COUNT].lock().await
+        #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the lock")]
+        self.turns[hash as usize % TURNS_COUNT].lock().await
     }
 }
 
-/// Repeats `step` in the lane of `thing` until its changes are committed or there is nothing to commit.
+/// Repeats `step` in the turn of `thing` until its changes are committed or there is nothing to commit.
 pub async fn attempt<T, F>(app: &App, thing: &impl Hash, mut step: impl FnMut() -> F) -> Result<T, Failure>
 where
     F: Future<Output = Result<Step<T>, Failure>>,
 {
-    let _lane = app.lanes.enter(thing).await;
+    let _turn = app.turns.take(thing).await;
     for attempt in 0..ATTEMPTS_MAX {
         if attempt > 0 {
             tokio::time::sleep(pause(app, attempt)).await;

@@ -105,7 +105,7 @@ async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
             return Ok(Step::Commit(changes, ()));
         }
         let view = app.store.heads(&sweep.owner).await?;
-        let effects = call::effects(app, &sweep.owner).await?;
+        let effects = call::effects(app, &sweep.owner).await?.without_devices();
         Ok(Step::Commit(delete_identities::sweep(&view, app.clock.now(), sweep, &effects), ()))
     })
     .await

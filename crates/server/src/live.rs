@@ -150,7 +150,9 @@ struct Channel {
     heartbeat: Interval,
     /// The count that the client knows.
     told: SyncCount,
-    /// When the credentials that opened it expire.
+    /// The credentials that opened it.
+    caller: Caller,
+    /// When they expire.
     expires: Option<UnixMillis>,
     first: Option<Bytes>,
 }
@@ -186,7 +188,7 @@ pub async fn open(
     authorise(Access::Either, Some(&caller), Subject::Identity { pool, identity })?;
     let known = known_count(&head.headers, head.uri.query().unwrap_or_default())?;
     DatasetName::parse(&changes.dataset_name)?;
-    let at = dataset(app, caller, now, arrival, &changes).await?;
+    let at = dataset(app, caller.clone(), now, arrival, &changes).await?;
 
     let counts = app.live.subscribe(&at).ok_or(Failure::Overloaded(ServerLimit::LiveSubscribers))?;
     app.metrics.effects.live_channel_opened();
@@ -195,7 +197,7 @@ pub async fn open(
     heartbeat.reset();
     let (app, counts) = (Arc::clone(app), Some(counts));
     let mut channel =
-        Channel { app, at, counts, stop, heartbeat, told: SyncCount::ZERO, expires, first: None };
+        Channel { app, at, counts, stop, heartbeat, told: SyncCount::ZERO, caller, expires, first: None };
     channel.begin(known).await?;
     Ok(answer(channel, &exchange.request_id, &head.headers))
 }
@@ -267,6 +269,10 @@ impl Channel {
             return Some(first);
         }
         loop {
+            // A busy dataset must not keep a channel open that may tell nothing any more.
+            if self.expires.is_some_and(|expires| expires <= self.app.clock.now()) {
+                return None;
+            }
             let counts = self.counts.as_mut()?;
             let count = tokio::select! {
                 () = told_to_stop(&mut self.stop) => return None,
@@ -286,17 +292,16 @@ impl Channel {
             };
             if count > self.told {
                 self.told = count;
-                self.heartbeat.reset();
                 return Some(Bytes::from(self.event(count)));
             }
         }
     }
 
-    /// The dataset's count now; `None` if the client may not know any more, since its credentials have expired or the
-    /// pool is gone, or if the store does not say.
+    /// The dataset's count now; `None` if the client may not know any more, since the pool or the developer's key is
+    /// gone, or if the store does not say.
     async fn newest(&self) -> Option<SyncCount> {
-        if self.expires.is_some_and(|expires| expires <= self.app.clock.now()) {
-            return None;
+        if let Caller::Developer { key } = &self.caller {
+            self.app.developer_secret(key).await.ok()??;
         }
         let pool = &self.at.owner.pool;
         let stands = self.app.pool(&pool.id).await.ok()?.is_some_and(|found| found.at == *pool);

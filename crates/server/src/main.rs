@@ -30,6 +30,7 @@ mod logging;
 mod metrics;
 mod ops;
 mod pipeline;
+mod places;
 mod pool_check;
 mod pools;
 mod probes;

@@ -67,10 +67,12 @@ pub enum ServerLimit {
     LiveSubscribers,
     /// `trigger.calls_per_function_max`.
     TriggerCalls,
+    /// `outbox.events_per_pool_max` or `outbox.bytes_per_pool_max`.
+    OutboxOfPool,
 }
 
 impl ServerLimit {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Connections,
         Self::ConcurrentRequests,
         Self::RequestSeconds,
@@ -79,6 +81,7 @@ impl ServerLimit {
         Self::NewIdentities,
         Self::LiveSubscribers,
         Self::TriggerCalls,
+        Self::OutboxOfPool,
     ];
 
     fn label(self) -> &'static str {
@@ -91,6 +94,7 @@ impl ServerLimit {
             Self::NewIdentities => "new_identities_max",
             Self::LiveSubscribers => "live_subscribers_max",
             Self::TriggerCalls => "trigger_calls_per_function_max",
+            Self::OutboxOfPool => "outbox_per_pool_max",
         }
     }
 }

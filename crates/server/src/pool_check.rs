@@ -1,66 +1,77 @@
 //! Whether what a pool's settings name can be reached: tries the whole chain of each effect, from the role to the
 //! platform application, stream or function, and says in plain words what is wrong.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use carryall_core::model::Pool;
 use carryall_core::rules::set_cognito_events::SYNC_TRIGGER;
 use carryall_outbound::{Finding, Outbound};
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
-/// Tries every effect that `pool` is set up for; empty if there is none.
+use crate::app::App;
+
+/// Time for all checks of one pool, in seconds: below what an operator's verb waits for a server.
+const CHECK_SECONDS_MAX: u64 = 45;
+
+/// Tries every effect that `pool` is set up for, all at the same time; empty if there is none.
 pub async fn check(outbound: &Outbound, pool: &Pool) -> Vec<Finding> {
     let id = pool.at.id.as_str();
-    let mut findings = Vec::new();
+    let mut checks: Vec<Pin<Box<dyn Future<Output = Vec<Finding>> + Send>>> = Vec::new();
     if let Some(push) = &pool.push {
         for arn in &push.application_arns {
             let port = outbound.push(id, arn, push.role_arn.as_deref());
-            findings.extend(named(&format!("push {arn}"), port.check().await));
+            checks.push(in_time(format!("push {arn}"), async move { port.check().await }));
         }
     }
     if let Some(streams) = &pool.streams {
-        match streams.enabled_stream() {
-            Some(_) => findings.extend(note(streams.disabled_reason.as_deref())),
-            None => findings.push(switched_off(streams.disabled_reason.as_deref())),
-        }
+        let trouble = streams.disabled_reason.clone();
+        let finding = trouble.map(|trouble| Finding { what: "stream".to_owned(), trouble: Some(trouble) });
+        checks.push(Box::pin(std::future::ready(finding.into_iter().collect())));
         if let Some(name) = &streams.stream_name {
             let port = outbound.stream(id, name, streams.role_arn.as_deref());
-            findings.extend(named(&format!("stream {name}"), port.check().await));
             if port.message_bytes_max().is_some()
                 && let Some(bucket) = outbound.large_objects(streams.role_arn.as_deref())
             {
-                findings.extend(named("large objects", bucket.check().await));
+                checks.push(in_time("large objects".to_owned(), async move { bucket.check().await }));
             }
+            checks.push(in_time(format!("stream {name}"), async move { port.check().await }));
         }
     }
     if let Some(function) = pool.events.get(SYNC_TRIGGER) {
         let port = outbound.trigger(id, function);
-        findings.extend(named(&format!("{SYNC_TRIGGER} {function}"), port.check().await));
+        checks.push(in_time(format!("{SYNC_TRIGGER} {function}"), async move { port.check().await }));
     }
-    findings
+    join_all(checks).await.into_iter().flatten().collect()
 }
 
-/// Findings of one effect, each with the effect's name before it.
-fn named(effect: &str, findings: Vec<Finding>) -> impl Iterator<Item = Finding> {
-    findings
-        .into_iter()
-        .map(move |finding| Finding { what: format!("{effect}: {}", finding.what), ..finding })
+/// Findings of one effect, each with the effect's name before it, or that there were none in time.
+fn in_time(
+    effect: String,
+    check: impl Future<Output = Vec<Finding>> + Send + 'static,
+) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send>> {
+    Box::pin(async move {
+        let Ok(findings) = timeout(Duration::from_secs(CHECK_SECONDS_MAX), check).await else {
+            let trouble = Some(format!("no answer within {CHECK_SECONDS_MAX} s"));
+            return vec![Finding { what: effect, trouble }];
+        };
+        let named = |finding: Finding| Finding { what: format!("{effect}: {}", finding.what), ..finding };
+        findings.into_iter().map(named).collect()
+    })
 }
 
-fn switched_off(reason: Option<&str>) -> Finding {
-    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-    Finding { what: "streaming is enabled".to_owned(), trouble: Some(format!("it is not{reason}")) }
-}
-
-fn note(reason: Option<&str>) -> Option<Finding> {
-    let trouble = Some(reason?.to_owned());
-    Some(Finding { what: "every change was streamed".to_owned(), trouble })
-}
-
-/// Tries every effect of `pool` without keeping anybody waiting, and warns in the log of what cannot be reached.
-pub fn check_in_background(outbound: &Outbound, pool: Pool) {
+/// Tries every effect of `pool` without keeping anybody waiting, and warns in the log of what cannot be reached. Where
+/// too many are under way it is left out: `carryall pool check` asks again.
+pub fn check_in_background(app: &App, pool: Pool) {
     if pool.push.is_none() && pool.streams.is_none() && pool.events.is_empty() {
         return;
     }
-    let outbound = outbound.clone();
+    let Ok(place) = Arc::clone(&app.pool_checks).try_acquire_owned() else { return };
+    let outbound = app.outbound.clone();
     tokio::spawn(async move {
+        let _place = place;
         for Finding { what, trouble } in check(&outbound, &pool).await {
             if let Some(trouble) = trouble {
                 tracing::warn!(pool = %pool.at.id, what, trouble, "a setting of the pool cannot be used");

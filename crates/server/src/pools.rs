@@ -4,7 +4,6 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use carryall_core::changes::{Changes, Write};
 use carryall_core::ids::PoolId;
 use carryall_core::model::Pool;
 use carryall_core::store::{Store, StoreError};
@@ -63,36 +62,4 @@ impl Pools {
     fn lock(&self) -> std::sync::MutexGuard<'_, Cached> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The pools whose rows a commit writes.
-pub fn touched(changes: &Changes) -> Vec<PoolId> {
-    changes
-        .write
-        .iter()
-        .filter_map(|write| match write {
-            Write::PutPool(pool) => Some(pool.at.id.clone()),
-            Write::RemovePool(pool) => Some(pool.id.clone()),
-            Write::PutHead(..)
-            | Write::RemoveHead(_)
-            | Write::PutRecords { .. }
-            | Write::ForgetRecords(..)
-            | Write::PutHoldings(..)
-            | Write::AddUsage(..)
-            | Write::PutIdentity(_)
-            | Write::RemoveIdentity(_)
-            | Write::PutSweep(_)
-            | Write::RemoveSweep(_)
-            | Write::RemoveHoldings(_)
-            | Write::PutKey(_)
-            | Write::RemoveKey(_)
-            | Write::PutDevices(..)
-            | Write::RemoveDevices(_)
-            | Write::PutBulkPublish(..)
-            | Write::AppendEvent(_)
-            | Write::RemoveEvents(..)
-            | Write::SetLane { .. }
-            | Write::PutSetting(..) => None,
-        })
-        .collect()
 }

@@ -1,8 +1,6 @@
 //! The sync trigger: a function that sees an update, and may edit it, before it is stored. It is called between load and
-//! decide, while nothing is held: no lane, no store call (`docs/protocol.md` section 9.2).
+//! decide, while nothing is held: no turn, no store call (`docs/protocol.md` section 9.2).
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,16 +12,10 @@ use carryall_core::rules::update_records::Patches;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_outbound::{TriggerEvent, TriggerUndelivered};
 use carryall_wire::effects::sync_trigger::{EventRecord, SyncTriggerEvent};
-use lru::LruCache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::App;
-use crate::config::TriggerSettings;
 use crate::error::Failure;
 use crate::metrics::ServerLimit;
-
-/// Functions whose calls are counted; one beyond is counted anew.
-const FUNCTIONS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// Why an update was refused that its function should have seen.
 #[derive(Debug)]
@@ -47,32 +39,6 @@ pub enum TriggerFailure {
         #[expect(dead_code, reason = "the log prints it")]
         cause: String,
     },
-}
-
-/// How many calls of each function are under way.
-pub struct Triggers {
-    calls_per_function_max: usize,
-    functions: Mutex<LruCache<String, Arc<Semaphore>>>,
-}
-
-impl Triggers {
-    /// Counts within the settings.
-    pub fn new(settings: &TriggerSettings) -> Self {
-        Self {
-            calls_per_function_max: settings.calls_per_function_max.get() as usize,
-            functions: Mutex::new(LruCache::new(FUNCTIONS_COUNT_MAX)),
-        }
-    }
-
-    fn place(&self, function: &str) -> Option<OwnedSemaphorePermit> {
-        let places = {
-            let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
-            let places = functions
-                .get_or_insert_ref(function, || Arc::new(Semaphore::new(self.calls_per_function_max)));
-            Arc::clone(places)
-        };
-        places.try_acquire_owned().ok()
-    }
 }
 
 /// Shows `patches` to the function, with the stored `records` of their dataset, and returns what it makes of them.
@@ -101,7 +67,8 @@ async fn call_once(
     records: &[Record],
     patches: &Patches,
 ) -> Result<Triggered, TriggerFailure> {
-    let Some(_place) = app.triggers.place(function) else {
+    // What a name leads to may differ from pool to pool.
+    let Some(_place) = app.triggers.take(&format!("{} {function}", at.owner.pool.id)) else {
         app.metrics.limit_hit(ServerLimit::TriggerCalls);
         let cause = "trigger.calls_per_function_max calls are under way".to_owned();
         return Err(TriggerFailure::Throttled { cause });
@@ -173,21 +140,6 @@ fn undelivered(undelivered: TriggerUndelivered) -> TriggerFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn calls_of_one_function_are_bounded_and_leave_others_their_places() {
-        let settings = TriggerSettings {
-            calls_per_function_max: std::num::NonZeroU32::MIN,
-            ..TriggerSettings::default()
-        };
-        let triggers = Triggers::new(&settings);
-        let first = triggers.place("slow");
-        assert!(first.is_some());
-        assert!(triggers.place("slow").is_none());
-        assert!(triggers.place("quick").is_some());
-        drop(first);
-        assert!(triggers.place("slow").is_some());
-    }
 
     #[test]
     fn the_functions_records_have_the_constraints_of_a_clients() {

@@ -3,7 +3,7 @@
 use carryall_core::changes::{Changes, UsageDelta, Write};
 use carryall_core::ids::Generation;
 use carryall_core::model::{DatasetRef, Head, PoolUsage};
-use carryall_core::outbox::{Event, EventBody};
+use carryall_core::outbox::{Event, EventBody, Position};
 use carryall_core::store::{Answer, StoreError};
 
 /// Whether `head` says that the dataset exists in this generation: only then are there records to read or to put.
@@ -48,7 +48,7 @@ pub(crate) fn folded(usage: PoolUsage, delta: &UsageDelta) -> PoolUsage {
         data_bytes: usage.data_bytes.saturating_add_signed(delta.data_bytes),
         sync_sessions: usage.sync_sessions.saturating_add(delta.sync_sessions),
         modified: usage.modified.max(delta.modified),
-        events_waiting: usage.events_waiting,
+        ..usage
     }
 }
 
@@ -58,7 +58,12 @@ pub(crate) fn is_late(write: &Write) -> bool {
     matches!(write, Write::PutRecords { .. } | Write::SetLane { .. })
 }
 
-/// What an event counts for when events are read in bounded pieces.
+/// Where a lane begins that is set to begin at `first`, decided when it began at `seen`, if it begins at `now`.
+pub(crate) fn first_after(now: Position, seen: Position, first: Position) -> Position {
+    if now < seen { now.min(first) } else { first }
+}
+
+/// What an event counts for when events are read in bounded pieces, and in its pool's usage.
 pub(crate) fn event_bytes(event: &Event) -> usize {
     match &event.body {
         EventBody::Updated(records) => {

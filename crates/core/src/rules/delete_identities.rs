@@ -36,7 +36,7 @@ pub fn sweep(view: &OwnerView, now: UnixMillis, sweep: &Sweep, effects: &Effects
     changes
 }
 
-/// The stream hears of each dataset that goes; the identity's devices go with it and hear nothing.
+/// The stream hears of each dataset that goes; the identity's devices go with it, so `effects` are without them.
 fn clear(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Effects) -> Changes {
     let mut changes = Changes {
         expect: vec![pool_stands(at), Expect::Holdings(at.clone(), view.holdings.version)],

@@ -3,8 +3,8 @@
 
 use crate::changes::{Changes, Expect, Write};
 use crate::devices::Devices;
-use crate::ids::{DeviceId, SyncCount};
-use crate::model::{DatasetRef, Pool, Record};
+use crate::ids::{DeviceId, SyncCount, Version};
+use crate::model::{DatasetRef, Pool, PoolRef, Record};
 use crate::outbox::{Event, EventBody, LaneRef, Position, Sink};
 use crate::time::UnixMillis;
 
@@ -13,6 +13,9 @@ use crate::time::UnixMillis;
 pub struct Effects {
     stream: bool,
     devices: Option<Devices>,
+    /// The settings that this was made from, where a change of them matters: an update that was decided before streaming
+    /// was switched on must not be made, without an event, after a bulk publication has passed its dataset.
+    settings: Option<(PoolRef, Version)>,
 }
 
 /// What happened to a dataset.
@@ -34,7 +37,25 @@ impl Effects {
     /// them.
     pub fn of(pool: &Pool, devices: Option<Devices>) -> Self {
         let stream = pool.streams.as_ref().is_some_and(|streams| streams.enabled_stream().is_some());
-        Self { stream, devices: devices.filter(|_| Self::has_push(pool)) }
+        let settings = pool.streams.as_ref().map(|_| (pool.at.clone(), pool.version));
+        Self { stream, devices: devices.filter(|_| Self::has_push(pool)), settings }
+    }
+
+    /// Whether a change sets anything off at all.
+    pub fn is_none(&self) -> bool {
+        !self.stream && self.devices.is_none()
+    }
+
+    /// The same while nothing more may wait in the pool's outbox.
+    #[must_use]
+    pub fn held_back(self) -> Self {
+        Self { stream: false, devices: None, ..self }
+    }
+
+    /// The same for an owner whose devices go as well: they need no telling.
+    #[must_use]
+    pub fn without_devices(self) -> Self {
+        Self { devices: None, ..self }
     }
 
     /// Adds to `changes`, which bring `at` to `sync_count`, the events of that change. `writer` is the device that
@@ -48,7 +69,7 @@ impl Effects {
         happened: Happened<'_>,
         writer: Option<&DeviceId>,
     ) {
-        let mut append = |sink, body| {
+        let append = |changes: &mut Changes, sink, body| {
             let lane = LaneRef { dataset: at.clone(), sink };
             let position = Position::change(sync_count);
             changes.write.push(Write::AppendEvent(Event { lane, position, at: now, body }));
@@ -58,24 +79,30 @@ impl Effects {
                 Happened::Updated(records) => EventBody::Updated(records.to_vec()),
                 Happened::Deleted => EventBody::Deleted,
             };
-            append(Sink::Stream, body);
+            append(changes, Sink::Stream, body);
+        }
+        if let Some((pool, version)) = &self.settings {
+            expect_once(changes, Expect::PoolVersion(pool.clone(), *version));
         }
         let Some(devices) = &self.devices else { return };
         for device in devices.listeners(&at.name, writer) {
-            append(Sink::Device(device.id.clone()), EventBody::Notice);
+            append(changes, Sink::Device(device.id.clone()), EventBody::Notice);
         }
         // A device that subscribes while this is decided has to hear of it too.
-        let expected = Expect::Devices(at.owner.clone(), devices.version);
-        if !changes.expect.contains(&expected) {
-            changes.expect.push(expected);
-        }
+        expect_once(changes, Expect::Devices(at.owner.clone(), devices.version));
+    }
+}
+
+fn expect_once(changes: &mut Changes, expected: Expect) {
+    if !changes.expect.contains(&expected) {
+        changes.expect.push(expected);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{DatasetName, Version};
+    use crate::ids::DatasetName;
     use crate::rules::samples;
 
     fn sinks(changes: &Changes) -> Vec<Sink> {
@@ -109,7 +136,19 @@ mod tests {
         if let Some(streams) = &mut pool.streams {
             streams.status = Some(crate::model::StreamingStatus::Disabled);
         }
-        assert_eq!(announced(&Effects::of(&pool, None), "prefs", None), Changes::default());
+        let off = announced(&Effects::of(&pool, None), "prefs", None);
+        assert_eq!(sinks(&off), []);
+        // Switching it on meanwhile has to be noticed.
+        assert_eq!(off.expect, [Expect::PoolVersion(pool.at.clone(), pool.version)]);
+    }
+
+    #[test]
+    fn a_full_outbox_holds_everything_back() {
+        let pool = samples::pushing(samples::streaming(samples::pool()));
+        let effects = Effects::of(&pool, Some(samples::devices(&["a"], "prefs")));
+        assert!(!effects.is_none());
+        assert_eq!(sinks(&announced(&effects.clone().without_devices(), "prefs", None)), [Sink::Stream]);
+        assert_eq!(sinks(&announced(&effects.held_back(), "prefs", None)), []);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub fn claim(lane: &Lane, lease: LeaseId, until: UnixMillis) -> (Changes, Due) {
 }
 
 /// The commit that ends the lease under which `lane` was due as `due`: the events at
-/// `delivered` are gone, and `outcome` says what is next.
+/// `delivered` are gone, and `outcome` says what is next. Also how the lane is due then.
 pub fn settle(
     lane: &Lane,
     due: Due,
@@ -57,7 +57,7 @@ pub fn settle(
     outcome: Outcome,
     now: UnixMillis,
     patience: Patience,
-) -> Changes {
+) -> (Changes, Due) {
     let first = delivered.last().map_or(lane.first, |last| last.next());
     let failed = if delivered.is_empty() { lane.state.attempts } else { 0 };
     let state = match outcome {
@@ -77,11 +77,23 @@ pub fn settle(
             trouble: shortened(&cause),
         },
     };
+    let next = state.due;
     let mut changes = set(lane, due, first, state);
     if !delivered.is_empty() {
         changes.write.insert(0, Write::RemoveEvents(lane.at.clone(), delivered.to_vec()));
     }
-    changes
+    (changes, next)
+}
+
+/// The commit that ends the lease of a process that is gone; `None` if the lane is not leased.
+pub fn free(lane: &Lane, now: UnixMillis) -> Option<Changes> {
+    match lane.state.due {
+        Due::Leased { .. } => {
+            let state = LaneState { due: Due::At(now), ..lane.state.clone() };
+            Some(set(lane, lane.state.due, lane.first, state))
+        }
+        Due::At(_) | Due::Parked { .. } => None,
+    }
 }
 
 /// The commit that makes a parked or waiting lane due at once, as if nothing had gone wrong.
@@ -99,7 +111,7 @@ pub fn drop_first(lane: &Lane, position: Position, now: UnixMillis) -> Changes {
 fn set(lane: &Lane, expected: Due, first: Position, state: LaneState) -> Changes {
     Changes {
         expect: vec![Expect::Lane(lane.at.clone(), expected)],
-        write: vec![Write::SetLane { at: lane.at.clone(), first, state }],
+        write: vec![Write::SetLane { at: lane.at.clone(), seen_first: lane.first, first, state }],
     }
 }
 
@@ -142,7 +154,7 @@ mod tests {
 
     fn failed(attempts: u32, delivered: &[Position]) -> Changes {
         let outcome = Outcome::TryAgain { cause: "no route".to_owned(), jitter: 0 };
-        settle(&lane(attempts), Due::At(UnixMillis(5)), delivered, outcome, NOW, PATIENCE)
+        settle(&lane(attempts), Due::At(UnixMillis(5)), delivered, outcome, NOW, PATIENCE).0
     }
 
     #[test]
@@ -154,9 +166,19 @@ mod tests {
     }
 
     #[test]
+    fn only_a_lease_is_freed_and_failures_before_it_still_count() {
+        assert_eq!(free(&lane(2), NOW), None);
+        let due = Due::Leased { until: UnixMillis(77), lease: LeaseId(9) };
+        let leased = Lane { state: LaneState { due, ..lane(2).state }, ..lane(2) };
+        let changes = free(&leased, NOW).unwrap();
+        assert_eq!(changes.expect, [Expect::Lane(leased.at.clone(), due)]);
+        assert!(matches!(state(&changes).1, LaneState { due: Due::At(NOW), attempts: 2, .. }));
+    }
+
+    #[test]
     fn delivered_events_go_and_the_lane_goes_on_behind_them() {
         let delivered = [Position::change(SyncCount(4)), Position::change(SyncCount(6))];
-        let changes = settle(&lane(2), Due::At(UnixMillis(5)), &delivered, Outcome::Fine, NOW, PATIENCE);
+        let (changes, _) = settle(&lane(2), Due::At(UnixMillis(5)), &delivered, Outcome::Fine, NOW, PATIENCE);
         assert_eq!(changes.write[0], Write::RemoveEvents(lane(2).at, delivered.to_vec()));
         let (first, state) = state(&changes);
         assert_eq!((first, state), (Position::bulk(SyncCount(6)), &LaneState::due(NOW)));

@@ -16,6 +16,9 @@ use crate::port::Finding;
 
 /// The name under which the server appears in a role's account.
 const ROLE_SESSION_NAME: &str = "carryall";
+/// Credentials of a role are replaced when they have less than this left: a presigned URL ends with the credentials that
+/// signed it, so none is handed out that is good for less.
+const ROLE_SECONDS_LEFT_MIN: Duration = Duration::from_mins(30);
 
 /// Who calls, where, and with which clients.
 pub(super) struct Caller {
@@ -36,7 +39,7 @@ impl Caller {
             sdk = sdk
                 .credentials_provider(SharedCredentialsProvider::new(role.build().await))
                 // A cache of its own, so that a forgotten caller's credentials are forgotten with it.
-                .identity_cache(IdentityCache::lazy().build());
+                .identity_cache(IdentityCache::lazy().buffer_time(ROLE_SECONDS_LEFT_MIN).build());
         }
         Self {
             role_arn: role_arn.map(str::to_owned),

@@ -34,6 +34,8 @@ pub(super) struct Failure {
 pub(super) enum Kind {
     /// No answer, or none in time, or no credentials yet.
     Unreached,
+    /// The peer does not take the signature, or what it was made with.
+    Unauthenticated,
     /// The peer asks for fewer calls.
     Throttled,
     /// The peer is out of order.
@@ -53,7 +55,7 @@ impl Failure {
     pub(super) fn undelivered(self) -> Undelivered {
         let cause = self.cause;
         match self.kind {
-            Kind::Unreached | Kind::Broken | Kind::AnswerTooLarge => {
+            Kind::Unreached | Kind::Unauthenticated | Kind::Broken | Kind::AnswerTooLarge => {
                 Undelivered::Retry { cause, throttled: false }
             }
             Kind::Throttled => Undelivered::Retry { cause, throttled: true },
@@ -120,19 +122,25 @@ fn kind_of_code(code: &str) -> Option<Kind> {
         | "KMSThrottlingException"
         | "EC2ThrottledException"
         | "SlowDown" => Kind::Throttled,
-        // Credentials that ran out, or a clock that is off for a while: the next attempt signs anew.
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeTooSkewed" => {
-            Kind::Unreached
-        }
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "AuthorizationError"
-        | "AuthorizationErrorException"
+        // Credentials that ran out or are being replaced, or a clock that is off for a while: that says nothing of the
+        // pool's settings, and the next attempt signs anew.
+        "ExpiredToken"
+        | "ExpiredTokenException"
         | "IncompleteSignature"
         | "IncompleteSignatureException"
         | "InvalidAccessKeyId"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => Kind::Unauthenticated,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthorizationError"
+        | "AuthorizationErrorException"
         | "KMSAccessDenied"
         | "KMSAccessDeniedException"
         | "KMSDisabled"
@@ -141,14 +149,10 @@ fn kind_of_code(code: &str) -> Option<Kind> {
         | "KMSNotFound"
         | "KMSNotFoundException"
         | "KMSOptInRequired"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
         | "OptInRequired"
         | "PlatformApplicationDisabled"
         | "PlatformApplicationDisabledException"
-        | "RegionDisabledException"
-        | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException" => Kind::Denied,
+        | "RegionDisabledException" => Kind::Denied,
         "NotFound"
         | "NotFoundException"
         | "NoSuchBucket"
@@ -183,7 +187,11 @@ pub(super) fn credentials_failure(role_arn: Option<&str>, error: &CredentialsErr
         // A role that is not there is refused like one that is; so is one whose name makes no sense.
         let kind = match failure.kind {
             Kind::Denied | Kind::Missing | Kind::Invalid => Kind::Denied,
-            kind @ (Kind::Unreached | Kind::Throttled | Kind::Broken | Kind::AnswerTooLarge) => kind,
+            kind @ (Kind::Unreached
+            | Kind::Unauthenticated
+            | Kind::Throttled
+            | Kind::Broken
+            | Kind::AnswerTooLarge) => kind,
         };
         return Failure { kind, cause, ..failure };
     }
@@ -243,7 +251,9 @@ mod tests {
         assert_eq!(kind("KMSThrottlingException", 400), Kind::Throttled);
         assert_eq!(kind("ResourceNotFoundException", 400), Kind::Missing);
         assert_eq!(kind("AccessDeniedException", 400), Kind::Denied);
-        assert_eq!(kind("ExpiredTokenException", 400), Kind::Unreached);
+        assert_eq!(kind("ExpiredTokenException", 400), Kind::Unauthenticated);
+        assert_eq!(kind("InvalidSignatureException", 400), Kind::Unauthenticated);
+        assert_eq!(kind("InvalidClientTokenId", 403), Kind::Unauthenticated);
         assert_eq!(kind("KMSAccessDeniedException", 502), Kind::Denied);
     }
 
@@ -264,6 +274,13 @@ mod tests {
         for code in ["SignatureDoesNotMatch", "InvalidSignatureException"] {
             assert!(!answered("Call", Some(code), Some(said), 403).cause.contains("TOKEN"));
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_off_or_a_key_that_is_replaced_says_nothing_of_the_destination() {
+        let failure =
+            answered("PutRecord", Some("InvalidSignatureException"), Some("Signature expired"), 400);
+        assert!(matches!(failure.undelivered(), Undelivered::Retry { throttled: false, .. }));
     }
 
     #[test]

@@ -51,7 +51,10 @@ impl StreamPort for KinesisStream {
             let call = call.partition_key(message.partition_key).data(Blob::new(message.json));
             match call.send().await {
                 Ok(_) => Ok(()),
-                Err(error) => Err(failure("PutRecord", role_arn, &error).undelivered()),
+                Err(error) => {
+                    let failure = failure("PutRecord", role_arn, &error);
+                    Err(self.aws.learn(role_arn, None, failure).undelivered())
+                }
             }
         })
     }

@@ -98,7 +98,7 @@ fn undelivered(failure: Failure) -> TriggerUndelivered {
     let cause = failure.cause;
     match failure.kind {
         Kind::Throttled => TriggerUndelivered::Throttled { cause },
-        Kind::Unreached | Kind::Broken => TriggerUndelivered::Unreachable { cause },
+        Kind::Unreached | Kind::Unauthenticated | Kind::Broken => TriggerUndelivered::Unreachable { cause },
         Kind::Denied | Kind::Missing => TriggerUndelivered::Gone { cause },
         Kind::Invalid | Kind::AnswerTooLarge => TriggerUndelivered::FunctionError { cause },
     }

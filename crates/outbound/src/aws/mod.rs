@@ -24,6 +24,7 @@ use lru::LruCache;
 use tokio::sync::OnceCell;
 
 use self::caller::Caller;
+use self::failure::{Failure, Kind};
 pub(crate) use self::kinesis::KinesisStream;
 pub(crate) use self::lambda::LambdaTrigger;
 pub(crate) use self::s3::S3Objects;
@@ -72,6 +73,29 @@ impl Aws {
         let made = Arc::new(Caller::new(base, role_arn, &key.region).await);
         // Of two that were made at once, the first stays: it may already hold credentials.
         self.with_callers(|callers| Arc::clone(callers.get_or_insert(key, || made)))
+    }
+
+    /// Forgets the role's credentials if a call under them was refused: they may be those of a role that was made anew
+    /// since, and would be kept for an hour. Assuming it again is no answer to other refusals, but costs little.
+    fn learn(&self, role_arn: Option<&str>, region: Option<&str>, failure: Failure) -> Failure {
+        match (failure.kind, role_arn) {
+            (Kind::Denied | Kind::Unauthenticated, Some(role_arn)) => {
+                let region = region.unwrap_or(&self.region).to_owned();
+                let key = CallerKey { role_arn: Some(role_arn.to_owned()), region };
+                self.with_callers(|callers| callers.pop(&key));
+            }
+            (Kind::Denied | Kind::Unauthenticated, None)
+            | (
+                Kind::Unreached
+                | Kind::Throttled
+                | Kind::Broken
+                | Kind::Missing
+                | Kind::Invalid
+                | Kind::AnswerTooLarge,
+                _,
+            ) => {}
+        }
+        failure
     }
 
     fn with_callers<T>(&self, use_them: impl FnOnce(&mut LruCache<CallerKey, Arc<Caller>>) -> T) -> T {

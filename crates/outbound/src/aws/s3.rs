@@ -32,20 +32,19 @@ impl S3Objects {
     }
 
     async fn put_and_presign(&self, key: &str, json: Bytes) -> Result<String, Undelivered> {
-        let key = self.whole_key(key)?;
+        let key = self.whole_key(key);
         let caller = self.aws.caller(self.role_arn.as_deref(), None).await;
         self.put_object(&caller, &key, json).await?;
         self.presign(&caller, &key).await
     }
 
-    /// Keys with `.` or `..` between slashes name other keys to peers that keep objects as files.
-    fn whole_key(&self, key: &str) -> Result<String, Undelivered> {
-        if key.is_empty() || key.split('/').any(|part| matches!(part, "." | "..")) {
-            return Err(Undelivered::Refused {
-                cause: "the object's key is empty or leads elsewhere".to_owned(),
-            });
-        }
-        Ok(format!("{}{key}", self.settings.key_prefix))
+    /// Parts `.` and `..` between slashes, which a dataset's name may be, name other keys to peers that keep objects as
+    /// files: their full stops are written as `%2E`.
+    fn whole_key(&self, key: &str) -> String {
+        let part =
+            |part: &str| if matches!(part, "." | "..") { part.replace('.', "%2E") } else { part.to_owned() };
+        let parts: Vec<String> = key.split('/').map(part).collect();
+        format!("{}{}", self.settings.key_prefix, parts.join("/"))
     }
 
     async fn put_object(&self, caller: &Caller, key: &str, json: Bytes) -> Result<(), Undelivered> {
@@ -53,7 +52,11 @@ impl S3Objects {
         let call = call.content_type("application/json").body(ByteStream::from(json));
         match call.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(failure("PutObject", self.role_arn.as_deref(), &error).undelivered()),
+            Err(error) => {
+                let role_arn = self.role_arn.as_deref();
+                let failure = failure("PutObject", role_arn, &error);
+                Err(self.aws.learn(role_arn, None, failure).undelivered())
+            }
         }
     }
 
@@ -110,9 +113,8 @@ mod tests {
             url_lifetime_s: 60,
         };
         let objects = S3Objects::new(Arc::new(Aws::new("eu-west-1".to_owned())), settings, None);
-        assert_eq!(objects.whole_key("pool/a..b.json").unwrap(), "streams/pool/a..b.json");
-        for bad in ["", "..", "../x", "a/../b", "a/."] {
-            assert!(objects.whole_key(bad).is_err(), "{bad}");
-        }
+        assert_eq!(objects.whole_key("pool/a..b.json"), "streams/pool/a..b.json");
+        assert_eq!(objects.whole_key("a/../b"), "streams/a/%2E%2E/b");
+        assert_eq!(objects.whole_key("./a"), "streams/%2E/a");
     }
 }

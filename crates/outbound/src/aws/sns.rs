@@ -88,7 +88,7 @@ impl SnsPush {
         if !token.expose_secret().is_empty() {
             failure.cause = failure.cause.replace(token.expose_secret(), "(token)");
         }
-        failure
+        self.aws.learn(self.role_arn.as_deref(), arn::region(&self.application_arn), failure)
     }
 
     async fn send(&self, device: Device, message: PushMessage) -> Result<(), PushUndelivered> {

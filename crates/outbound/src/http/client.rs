@@ -101,7 +101,7 @@ impl HttpClient {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header("carryall-event-id", post.event_id)
             .header("carryall-timestamp", timestamp)
-            .header("carryall-signature", sign(&to.secret, timestamp, &post.json))
+            .header("carryall-signature", sign(&to.secret, timestamp, post.event_id, &post.json))
             .body(Full::new(post.json))
             .map_err(|error| NoAnswer::Unmakeable { cause: chain(&error) })
     }

@@ -68,8 +68,7 @@ impl PushPort for HttpPush {
             };
             let exchanged = self.client.post(&self.destination, post).await;
             let origin = self.destination.origin();
-            if let Ok(Answer { status: status @ (StatusCode::NOT_FOUND | StatusCode::GONE), .. }) = &exchanged
-            {
+            if let Ok(Answer { status: status @ StatusCode::GONE, .. }) = &exchanged {
                 return Err(PushUndelivered::EndpointDead { cause: format!("{origin} answered {status}") });
             }
             Ok(outcome(&origin, exchanged)?)

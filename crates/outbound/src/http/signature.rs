@@ -1,8 +1,8 @@
 //! Signs requests, so that a receiver knows that they come from this server and when they were made.
 //!
 //! `Carryall-Signature` is `v1=` and the lower-case hex of HMAC-SHA256, keyed with the destination's secret, over the
-//! value of `Carryall-Timestamp` (seconds since 1970), a full stop, and the body's bytes. A receiver computes it from
-//! the raw body, compares in constant time, and refuses timestamps that are, say, more than five minutes off. Repeats
+//! values of `Carryall-Timestamp` (seconds since 1970) and `Carryall-Event-Id`, each with a line feed behind it, and the
+//! body's bytes. The id is signed because receivers tell repeats by it. A receiver computes it from the raw body, compares in constant time, and refuses timestamps that are, say, more than five minutes off. Repeats
 //! of one message carry the same `Carryall-Event-Id` and new timestamps.
 
 use std::fmt::Write;
@@ -11,11 +11,10 @@ use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The value of `Carryall-Signature`.
-pub(super) fn sign(secret: &SecretString, timestamp_unix_s: u64, body: &[u8]) -> String {
+pub(super) fn sign(secret: &SecretString, timestamp_unix_s: u64, event_id: &str, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
     let mut context = hmac::Context::with_key(&key);
-    context.update(timestamp_unix_s.to_string().as_bytes());
-    context.update(b".");
+    context.update(format!("{timestamp_unix_s}\n{event_id}\n").as_bytes());
     context.update(body);
     format!("v1={}", hex(context.sign().as_ref()))
 }
@@ -35,18 +34,19 @@ mod tests {
 
     #[test]
     fn a_signature_is_what_other_tools_compute() {
-        // printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac 'secret'
+        // printf '1700000000\nevent-1\n{"a":1}' | openssl dgst -sha256 -hmac 'secret'
         assert_eq!(
-            sign(&"secret".into(), 1_700_000_000, b"{\"a\":1}"),
-            "v1=49f24e537407743fa4a0242bb63b94b9a47ee99cbbe071ccd8a22550ae411686"
+            sign(&"secret".into(), 1_700_000_000, "event-1", b"{\"a\":1}"),
+            "v1=7177683985cf7beb3537ac393335dc63d41a78d7d9dd9ab578d1350d60da4bdb"
         );
     }
 
     #[test]
-    fn time_body_and_secret_all_count() {
-        let signed = sign(&"secret".into(), 1, b"body");
-        assert_ne!(signed, sign(&"secret".into(), 2, b"body"));
-        assert_ne!(signed, sign(&"secret".into(), 1, b"bodz"));
-        assert_ne!(signed, sign(&"other".into(), 1, b"body"));
+    fn time_id_body_and_secret_all_count() {
+        let signed = sign(&"secret".into(), 1, "id", b"body");
+        assert_ne!(signed, sign(&"secret".into(), 2, "id", b"body"));
+        assert_ne!(signed, sign(&"secret".into(), 1, "ie", b"body"));
+        assert_ne!(signed, sign(&"secret".into(), 1, "id", b"bodz"));
+        assert_ne!(signed, sign(&"other".into(), 1, "id", b"body"));
     }
 }

@@ -5,8 +5,8 @@ use http::StatusCode;
 use super::client::{Answer, NoAnswer};
 use crate::port::Undelivered;
 
-/// 2xx is success. 401, 403, 404 and 410 say that nothing will be taken here; 429 asks for fewer; 408, 425 and 5xx may
-/// pass; whatever else, redirects included, is about this message.
+/// 2xx is success. 410 says that nothing will be taken here any more; 429 asks for fewer; 401, 403, 404, 408, 425 and 5xx
+/// may pass, as they do when a receiver is deployed anew; whatever else, redirects included, is about this message.
 pub(super) fn outcome(origin: &str, exchanged: Result<Answer, NoAnswer>) -> Result<(), Undelivered> {
     let status = match exchanged {
         Ok(answer) => answer.status,
@@ -18,13 +18,13 @@ pub(super) fn outcome(origin: &str, exchanged: Result<Answer, NoAnswer>) -> Resu
     let cause = format!("{origin} answered {status}");
     match status {
         _ if status.is_success() => Ok(()),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
-            Err(Undelivered::Gone { cause })
-        }
+        StatusCode::GONE => Err(Undelivered::Gone { cause }),
         StatusCode::TOO_MANY_REQUESTS => Err(Undelivered::Retry { cause, throttled: true }),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
-            Err(Undelivered::Retry { cause, throttled: false })
-        }
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::NOT_FOUND
+        | StatusCode::REQUEST_TIMEOUT
+        | StatusCode::TOO_EARLY => Err(Undelivered::Retry { cause, throttled: false }),
         _ if status.is_server_error() => Err(Undelivered::Retry { cause, throttled: false }),
         _ => Err(Undelivered::Refused { cause }),
     }

@@ -53,7 +53,8 @@ impl Received {
     /// Verifies the signature the way a receiver would, from the documentation.
     pub fn is_signed(&self) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-        let signed = [self.header("Carryall-Timestamp").as_bytes(), b".", &self.body].concat();
+        let (timestamp, event_id) = (self.header("Carryall-Timestamp"), self.header("Carryall-Event-Id"));
+        let signed = [format!("{timestamp}\n{event_id}\n").as_bytes(), &self.body].concat();
         let hex = self.header("Carryall-Signature").strip_prefix("v1=").unwrap();
         let tag: Vec<u8> =
             (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();

@@ -5,6 +5,7 @@ use carryall_core::outbox::{Due, EventId, Lane, LaneRef, Parked, Position, Sink}
 use carryall_core::rules::outbox;
 use carryall_core::store::StoreError;
 use carryall_wire::timestamp::Timestamp;
+use futures_util::future::join_all;
 
 use super::{OutboxList, ParkedLine};
 use crate::app::App;
@@ -16,7 +17,8 @@ const LANES_PER_PAGE: usize = 256;
 
 /// The parked lanes.
 pub(super) async fn list(app: &App) -> Result<OutboxList, String> {
-    let lanes = app.store.lanes_parked(None, LANES_SHOWN_MAX + 1).await.map_err(|error| told(&error))?;
+    let lanes =
+        app.store.lanes_parked(None, None, LANES_SHOWN_MAX + 1).await.map_err(|error| told(&error))?;
     let more = lanes.len() > LANES_SHOWN_MAX;
     let mut parked = Vec::new();
     for lane in lanes.into_iter().take(LANES_SHOWN_MAX) {
@@ -57,12 +59,17 @@ pub(super) async fn retry(app: &App, event: Option<&str>) -> Result<u64, String>
     }
     let (mut after, mut retried): (Option<LaneRef>, u64) = (None, 0);
     loop {
-        let page =
-            app.store.lanes_parked(after.as_ref(), LANES_PER_PAGE).await.map_err(|error| told(&error))?;
+        let page = app
+            .store
+            .lanes_parked(None, after.as_ref(), LANES_PER_PAGE)
+            .await
+            .map_err(|error| told(&error))?;
         let Some(last) = page.last() else { return Ok(retried) };
         after = Some(last.at.clone());
-        for lane in page {
-            match app.commit(outbox::try_again(&lane, app.clock.now())).await {
+        // Together, so that they share syncs.
+        let now = app.clock.now();
+        for outcome in join_all(page.iter().map(|lane| app.commit(outbox::try_again(lane, now)))).await {
+            match outcome {
                 Ok(()) => retried += 1,
                 // The relay, or another operator, was quicker.
                 Err(StoreError::Conflict) => {}

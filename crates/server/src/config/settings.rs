@@ -200,20 +200,23 @@ pub struct OutboxSettings {
     pub attempts_max: NonZeroU32,
     /// Longest pause between two deliveries.
     pub backoff_seconds_max: NonZeroU32,
-    /// Events of one pool that may wait before its stream is switched off.
+    /// Events of one pool that may wait; more changes set nothing off.
     pub events_per_pool_max: u64,
+    /// Bytes of keys and values in them, likewise.
+    pub bytes_per_pool_max: u64,
 }
 
 impl Default for OutboxSettings {
     fn default() -> Self {
         let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
         Self {
-            deliveries_in_flight_max: at_least_one(128),
+            deliveries_in_flight_max: at_least_one(512),
             deliveries_per_pool_max: at_least_one(32),
             lease_seconds: at_least_one(60),
             attempts_max: at_least_one(100),
             backoff_seconds_max: at_least_one(300),
             events_per_pool_max: 1_000_000,
+            bytes_per_pool_max: 4 * 1024 * 1024 * 1024,
         }
     }
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 use carryall_core::changes::Changes;
 use carryall_core::ids::{DatasetName, IdentityId, PoolId};
 use carryall_core::model::{BulkPublish, BulkPublishStatus, DatasetRef, Head, PoolRef};
-use carryall_core::outbox::{Due, LaneRef, Position};
+use carryall_core::outbox::{Due, LaneRef, Parked, Position};
 use carryall_core::rules::bulk_publish;
 use carryall_core::store::StoreError;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::resume;
 use crate::app::App;
 
 /// Datasets that are entered, and waited for, at a time.
@@ -97,17 +98,19 @@ async fn publish(app: Arc<App>, at: PoolRef) {
         match publish_page(&app, &at).await {
             Ok(None) => {}
             Ok(Some(ended)) => match finish(&app, &at, ended).await {
-                Ok(()) | Err(StoreError::Conflict) => return,
+                Ok(()) | Err(StoreError::Conflict) => break,
                 Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
                     pause(&at, &error).await;
                 }
             },
-            Err(StoreError::Conflict) => return,
+            Err(StoreError::Conflict) => break,
             Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
                 pause(&at, &error).await;
             }
         }
     }
+    // Another one may have begun while this one ended, and found this one still there.
+    app.wakes.pool(&at.id);
 }
 
 async fn pause(at: &PoolRef, error: &StoreError) {
@@ -186,7 +189,9 @@ async fn wait(
             if found.first > *position {
                 break;
             }
-            if let Due::Parked { .. } = found.state.due {
+            if let Due::Parked { why, .. } = found.state.due
+                && (why == Parked::Undeliverable || resume::still_waits(app, at).await?)
+            {
                 return Ok(Some(format!(
                     "Dataset '{}' of identity '{}' could not be published: {}",
                     lane.dataset.name, lane.dataset.owner.identity, found.state.trouble

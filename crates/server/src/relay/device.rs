@@ -35,6 +35,9 @@ async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivere
     let Some(device) = devices.get(id).filter(|device| device.enabled) else {
         return Ok(Delivered::Dropped("its device is gone"));
     };
+    if !push.application_arns.contains(&device.application_arn) {
+        return Ok(Delivered::Dropped("its platform application is none of the pool's any more"));
+    }
     let port = app.outbound.push(owner.pool.id.as_str(), &device.application_arn, push.role_arn.as_deref());
     let message = PushMessage {
         event_id: event.id().to_string(),
@@ -46,16 +49,15 @@ async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivere
     match port.publish(&outbound(device), &message).await {
         Ok(()) => Ok(Delivered::Yes),
         Err(PushUndelivered::EndpointDead { cause }) => {
-            disable(app, owner, device).await?;
+            if !disable(app, owner, device).await? {
+                // It has registered again meanwhile: what was said is about how it was before.
+                return Ok(Delivered::NotNow(cause));
+            }
             app.metrics.effects.device_disabled();
             tracing::info!(identity = %owner.identity, device = %id, cause, "a device is gone; it is told no more until it registers again");
             Ok(Delivered::Dropped("its device is gone"))
         }
         Err(PushUndelivered::Other(Undelivered::Retry { cause, .. } | Undelivered::Gone { cause })) => {
-            let waiting = app.store.pool_usage(&owner.pool).await?.events_waiting;
-            if waiting > app.config.outbox.events_per_pool_max {
-                return Ok(Delivered::Dropped("too many events of its pool are waiting"));
-            }
             Ok(Delivered::NotNow(cause))
         }
         Err(PushUndelivered::Other(Undelivered::Refused { cause })) => {
@@ -83,22 +85,25 @@ fn platform(platform: Platform) -> carryall_outbound::Platform {
     }
 }
 
-/// Marks a device as gone, unless it has registered again since it was `seen`.
-async fn disable(app: &App, owner: &IdentityRef, seen: &Device) -> Result<(), StoreError> {
+/// Marks a device as gone; says whether it did, which it does not if the device has registered again since it was `seen`.
+async fn disable(app: &App, owner: &IdentityRef, seen: &Device) -> Result<bool, StoreError> {
     for _ in 0..ATTEMPTS_MAX {
         let devices = app.store.devices(owner).await?;
         let mut after = Devices { version: devices.version.next(), ..devices.clone() };
-        let same = |device: &&mut Device| device.id == seen.id && device.registered == seen.registered;
-        let Some(device) = after.devices.iter_mut().find(same) else { return Ok(()) };
-        device.enabled = false;
+        let same = |device: &&mut Device| device.id == seen.id;
+        match after.devices.iter_mut().find(same) {
+            // It is gone altogether.
+            None => return Ok(true),
+            Some(device) if device.registered != seen.registered => return Ok(false),
+            Some(device) => device.enabled = false,
+        }
         let expect = vec![Expect::Devices(owner.clone(), devices.version)];
         let write = vec![Write::PutDevices(owner.clone(), after)];
         match app.store.commit(Changes { expect, write }).await {
+            Ok(()) => return Ok(true),
             Err(StoreError::Conflict) => {}
-            outcome @ (Ok(()) | Err(StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-                return outcome;
-            }
+            Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => return Err(error),
         }
     }
-    Ok(())
+    Ok(false)
 }

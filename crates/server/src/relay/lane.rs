@@ -1,21 +1,24 @@
 //! The work on one lane: claim it under a lease, deliver from its front, settle.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use carryall_core::changes::Changes;
 use carryall_core::outbox::{Due, Event, Lane, LaneRef, Parked, Position, Sink};
-use carryall_core::rules::outbox::{self, Outcome};
+use carryall_core::rules::outbox::{self, Outcome, Patience};
 use carryall_core::store::StoreError;
+use carryall_core::time::UnixMillis;
+use tokio::time::timeout;
 
-use super::{device, stream};
+use super::{device, resume, stream};
 use crate::app::App;
 use crate::metrics::Delivery;
 
 /// Events that one claim of a lane loads.
 const EVENTS_MAX: usize = 32;
 /// Keys and values that they hold together, in bytes; the last of them may exceed it.
-const EVENTS_BYTES_MAX: usize = 1024 * 1024;
-/// Time that one delivery may take, in seconds: a lease that is about to end before is given back.
+const EVENTS_BYTES_MAX: usize = 256 * 1024;
+/// Time that one delivery may take, in seconds; a lease that ends before is given back first.
 const DELIVERY_SECONDS_MAX: u32 = 25;
 
 /// How the work on a lane ended.
@@ -25,6 +28,10 @@ pub(super) enum Worked {
     More,
     /// Nothing is left to do for now.
     Left,
+    /// The next attempt is to be made after this pause.
+    Later(Duration),
+    /// The store failed.
+    StoreFailed,
 }
 
 /// What became of one event.
@@ -46,9 +53,9 @@ pub(super) async fn work(app: Arc<App>, at: LaneRef) -> Worked {
         // Somebody else has it.
         Err(StoreError::Conflict) => Worked::Left,
         Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-            tracing::warn!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, %error,
+            tracing::debug!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, %error,
                 "a lane of the outbox could not be worked on");
-            Worked::Left
+            Worked::StoreFailed
         }
     }
 }
@@ -72,11 +79,31 @@ async fn claim_and_deliver(app: &App, at: &LaneRef) -> Result<Worked, StoreError
         Err(StoreError::Corrupt { what }) => (Vec::new(), unreadable(&what)),
         Err(error @ (StoreError::Conflict | StoreError::Unavailable { .. })) => return Err(error),
     };
+    let parked = matches!(outcome, Outcome::Park { why: Parked::SwitchedOff, .. });
     let more = matches!(outcome, Outcome::Fine) && (delivered.len() as u64) < lane.events;
-    let patience = app.config.outbox.patience();
-    let settled = outbox::settle(&lane, leased, &delivered, outcome, app.clock.now(), patience);
+    let patience = patience(app, &at.sink);
+    let now = app.clock.now();
+    let (settled, due) = outbox::settle(&lane, leased, &delivered, outcome, now, patience);
     commit_settled(app, settled).await?;
-    Ok(if more { Worked::More } else { Worked::Left })
+    goes_on_if_enabled(app, at, parked).await?;
+    Ok(match due {
+        Due::At(moment) if moment > now => Worked::Later(millis_between(now, moment)),
+        Due::At(_) | Due::Leased { .. } | Due::Parked { .. } if more => Worked::More,
+        Due::At(_) | Due::Leased { .. } | Due::Parked { .. } => Worked::Left,
+    })
+}
+
+/// Streaming may have been switched on between the delivery's look at the settings and the lane's parking, and whoever
+/// did so has looked for parked lanes too early.
+async fn goes_on_if_enabled(app: &App, at: &LaneRef, parked: bool) -> Result<(), StoreError> {
+    if parked && !resume::still_waits(app, &at.dataset.owner.pool).await? {
+        app.wakes.pool(&at.dataset.owner.pool.id);
+    }
+    Ok(())
+}
+
+fn millis_between(now: UnixMillis, moment: UnixMillis) -> Duration {
+    Duration::from_millis(u64::try_from(moment.0 - now.0).unwrap_or_default())
 }
 
 fn unreadable(why: &str) -> Outcome {
@@ -92,6 +119,24 @@ async fn commit_settled(app: &App, settled: Changes) -> Result<(), StoreError> {
     }
 }
 
+/// No delivery outlives the time that leases are given for.
+async fn in_time(delivery: impl Future<Output = Delivered>) -> Delivered {
+    match timeout(Duration::from_secs(DELIVERY_SECONDS_MAX.into()), delivery).await {
+        Ok(delivered) => delivered,
+        Err(_) => Delivered::NotNow(format!("it took longer than {DELIVERY_SECONDS_MAX} s")),
+    }
+}
+
+/// How often and how slowly the lane's deliveries are tried. Notices to devices are tried without end, since only the
+/// newest is kept and nobody would want to look after each phone.
+fn patience(app: &App, sink: &Sink) -> Patience {
+    let patience = app.config.outbox.patience();
+    match sink {
+        Sink::Stream => patience,
+        Sink::Device(_) => Patience { attempts_max: u32::MAX, ..patience },
+    }
+}
+
 /// Delivers in order until one fails or the lease is about to end.
 async fn deliver_all(app: &App, lane: &Lane, leased: Due, events: Vec<Event>) -> (Vec<Position>, Outcome) {
     let mut delivered = Vec::new();
@@ -103,12 +148,12 @@ async fn deliver_all(app: &App, lane: &Lane, leased: Due, events: Vec<Event>) ->
         }
         let position = event.position;
         let told = match &event.lane.sink {
-            Sink::Stream => stream::deliver(app, &event).await,
+            Sink::Stream => in_time(stream::deliver(app, &event)).await,
             // After trouble a device needs to hear of the newest count alone.
             Sink::Device(_) if lane.state.attempts > 0 && newest != Some(position) => {
                 Delivered::Dropped("a newer notice waits behind it")
             }
-            Sink::Device(id) => device::deliver(app, &event, id).await,
+            Sink::Device(id) => in_time(device::deliver(app, &event, id)).await,
         };
         let kind = Delivery::of(&event);
         match told {

@@ -12,14 +12,16 @@ mod lane;
 mod queue;
 mod resume;
 mod stream;
+pub mod stream_trouble;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use carryall_core::changes::{Changes, Write};
 use carryall_core::ids::{PoolId, PoolIncarnation};
-use carryall_core::outbox::LaneRef;
+use carryall_core::outbox::{Lane, LaneRef};
+use carryall_core::rules::outbox;
+use futures_util::future::join_all;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -40,6 +42,8 @@ const LANES_MAX: usize = 4096;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Shortest pause between two looks.
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
+/// Pause after the store failed.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// Time for the deliveries under way when the server stops; leases end what takes longer.
 const STOP_SECONDS_MAX: u64 = 15;
 
@@ -95,38 +99,12 @@ impl Wakes {
     }
 }
 
-/// The lanes that a commit appends to.
-pub fn appended(changes: &Changes) -> Vec<LaneRef> {
-    let lane = |write: &Write| match write {
-        Write::AppendEvent(event) => Some(event.lane.clone()),
-        Write::SetLane { at, .. } => Some(at.clone()),
-        Write::PutHead(..)
-        | Write::RemoveHead(_)
-        | Write::PutRecords { .. }
-        | Write::ForgetRecords(..)
-        | Write::PutHoldings(..)
-        | Write::RemoveHoldings(_)
-        | Write::AddUsage(..)
-        | Write::PutPool(_)
-        | Write::RemovePool(_)
-        | Write::PutIdentity(_)
-        | Write::RemoveIdentity(_)
-        | Write::PutSweep(_)
-        | Write::RemoveSweep(_)
-        | Write::PutDevices(..)
-        | Write::RemoveDevices(_)
-        | Write::PutBulkPublish(..)
-        | Write::RemoveEvents(..)
-        | Write::PutKey(_)
-        | Write::RemoveKey(_)
-        | Write::PutSetting(..) => None,
-    };
-    changes.write.iter().filter_map(lane).collect()
-}
-
 /// Works until told to stop, then lets the deliveries under way end.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let Some(Receivers { lanes, pools }) = app.wakes.receivers() else { return };
+    if app.store.is_held_alone() {
+        free_leases(&app).await;
+    }
     let mut relay = Relay::new(Arc::clone(&app));
     tokio::select! {
         () = relay.deliver(lanes) => {}
@@ -141,6 +119,21 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Ends the leases of the process before this one, which can deliver no more.
+async fn free_leases(app: &App) {
+    let now = app.clock.now();
+    let leased = match app.store.lanes_leased(now).await {
+        Ok(leased) => leased,
+        Err(error) => return tracing::warn!(%error, "leases of the outbox could not be looked for"),
+    };
+    let freed = leased.iter().filter_map(|lane| outbox::free(lane, now));
+    for outcome in join_all(freed.map(|changes| app.store.commit(changes))).await {
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "a lease of the outbox could not be ended");
+        }
+    }
+}
+
 /// What is done for one pool as a whole, as it is named, and for all of them now and then.
 async fn pool_work(app: &Arc<App>, mut named: mpsc::Receiver<PoolId>) {
     let mut publications = bulk_publish::Publications::default();
@@ -149,12 +142,13 @@ async fn pool_work(app: &Arc<App>, mut named: mpsc::Receiver<PoolId>) {
         tokio::select! {
             pool = named.recv() => {
                 let Some(pool) = pool else { return };
-                publications.begin(app, &pool).await;
+                // First what has been waiting: a publication would take it for a failure.
                 resume::pool(app, &pool).await;
+                publications.begin(app, &pool).await;
             }
             () = sleep_until(next) => {
-                publications.begin_all(app).await;
                 resume::all(app).await;
+                publications.begin_all(app).await;
                 next = Instant::now() + resume::INTERVAL;
             }
         }
@@ -170,6 +164,12 @@ struct Relay {
     look: Instant,
     /// Where the last look ended, if it did not see every pool.
     after: Option<PoolIncarnation>,
+    /// Nothing is begun before this moment: the store has failed.
+    begin: Instant,
+    /// Lanes whose next attempt has its moment; each comes back at its own, not with the next look.
+    later: BTreeMap<(Instant, u64), LaneRef>,
+    /// Tells entries of the same moment apart.
+    put_off: u64,
 }
 
 impl Relay {
@@ -180,17 +180,31 @@ impl Relay {
             outbox.deliveries_per_pool_max.get() as usize,
             LANES_MAX,
         );
-        Self { app, queue, running: JoinSet::new(), lanes: HashMap::new(), look: Instant::now(), after: None }
+        let now = Instant::now();
+        Self {
+            app,
+            queue,
+            running: JoinSet::new(),
+            lanes: HashMap::new(),
+            look: now,
+            after: None,
+            begin: now,
+            later: BTreeMap::new(),
+            put_off: 0,
+        }
     }
 
     async fn deliver(&mut self, mut named: mpsc::Receiver<LaneRef>) {
         let app = Arc::clone(&self.app);
         loop {
-            while let Some(lane) = self.queue.next() {
+            while self.begin <= Instant::now()
+                && let Some(lane) = self.queue.next()
+            {
                 let task = self.running.spawn(lane::work(Arc::clone(&self.app), lane.clone()));
                 self.lanes.insert(task.id(), lane);
             }
             app.metrics.effects.deliveries_in_flight(self.running.len());
+            let (look, later) = (self.look, self.next_later());
             tokio::select! {
                 lane = named.recv() => match lane {
                     Some(lane) => self.add(lane),
@@ -198,7 +212,8 @@ impl Relay {
                 },
                 Some(done) = self.running.join_next_with_id() => self.done(done),
                 () = app.wakes.missed.notified() => self.look_soon(),
-                () = sleep_until(self.look) => self.look().await,
+                () = sleep_until(later) => self.take_later(),
+                () = sleep_until(look) => self.look().await,
             }
         }
     }
@@ -221,12 +236,48 @@ impl Relay {
         };
         let Some(lane) = self.lanes.remove(&id) else { return };
         let is_named = self.queue.done(&lane);
-        if is_named || worked == Worked::More {
-            self.add(lane);
+        match worked {
+            Worked::More => self.add(lane),
+            Worked::Left if is_named => self.add(lane),
+            Worked::Left => {}
+            Worked::Later(pause) => self.put_off(lane, pause),
+            Worked::StoreFailed => self.pause(),
         }
         self.app.wakes.settled.notify_waiters();
         if self.queue.wants_more() {
             self.look_soon();
+        }
+    }
+
+    /// Beyond the bound the look finds it, once its moment is there.
+    fn put_off(&mut self, lane: LaneRef, pause: Duration) {
+        if self.later.len() < LANES_MAX {
+            self.put_off += 1;
+            self.later.insert((Instant::now() + pause, self.put_off), lane);
+        }
+    }
+
+    fn next_later(&self) -> Instant {
+        self.later.first_key_value().map_or_else(|| self.look + LOOK_INTERVAL, |((moment, _), _)| *moment)
+    }
+
+    fn take_later(&mut self) {
+        let now = Instant::now();
+        while let Some(first) = self.later.first_entry()
+            && first.key().0 <= now
+        {
+            let lane = first.remove();
+            self.add(lane);
+        }
+    }
+
+    /// Nothing can be claimed while the store fails; what waits is found again by the look behind the pause.
+    fn pause(&mut self) {
+        let now = Instant::now();
+        if self.begin <= now {
+            tracing::warn!("the outbox waits for the store");
+            self.begin = now + TROUBLE_PAUSE;
+            self.look = self.begin;
         }
     }
 
@@ -243,12 +294,22 @@ impl Relay {
                 self.app.metrics.effects.outbox_lag(lag_millis);
                 self.after =
                     lanes.last().filter(|_| lanes.len() >= LANES_MAX).map(|last| incarnation(&last.at));
+                let is_cut = is_cut(&lanes) || self.after.is_some();
                 let left_over = lanes.into_iter().filter(|lane| !self.queue.add(lane.at.clone())).count();
-                self.queue.found(left_over > 0 || self.after.is_some());
+                self.queue.found(left_over > 0 || is_cut);
             }
             Err(error) => tracing::warn!(%error, "the outbox could not be looked into"),
         }
     }
+}
+
+/// Whether some pool has as many lanes here as one look brings of it, so that there may be more.
+fn is_cut(lanes: &[Lane]) -> bool {
+    let mut of_pool: HashMap<PoolIncarnation, usize> = HashMap::new();
+    for lane in lanes {
+        *of_pool.entry(incarnation(&lane.at)).or_default() += 1;
+    }
+    of_pool.into_values().any(|lanes| lanes >= LANES_PER_POOL_MAX)
 }
 
 fn incarnation(lane: &LaneRef) -> PoolIncarnation {

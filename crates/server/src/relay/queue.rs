@@ -1,22 +1,26 @@
-//! Which lane is worked on next: pools take turns, and none has more than its share of the places, so that a slow
-//! destination holds its own pool up and nobody else. Bounded, and without any I/O.
+//! Which lane is worked on next: the streams and the pushes of all pools take turns, and none has more than its share of
+//! the places, so that a slow destination holds up what goes there and little else. Bounded, and without any I/O.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use carryall_core::ids::PoolIncarnation;
-use carryall_core::outbox::LaneRef;
+use carryall_core::outbox::{LaneRef, Sink};
+
+/// The share of the places that is kept for groups which have none: one in so many.
+const RESERVE: usize = 4;
 
 /// Lanes that wait for a place, and those that have one.
 pub(super) struct Queue {
     running_max: usize,
-    running_per_pool_max: usize,
+    running_per_group_max: usize,
     lanes_max: usize,
     running: usize,
     /// Every lane here, and whether it was named again while it runs.
     known: HashMap<LaneRef, Known>,
-    pools: BTreeMap<PoolIncarnation, PoolQueue>,
-    /// The pool that had the last turn.
-    turn: Option<PoolIncarnation>,
+    /// By pool, streams and pushes apart: their destinations have nothing to do with each other.
+    groups: BTreeMap<Group, GroupQueue>,
+    /// The group that had the last turn.
+    turn: Option<Group>,
     /// Whether the store holds more than was taken up.
     left_over: bool,
 }
@@ -27,22 +31,25 @@ enum Known {
     Running { named_again: bool },
 }
 
+/// What shares its destinations, roughly: the pool, and whether devices are told.
+type Group = (PoolIncarnation, bool);
+
 #[derive(Default)]
-struct PoolQueue {
+struct GroupQueue {
     waiting: VecDeque<LaneRef>,
     running: usize,
 }
 
 impl Queue {
-    /// Places for `running_max` lanes, `running_per_pool_max` of them for one pool; `lanes_max` lanes in all.
-    pub(super) fn new(running_max: usize, running_per_pool_max: usize, lanes_max: usize) -> Self {
+    /// Places for `running_max` lanes, `running_per_group_max` of them for one group; `lanes_max` lanes in all.
+    pub(super) fn new(running_max: usize, running_per_group_max: usize, lanes_max: usize) -> Self {
         Self {
             running_max,
-            running_per_pool_max,
+            running_per_group_max,
             lanes_max,
             running: 0,
             known: HashMap::new(),
-            pools: BTreeMap::new(),
+            groups: BTreeMap::new(),
             turn: None,
             left_over: false,
         }
@@ -63,7 +70,7 @@ impl Queue {
             return false;
         }
         self.known.insert(lane.clone(), Known::Waiting);
-        self.pools.entry(incarnation(&lane)).or_default().waiting.push_back(lane);
+        self.groups.entry(group(&lane)).or_default().waiting.push_back(lane);
         true
     }
 
@@ -72,17 +79,21 @@ impl Queue {
         if self.running >= self.running_max {
             return None;
         }
-        let has_turn =
-            |queue: &PoolQueue| !queue.waiting.is_empty() && queue.running < self.running_per_pool_max;
+        // The last places are for groups that have none: whatever hangs elsewhere, they get one.
+        let reserve = self.running >= self.running_max - self.running_max / RESERVE;
+        let has_turn = |queue: &GroupQueue| {
+            let places = if reserve { 1 } else { self.running_per_group_max };
+            !queue.waiting.is_empty() && queue.running < places
+        };
         let behind = self.turn.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let later = self.pools.range((behind, std::ops::Bound::Unbounded));
-        let pool =
-            later.chain(self.pools.iter()).find(|(_, queue)| has_turn(queue)).map(|(pool, _)| *pool)?;
-        let queue = self.pools.get_mut(&pool)?;
+        let later = self.groups.range((behind, std::ops::Bound::Unbounded));
+        let group =
+            later.chain(self.groups.iter()).find(|(_, queue)| has_turn(queue)).map(|(group, _)| *group)?;
+        let queue = self.groups.get_mut(&group)?;
         let lane = queue.waiting.pop_front()?;
         queue.running += 1;
         self.running += 1;
-        self.turn = Some(pool);
+        self.turn = Some(group);
         self.known.insert(lane.clone(), Known::Running { named_again: false });
         Some(lane)
     }
@@ -90,11 +101,11 @@ impl Queue {
     /// Frees the place of a lane; says whether it was named again meanwhile.
     pub(super) fn done(&mut self, lane: &LaneRef) -> bool {
         self.running -= 1;
-        let pool = incarnation(lane);
-        if let Some(queue) = self.pools.get_mut(&pool) {
+        let of = group(lane);
+        if let Some(queue) = self.groups.get_mut(&of) {
             queue.running -= 1;
             if queue.running == 0 && queue.waiting.is_empty() {
-                self.pools.remove(&pool);
+                self.groups.remove(&of);
             }
         }
         self.known.remove(lane) == Some(Known::Running { named_again: true })
@@ -111,8 +122,12 @@ impl Queue {
     }
 }
 
-fn incarnation(lane: &LaneRef) -> PoolIncarnation {
-    lane.dataset.owner.pool.incarnation
+fn group(lane: &LaneRef) -> Group {
+    let tells_device = match lane.sink {
+        Sink::Stream => false,
+        Sink::Device(_) => true,
+    };
+    (lane.dataset.owner.pool.incarnation, tells_device)
 }
 
 #[cfg(test)]
@@ -132,7 +147,7 @@ mod tests {
 
     #[test]
     fn pools_take_turns_and_none_has_more_than_its_share() {
-        let mut queue = Queue::new(4, 2, 100);
+        let mut queue = Queue::new(8, 2, 100);
         for name in ["a", "b", "c"] {
             assert!(queue.add(lane(1, name)));
         }
@@ -149,6 +164,20 @@ mod tests {
         queue.add(lane(1, "a"));
         queue.add(lane(2, "b"));
         assert!(queue.next().is_some());
+        assert_eq!(queue.next(), None);
+    }
+
+    #[test]
+    fn the_last_places_are_for_those_who_have_none() {
+        let mut queue = Queue::new(8, 8, 100);
+        for n in 0..9 {
+            queue.add(lane(1, &format!("d{n}")));
+        }
+        let taken = std::iter::from_fn(|| queue.next()).count();
+        assert_eq!(taken, 6, "two places are left for others");
+        queue.add(lane(2, "x"));
+        assert_eq!(queue.next(), Some(lane(2, "x")));
+        queue.add(lane(2, "y"));
         assert_eq!(queue.next(), None);
     }
 

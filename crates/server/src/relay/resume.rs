@@ -9,6 +9,7 @@ use carryall_core::model::PoolRef;
 use carryall_core::outbox::{Due, Lane, LaneRef, Parked};
 use carryall_core::rules::outbox;
 use carryall_core::store::StoreError;
+use futures_util::future::join_all;
 
 use crate::app::App;
 
@@ -19,7 +20,11 @@ const PAGE: usize = 256;
 
 /// Puts the lanes of one pool back that need not wait any more.
 pub(super) async fn pool(app: &App, id: &PoolId) {
-    report(resume(app, Some(id)).await);
+    match app.store.pool(id).await {
+        Ok(Some(pool)) => report(resume(app, Some(&pool.at)).await),
+        Ok(None) => {}
+        Err(error) => report(Err(error)),
+    }
 }
 
 /// Puts every lane back that need not wait any more.
@@ -35,25 +40,26 @@ fn report(outcome: Result<usize, StoreError>) {
     }
 }
 
-async fn resume(app: &App, only: Option<&PoolId>) -> Result<usize, StoreError> {
+async fn resume(app: &App, only: Option<&PoolRef>) -> Result<usize, StoreError> {
     let mut waits: HashMap<PoolRef, bool> = HashMap::new();
     let (mut after, mut resumed): (Option<LaneRef>, usize) = (None, 0);
     loop {
-        let page = app.store.lanes_parked(after.as_ref(), PAGE).await?;
+        let page = app.store.lanes_parked(only, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(resumed) };
         after = Some(last.at.clone());
-        for lane in page {
+        let mut ready = Vec::new();
+        for lane in page.iter().filter(|lane| is_switched_off(lane)) {
             let at = &lane.at.dataset.owner.pool;
-            if !is_switched_off(&lane) || only.is_some_and(|only| *only != at.id) {
-                continue;
-            }
             if !waits.contains_key(at) {
                 waits.insert(at.clone(), still_waits(app, at).await?);
             }
-            if waits.get(at) == Some(&true) {
-                continue;
+            if waits.get(at) == Some(&false) {
+                ready.push(outbox::try_again(lane, app.clock.now()));
             }
-            match app.commit(outbox::try_again(&lane, app.clock.now())).await {
+        }
+        // Together, so that they share syncs.
+        for outcome in join_all(ready.into_iter().map(|changes| app.commit(changes))).await {
+            match outcome {
                 Ok(()) => resumed += 1,
                 // Somebody else has put it back.
                 Err(StoreError::Conflict) => {}
@@ -73,7 +79,7 @@ fn is_switched_off(lane: &Lane) -> bool {
 }
 
 /// Whether the pool still has a stream that is switched off. Without one, what waits is dropped by the delivery.
-async fn still_waits(app: &App, at: &PoolRef) -> Result<bool, StoreError> {
+pub(super) async fn still_waits(app: &App, at: &PoolRef) -> Result<bool, StoreError> {
     let pool = app.pool(&at.id).await?.filter(|pool| pool.at == *at);
     let streams = pool.as_ref().and_then(|pool| pool.streams.as_ref());
     Ok(streams.is_some_and(|streams| streams.enabled_stream().is_none()))

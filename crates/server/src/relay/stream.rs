@@ -2,20 +2,16 @@
 //! stream goes into a bucket; a stream that is gone is switched off (`docs/protocol.md` section 13.4).
 
 use bytes::Bytes;
-use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::{Generation, SyncCount};
-use carryall_core::model::{CognitoStreams, DatasetRef, Pool, PoolRef, Record};
+use carryall_core::model::{DatasetRef, Pool, Record};
 use carryall_core::outbox::{Event, EventBody, Parked};
-use carryall_core::rules::set_identity_pool_configuration::note_stream_trouble;
 use carryall_core::store::{RecordCursor, RecordRange, StoreError};
 use carryall_outbound::{StreamMessage, StreamPort, Undelivered};
 use carryall_wire::effects::stream_record::{Operation, PayloadType, StreamRecord, SyncRecord};
 
 use super::lane::Delivered;
+use super::stream_trouble::{self, Noted, Streaming};
 use crate::app::App;
-
-/// How often a pool's settings are changed anew when somebody else changes them at the same time.
-const ATTEMPTS_MAX: u32 = 8;
 
 /// Delivers an event to its pool's stream.
 pub(super) async fn deliver(app: &App, event: &Event) -> Delivered {
@@ -43,16 +39,16 @@ async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> 
     let message = match message(app, event, &records, &*port, streams.role_arn.as_deref()).await {
         Ok(message) => message,
         Err(NoMessage::TooLarge { reason }) => {
-            note(app, &pool, streams, reason.clone(), true).await?;
+            stream_trouble::note(app, &pool, &reason, Streaming::GoesOn).await?;
             return Ok(Delivered::Parked(Parked::Undeliverable, reason));
         }
         Err(NoMessage::Undelivered(undelivered)) => {
-            return undelivered_event(app, &pool, streams, undelivered).await;
+            return undelivered_event(app, &pool, undelivered).await;
         }
     };
     match port.put(message).await {
         Ok(()) => Ok(Delivered::Yes),
-        Err(undelivered) => undelivered_event(app, &pool, streams, undelivered).await,
+        Err(undelivered) => undelivered_event(app, &pool, undelivered).await,
     }
 }
 
@@ -157,73 +153,21 @@ fn json(value: &impl serde::Serialize) -> Result<Bytes, NoMessage> {
         .map_err(|error| NoMessage::Undelivered(Undelivered::Refused { cause: error.to_string() }))
 }
 
+/// What is wrong may have been mended while the delivery was under way: only what is wrong with the settings as they are
+/// switches streaming off.
 async fn undelivered_event(
     app: &App,
     pool: &Pool,
-    streams: &CognitoStreams,
     undelivered: Undelivered,
 ) -> Result<Delivered, StoreError> {
     match undelivered {
-        Undelivered::Retry { cause, throttled: _ } => {
-            let waiting = app.store.pool_usage(&pool.at).await?.events_waiting;
-            let waiting_max = app.config.outbox.events_per_pool_max;
-            if waiting <= waiting_max {
-                return Ok(Delivered::NotNow(cause));
-            }
-            let reason =
-                format!("More than {waiting_max} events are waiting, and the stream takes none: {cause}");
-            note(app, pool, streams, reason.clone(), false).await?;
-            Ok(Delivered::Parked(Parked::SwitchedOff, reason))
-        }
+        Undelivered::Retry { cause, throttled: _ } => Ok(Delivered::NotNow(cause)),
         Undelivered::Gone { cause } => {
-            note(app, pool, streams, cause.clone(), false).await?;
-            Ok(Delivered::Parked(Parked::SwitchedOff, cause))
+            match stream_trouble::note(app, pool, &cause, Streaming::SwitchedOff).await? {
+                Noted::Yes => Ok(Delivered::Parked(Parked::SwitchedOff, cause)),
+                Noted::SettingsChanged => Ok(Delivered::NotNow(cause)),
+            }
         }
         Undelivered::Refused { cause } => Ok(Delivered::Parked(Parked::Undeliverable, cause)),
-    }
-}
-
-/// Notes what is wrong with the stream that `seen` names, unless the settings have changed since.
-async fn note(
-    app: &App,
-    pool: &Pool,
-    seen: &CognitoStreams,
-    reason: String,
-    keep_on: bool,
-) -> Result<(), StoreError> {
-    for _ in 0..ATTEMPTS_MAX {
-        let Some(mut stored) = app.store.pool(&pool.at.id).await? else { return Ok(()) };
-        if stored.at != pool.at || !is_same_stream(stored.streams.as_ref(), seen) {
-            return Ok(());
-        }
-        let expect = vec![Expect::PoolVersion(stored.at.clone(), stored.version)];
-        note_stream_trouble(&mut stored, reason.clone(), keep_on);
-        stored.version = stored.version.next();
-        let write = vec![Write::PutPool(Box::new(stored))];
-        match app.commit(Changes { expect, write }).await {
-            Err(StoreError::Conflict) => {}
-            Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => return Err(error),
-            Ok(()) => {
-                log_trouble(&pool.at, &reason, keep_on);
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
-}
-
-fn is_same_stream(stored: Option<&CognitoStreams>, seen: &CognitoStreams) -> bool {
-    stored.is_some_and(|stored| {
-        stored.enabled_stream().is_some()
-            && stored.stream_name == seen.stream_name
-            && stored.role_arn == seen.role_arn
-    })
-}
-
-fn log_trouble(pool: &PoolRef, reason: &str, keep_on: bool) {
-    if keep_on {
-        tracing::warn!(pool = %pool.id, reason, "an update could not be streamed");
-    } else {
-        tracing::warn!(pool = %pool.id, reason, "streaming was switched off; set StreamingStatus to ENABLED again once it is mended");
     }
 }

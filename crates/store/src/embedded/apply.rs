@@ -207,7 +207,9 @@ impl Writer {
                 Write::AppendEvent(event) => self.append_event(&event, &prepared.waiting),
                 Write::RemoveEvents(at, positions) => self.remove_events(&at, &positions, &prepared.waiting),
                 Write::PutRecords { at, records, .. } => self.put_records(&at, records),
-                Write::SetLane { at, first, state } => self.overlay.lanes.set(&at, first, state),
+                Write::SetLane { at, seen_first, first, state } => {
+                    self.overlay.lanes.set(&at, seen_first, first, state);
+                }
                 plain => self.write_row(plain),
             }
         }

@@ -1,10 +1,11 @@
 //! What a commit does to the outbox, in the same two steps as everything else: read all that is needed, then change
 //! what cannot fail any more.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use carryall_core::ids::PoolIncarnation;
+use carryall_core::model::PoolUsage;
 use carryall_core::outbox::{Event, LaneRef, Position};
 use carryall_core::store::StoreError;
 
@@ -12,10 +13,11 @@ use super::outbox_keys;
 use super::outbox_rows::{self, StoredLane};
 use super::rows::Space;
 use super::writer::Writer;
+use crate::meaning::event_bytes;
 
-/// Keys of events that a commit names and the engine holds.
+/// Keys of events that a commit names and the engine holds, with what each counts for.
 #[derive(Default)]
-pub(super) struct Waiting(HashSet<Vec<u8>>);
+pub(super) struct Waiting(HashMap<Vec<u8>, u64>);
 
 impl Writer {
     /// A lane as of the members of the batch so far; none of a removed pool.
@@ -65,52 +67,64 @@ impl Writer {
         waiting: &mut Waiting,
     ) -> Result<(), StoreError> {
         let key = outbox_keys::event(at, position);
-        if self.overlay.small(&key).is_none() && self.engine.holds(Space::Small, &key)? {
-            waiting.0.insert(key);
+        if self.overlay.small(&key).is_none()
+            && let Some(row) = self.engine.newest(Space::Small, &key)?
+        {
+            waiting.0.insert(key, outbox_rows::bytes_of_event(&row)?);
         }
         Ok(())
     }
 
-    fn is_waiting(&self, key: &[u8], waiting: &Waiting) -> bool {
-        self.overlay.small(key).map_or_else(|| waiting.0.contains(key), Option::is_some)
+    /// What the event with this key counts for, as of the writes so far; `None` if it is not there.
+    fn bytes_waiting(&self, key: &[u8], waiting: &Waiting) -> Option<u64> {
+        match self.overlay.small(key) {
+            // The batch's own rows can be read.
+            Some(row) => row.as_deref().map(|row| outbox_rows::bytes_of_event(row).unwrap_or_default()),
+            None => waiting.0.get(key).copied(),
+        }
     }
 
     pub(super) fn append_event(&mut self, event: &Event, waiting: &Waiting) {
         let key = outbox_keys::event(&event.lane, event.position);
-        let is_new = !self.is_waiting(&key, waiting);
-        if !self.overlay.lanes.append(event, is_new) {
+        let before = self.bytes_waiting(&key, waiting);
+        if !self.overlay.lanes.append(event, before.is_none()) {
             return;
         }
         self.overlay.put(Space::Small, key, outbox_rows::event_to_row(event));
-        if is_new {
-            self.count_events(event.lane.dataset.owner.pool.incarnation, |events| events.saturating_add(1));
-            self.engine.counters.events_appended.fetch_add(1, Ordering::Relaxed);
-        }
+        let (events, bytes) = (u64::from(before.is_none()), event_bytes(event) as u64);
+        self.count_events(event.lane.dataset.owner.pool.incarnation, |usage| {
+            usage.events_waiting = usage.events_waiting.saturating_add(events);
+            usage.events_bytes = usage.events_bytes.saturating_add(bytes).saturating_sub(before.unwrap_or(0));
+        });
+        self.engine.counters.events_appended.fetch_add(events, Ordering::Relaxed);
     }
 
     pub(super) fn remove_events(&mut self, at: &LaneRef, positions: &[Position], waiting: &Waiting) {
         if self.overlay.lanes.get(at).is_none() {
             return;
         }
-        let mut removed = 0;
+        let (mut removed, mut removed_bytes) = (0, 0);
         for position in positions {
             let key = outbox_keys::event(at, *position);
-            if self.is_waiting(&key, waiting) {
+            if let Some(bytes) = self.bytes_waiting(&key, waiting) {
                 self.overlay.remove(Space::Small, key);
                 removed += 1;
+                removed_bytes += bytes;
             }
         }
         if removed > 0 {
             self.overlay.lanes.remove(at, removed);
-            let pool = at.dataset.owner.pool.incarnation;
-            self.count_events(pool, |events| events.saturating_sub(removed));
+            self.count_events(at.dataset.owner.pool.incarnation, |usage| {
+                usage.events_waiting = usage.events_waiting.saturating_sub(removed);
+                usage.events_bytes = usage.events_bytes.saturating_sub(removed_bytes);
+            });
             self.engine.counters.events_removed.fetch_add(removed, Ordering::Relaxed);
         }
     }
 
-    fn count_events(&mut self, pool: PoolIncarnation, change: impl Fn(u64) -> u64) {
+    fn count_events(&mut self, pool: PoolIncarnation, change: impl Fn(&mut PoolUsage)) {
         if let Some(usage) = self.usage.get_mut(&pool) {
-            usage.events_waiting = change(usage.events_waiting);
+            change(usage);
             self.overlay.changed_usage.insert(pool);
         }
     }

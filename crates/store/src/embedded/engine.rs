@@ -100,11 +100,6 @@ impl Engine {
         self.space(space).get(key).map_err(|error| read_error(&error))
     }
 
-    /// Whether there is a row, for the writer.
-    pub(super) fn holds(&self, space: Space, key: &[u8]) -> Result<bool, StoreError> {
-        self.space(space).contains_key(key).map_err(|error| read_error(&error))
-    }
-
     /// Whether some pool was removed whose rows may not all be gone.
     pub(super) fn any_pool_removed(&self) -> bool {
         self.any_pool_removed.load(Ordering::Acquire)

@@ -17,6 +17,7 @@ pub(super) struct Counters {
     pub(super) reclaimed_rows: AtomicU64,
     pub(super) events_appended: AtomicU64,
     pub(super) events_removed: AtomicU64,
+    pub(super) damaged_lanes: AtomicU64,
 }
 
 impl Counters {
@@ -69,6 +70,11 @@ pub(super) fn of(engine: &Engine, waiting: usize) -> Figures {
             "store_events_removed_total",
             "Events that commits removed from the outbox.",
             read(&counters.events_removed),
+        ),
+        counter(
+            "store_damaged_lanes_total",
+            "Lanes of the outbox that were left out of a listing since they cannot be read.",
+            read(&counters.damaged_lanes),
         ),
         counter("store_heads_hits_total", "Heads that were found in memory.", hits),
         counter("store_heads_misses_total", "Heads that had to be read from the engine.", misses),

@@ -9,6 +9,7 @@ use carryall_core::outbox::{Event, Lane, LaneRef, LaneState, Position};
 use super::outbox_keys;
 use super::outbox_rows::StoredLane;
 use super::rows::mark_to_row;
+use crate::meaning::first_after;
 
 /// Lanes as of the members of the batch so far.
 #[derive(Default)]
@@ -66,9 +67,9 @@ impl Lanes {
     }
 
     /// Sets the relay's part of a lane that is there.
-    pub(super) fn set(&mut self, at: &LaneRef, first: Position, state: LaneState) {
+    pub(super) fn set(&mut self, at: &LaneRef, seen_first: Position, first: Position, state: LaneState) {
         if let Some(stored) = self.0.get_mut(at).and_then(|lane| lane.now.as_mut()) {
-            stored.lane.first = first;
+            stored.lane.first = first_after(stored.lane.first, seen_first, first);
             stored.lane.state = state;
         }
     }

@@ -218,8 +218,17 @@ impl Store for EmbeddedStore {
         ready(self.engine.read_lanes_due(now, after, per_pool_max, max))
     }
 
-    fn lanes_parked<'a>(&'a self, after: Option<&'a LaneRef>, max: usize) -> Answer<'a, Vec<Lane>> {
-        ready(self.engine.read_lanes_parked(after, max))
+    fn lanes_leased(&self, now: UnixMillis) -> Answer<'_, Vec<Lane>> {
+        ready(self.engine.read_lanes_leased(now))
+    }
+
+    fn lanes_parked<'a>(
+        &'a self,
+        pool: Option<&'a PoolRef>,
+        after: Option<&'a LaneRef>,
+        max: usize,
+    ) -> Answer<'a, Vec<Lane>> {
+        ready(self.engine.read_lanes_parked(pool, after, max))
     }
 
     fn events<'a>(&'a self, at: &'a LaneRef, max: usize, bytes_max: usize) -> Answer<'a, Vec<Event>> {
@@ -257,6 +266,10 @@ impl Store for EmbeddedStore {
         } else {
             self.engine.health()
         }))
+    }
+
+    fn is_held_alone(&self) -> bool {
+        true
     }
 
     fn figures(&self) -> Figures {

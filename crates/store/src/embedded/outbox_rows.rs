@@ -7,6 +7,7 @@ use carryall_core::store::StoreError;
 
 use super::outbox_keys::{self, put_position};
 use super::row_bytes::{Reader, VERSION, put_bytes};
+use crate::meaning::event_bytes;
 
 /// A lane with what the store alone needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,8 +100,9 @@ const SNAPSHOT: u8 = 2;
 const NOTICE: u8 = 3;
 
 pub(super) fn event_to_row(event: &Event) -> Vec<u8> {
-    let mut row = Vec::with_capacity(18);
+    let mut row = Vec::with_capacity(26);
     row.push(VERSION);
+    row.extend((event_bytes(event) as u64).to_be_bytes());
     row.extend(event.at.0.to_be_bytes());
     match &event.body {
         EventBody::Updated(records) => {
@@ -119,10 +121,16 @@ pub(super) fn event_to_row(event: &Event) -> Vec<u8> {
     row
 }
 
+/// What the event whose row this is counts for, without reading the rest.
+pub(super) fn bytes_of_event(row: &[u8]) -> Result<u64, StoreError> {
+    Reader::open("event", row)?.u64()
+}
+
 /// The event of `lane` whose row has this key and value.
 pub(super) fn event_from_row(lane: LaneRef, key: &[u8], row: &[u8]) -> Result<Event, StoreError> {
     let mut reader = Reader::open("event", row)?;
     let position = outbox_keys::position_of_event(key).ok_or_else(|| reader.damaged("has a damaged key"))?;
+    reader.u64()?;
     let at = reader.time()?;
     let body = match reader.u8()? {
         UPDATED => {

@@ -1,11 +1,12 @@
 //! Reads of the outbox and of what feeds it: lanes, events, devices, bulk publications.
 
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
 
 use carryall_core::devices::Devices;
 use carryall_core::ids::{DatasetName, IdentityId, PoolIncarnation};
 use carryall_core::model::{BulkPublish, DatasetRef, Head, IdentityRef, PoolRef};
-use carryall_core::outbox::{Event, Lane, LaneRef};
+use carryall_core::outbox::{Due, Event, Lane, LaneRef};
 use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
 
@@ -84,7 +85,7 @@ impl Engine {
                 let marks = Bound::Included(keys::pool_table(keys::DUE_MARK, pool));
                 let rows = view.scan(Space::Small, marks, outbox_keys::due_after(pool, now));
                 for row in rows.take(per_pool_max) {
-                    found.extend(view.lane_of_mark(&row?.0)?);
+                    found.extend(self.readable(view.lane_of_mark(&row?.0))?);
                 }
             }
             start = behind(pool);
@@ -92,9 +93,32 @@ impl Engine {
         Ok(found)
     }
 
-    pub(super) fn read_lanes_parked(&self, after: Option<&LaneRef>, max: usize) -> Read<Vec<Lane>> {
+    /// Walks only what is due after `now`: leases that have not ended, and lanes that wait for their next attempt.
+    pub(super) fn read_lanes_leased(&self, now: UnixMillis) -> Read<Vec<Lane>> {
         let view = self.view();
-        let prefix = vec![keys::PARKED_MARK];
+        let behind = |pool| keys::successor(&keys::pool_table(keys::DUE_MARK, pool));
+        let mut start = vec![keys::DUE_MARK];
+        let mut found = Vec::new();
+        while let Some((pool, _)) = view.next_pool_with_due_marks(&start)? {
+            let later = Bound::Included(outbox_keys::due_after(pool, now));
+            for row in view.scan(Space::Small, later, behind(pool)) {
+                let lane = self.readable(view.lane_of_mark(&row?.0))?;
+                found.extend(lane.filter(|lane| matches!(lane.state.due, Due::Leased { .. })));
+            }
+            start = behind(pool);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn read_lanes_parked(
+        &self,
+        pool: Option<&PoolRef>,
+        after: Option<&LaneRef>,
+        max: usize,
+    ) -> Read<Vec<Lane>> {
+        let view = self.view();
+        let table = |pool: &PoolRef| keys::pool_table(keys::PARKED_MARK, pool.incarnation);
+        let prefix = pool.map_or_else(|| vec![keys::PARKED_MARK], table);
         let end = keys::successor(&prefix);
         let start = beginning(&prefix, after.map(outbox_keys::parked_mark));
         let mut found = Vec::new();
@@ -102,9 +126,20 @@ impl Engine {
             if found.len() >= max {
                 break;
             }
-            found.extend(view.lane_of_mark(&row?.0)?);
+            found.extend(self.readable(view.lane_of_mark(&row?.0))?);
         }
         Ok(found)
+    }
+
+    /// Leaves a damaged lane out of a listing, and counts it.
+    fn readable(&self, lane: Read<Option<Lane>>) -> Read<Option<Lane>> {
+        match lane {
+            Err(StoreError::Corrupt { .. }) => {
+                self.counters.damaged_lanes.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            lane @ (Ok(_) | Err(StoreError::Conflict | StoreError::Unavailable { .. })) => lane,
+        }
     }
 
     /// Begins at the lane's first event, not at the beginning of its range, where delivered events have left

@@ -75,7 +75,8 @@ impl Store for MemoryStore {
     fn pool_usage<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, PoolUsage> {
         let state = self.state();
         let usage = state.usage.get(pool).copied().unwrap_or_default();
-        ready(Ok(PoolUsage { events_waiting: state.outbox.waiting_in(pool), ..usage }))
+        let (events_waiting, events_bytes) = state.outbox.waiting_in(pool);
+        ready(Ok(PoolUsage { events_waiting, events_bytes, ..usage }))
     }
 
     fn identity<'a>(&'a self, id: &'a IdentityId) -> Answer<'a, Option<Identity>> {
@@ -185,8 +186,17 @@ impl Store for MemoryStore {
         ready(Ok(self.state().outbox.due(now, after, per_pool_max, max)))
     }
 
-    fn lanes_parked<'a>(&'a self, after: Option<&'a LaneRef>, max: usize) -> Answer<'a, Vec<Lane>> {
-        ready(Ok(self.state().outbox.parked(after, max)))
+    fn lanes_leased(&self, now: UnixMillis) -> Answer<'_, Vec<Lane>> {
+        ready(Ok(self.state().outbox.leased(now)))
+    }
+
+    fn lanes_parked<'a>(
+        &'a self,
+        pool: Option<&'a PoolRef>,
+        after: Option<&'a LaneRef>,
+        max: usize,
+    ) -> Answer<'a, Vec<Lane>> {
+        ready(Ok(self.state().outbox.parked(pool, after, max)))
     }
 
     fn events<'a>(&'a self, at: &'a LaneRef, max: usize, bytes_max: usize) -> Answer<'a, Vec<Event>> {
@@ -224,6 +234,10 @@ impl Store for MemoryStore {
 
     fn health(&self) -> Answer<'_, Health> {
         ready(Ok(Health::Ready))
+    }
+
+    fn is_held_alone(&self) -> bool {
+        true
     }
 
     fn figures(&self) -> Figures {
@@ -339,7 +353,9 @@ impl State {
             Write::PutBulkPublish(pool, bulk) => drop(self.bulk_publishes.insert(pool, bulk)),
             Write::AppendEvent(event) => self.outbox.append(event),
             Write::RemoveEvents(at, positions) => self.outbox.remove(&at, &positions),
-            Write::SetLane { at, first, state } => self.outbox.set(&at, first, state),
+            Write::SetLane { at, seen_first, first, state } => {
+                self.outbox.set(&at, seen_first, first, state);
+            }
             Write::PutKey(key) => drop(self.keys.insert(key.id.clone(), key)),
             Write::RemoveKey(id) => drop(self.keys.remove(&id)),
             Write::PutSetting(name, value) => drop(self.settings.insert(name, value)),

@@ -10,7 +10,7 @@ use carryall_core::model::PoolRef;
 use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState, Position, Sink};
 use carryall_core::time::UnixMillis;
 
-use crate::meaning::event_bytes;
+use crate::meaning::{event_bytes, first_after};
 
 /// Everything that waits to leave.
 #[derive(Default)]
@@ -69,9 +69,9 @@ impl Outbox {
         }
     }
 
-    pub(super) fn set(&mut self, at: &LaneRef, first: Position, state: LaneState) {
+    pub(super) fn set(&mut self, at: &LaneRef, seen_first: Position, first: Position, state: LaneState) {
         if let Some(lane) = self.lanes.get_mut(&place(at)) {
-            (lane.first, lane.state) = (first, state);
+            (lane.first, lane.state) = (first_after(lane.first, seen_first, first), state);
         }
     }
 
@@ -79,9 +79,11 @@ impl Outbox {
         self.lanes.retain(|_, lane| lane.at.dataset.owner.pool != *pool);
     }
 
-    pub(super) fn waiting_in(&self, pool: &PoolRef) -> u64 {
+    /// Events that wait in a pool, and their bytes.
+    pub(super) fn waiting_in(&self, pool: &PoolRef) -> (u64, u64) {
         let lanes = self.lanes.values().filter(|lane| lane.at.dataset.owner.pool == *pool);
-        lanes.map(|lane| lane.events.len() as u64).sum()
+        let events = lanes.flat_map(|lane| lane.events.values());
+        events.fold((0, 0), |(events, bytes), event| (events + 1, bytes + event_bytes(event) as u64))
     }
 
     pub(super) fn lane(&self, at: &LaneRef) -> Option<Lane> {
@@ -120,10 +122,23 @@ impl Outbox {
         found
     }
 
-    pub(super) fn parked(&self, after: Option<&LaneRef>, max: usize) -> Vec<Lane> {
+    pub(super) fn leased(&self, now: UnixMillis) -> Vec<Lane> {
+        let holds = |lane: &&Waiting| match lane.state.due {
+            Due::Leased { until, .. } => until > now,
+            Due::At(_) | Due::Parked { .. } => false,
+        };
+        self.lanes.values().filter(holds).map(Waiting::lane).collect()
+    }
+
+    pub(super) fn parked(&self, pool: Option<&PoolRef>, after: Option<&LaneRef>, max: usize) -> Vec<Lane> {
         let start = after.map(place).map_or(Unbounded, Excluded);
         let rest = self.lanes.range((start, Unbounded)).map(|(_, lane)| lane);
-        rest.filter(|lane| lane.state.due.moment().is_none()).take(max).map(Waiting::lane).collect()
+        let asked = |lane: &&Waiting| pool.is_none_or(|pool| lane.at.dataset.owner.pool == *pool);
+        rest.filter(asked)
+            .filter(|lane| lane.state.due.moment().is_none())
+            .take(max)
+            .map(Waiting::lane)
+            .collect()
     }
 
     pub(super) fn events(&self, at: &LaneRef, max: usize, bytes_max: usize) -> Vec<Event> {

@@ -524,6 +524,7 @@ pub(crate) fn usage_is_folded_and_never_falls_below_zero(store: &AnyStore) {
         sync_sessions,
         modified: modified.map(UnixMillis),
         events_waiting: 0,
+        events_bytes: 0,
     };
     assert_eq!(add(0, 1, None), usage(0, 1, None));
     assert_eq!(add(100, 0, Some(50)), usage(100, 1, Some(50)));

@@ -64,7 +64,7 @@ pub(crate) fn a_lane_is_found_in_one_place(store: &AnyStore) {
         assert_eq!(&found(store), place, "{state:?}");
         let whole = lane(store, &stream).unwrap();
         let listed = wait(store.lanes_due(UnixMillis(i64::MAX), None, 9, 9)).unwrap();
-        let listed = listed.into_iter().chain(wait(store.lanes_parked(None, 9)).unwrap());
+        let listed = listed.into_iter().chain(wait(store.lanes_parked(None, None, 9)).unwrap());
         assert_eq!(listed.collect::<Vec<_>>(), [whole], "and looks there as it does on its own");
     }
     set_due(store, &stream, parked(0));

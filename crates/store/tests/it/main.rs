@@ -77,6 +77,7 @@ over_every_store! {
         events_are_read_in_bounded_pieces,
         lanes_of_one_dataset_share_nothing,
         events_that_wait_are_counted_exactly,
+        a_settlement_leaves_an_event_that_was_added_before_its_places,
         members_of_a_batch_see_each_others_events,
         a_refused_commit_leaves_no_trace_in_the_outbox,
         a_removed_pools_lanes_are_gone_at_once,

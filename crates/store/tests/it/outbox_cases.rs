@@ -131,7 +131,12 @@ pub(crate) fn setting_a_lane_that_was_emptied_has_no_effect(store: &AnyStore) {
     }
     let unused = device_lane(&prefs, "unused");
     let state = LaneState::due(UnixMillis(1));
-    commit(store, vec![], vec![Write::SetLane { at: unused.clone(), first: change(1), state }]).unwrap();
+    commit(
+        store,
+        vec![],
+        vec![Write::SetLane { at: unused.clone(), seen_first: change(1), first: change(1), state }],
+    )
+    .unwrap();
     assert_eq!((lane(store, &unused), found(store)), (None, (vec![], vec![])));
     assert_eq!(waiting(store, &prefs.owner.pool), 0);
 }
@@ -213,8 +218,14 @@ pub(crate) fn events_that_wait_are_counted_exactly(store: &AnyStore) {
     write.insert(1, Write::AddUsage(here.clone(), delta));
     commit(store, vec![], write).unwrap();
     append(store, &updated(&lane_in(&there, "m"), 1, 1));
-    let usage =
-        PoolUsage { data_bytes: 5, sync_sessions: 1, modified: Some(UnixMillis(3)), events_waiting: 3 };
+    // Each of these events has the keys `k` and `gone` and the value `v`.
+    let usage = PoolUsage {
+        data_bytes: 5,
+        sync_sessions: 1,
+        modified: Some(UnixMillis(3)),
+        events_waiting: 3,
+        events_bytes: 3 * 6,
+    };
     assert_eq!(wait(store.pool_usage(&here)).unwrap(), usage);
     assert_eq!(waiting(store, &there), 1);
     let both = vec![
@@ -224,11 +235,17 @@ pub(crate) fn events_that_wait_are_counted_exactly(store: &AnyStore) {
     ];
     commit(store, vec![], both).unwrap();
     let after = wait(store.pool_usage(&here)).unwrap();
-    assert_eq!(after, PoolUsage { data_bytes: 0, sync_sessions: 2, events_waiting: 2, ..usage });
+    assert_eq!(
+        after,
+        PoolUsage { data_bytes: 0, sync_sessions: 2, events_waiting: 2, events_bytes: 2 * 6, ..usage }
+    );
     set_due(store, &lanes[1], parked(1));
     assert_eq!(waiting(store, &here), 2, "events of parked lanes wait too");
+    append(store, &updated(&lanes[1], 2, 1));
+    assert_eq!(wait(store.pool_usage(&here)).unwrap(), after, "an event put once more counts once");
     remove(store, &lanes[1], &[change(1), change(2)]);
     assert_eq!((waiting(store, &here), waiting(store, &there)), (0, 1));
+    assert_eq!(wait(store.pool_usage(&here)).unwrap().events_bytes, 0);
 }
 
 /// Updates that put events, and a relay that takes them off, are all under way at once.
@@ -277,7 +294,12 @@ pub(crate) fn a_refused_commit_leaves_no_trace_in_the_outbox(store: &AnyStore) {
             Write::AppendEvent(updated(&stream, 2, 10)),
             Write::AppendEvent(updated(&other, 1, 10)),
             Write::RemoveEvents(stream.clone(), vec![change(1)]),
-            Write::SetLane { at: stream.clone(), first: change(2), state: LaneState::due(UnixMillis(90)) },
+            Write::SetLane {
+                at: stream.clone(),
+                seen_first: change(0),
+                first: change(2),
+                state: LaneState::due(UnixMillis(90)),
+            },
         ]
     };
     let before = lane(store, &stream);
@@ -364,4 +386,23 @@ pub(crate) fn events_outlive_their_dataset(store: &AnyStore) {
     reclaim_all(store, 9);
     assert_eq!(wait(store.events(&stream, 9, 999)).unwrap(), [updated(&stream, 1, 1)]);
     assert_eq!(lane(store, &stream).unwrap().first.sync_count, SyncCount(1));
+}
+
+pub(crate) fn a_settlement_leaves_an_event_that_was_added_before_its_places(store: &AnyStore) {
+    let at = stream_of(&prefs(store));
+    append(store, &updated(&at, 5, 1));
+    append(store, &updated(&at, 6, 1));
+    // Decided when the lane began at 5, made when an event of count 1 stands before.
+    append(store, &updated(&at, 1, 1));
+    let settled = vec![
+        Write::RemoveEvents(at.clone(), vec![change(5)]),
+        Write::SetLane {
+            at: at.clone(),
+            seen_first: change(5),
+            first: change(5).next(),
+            state: LaneState::due(UnixMillis(9)),
+        },
+    ];
+    commit(store, vec![], settled).unwrap();
+    assert_eq!(positions(store, &at), [change(1), change(6)]);
 }

@@ -77,7 +77,7 @@ fn lane_of(dataset: &DatasetRef, sink: usize) -> LaneRef {
 
 fn all_lanes(store: &AnyStore) -> Vec<Lane> {
     let due = wait(store.lanes_due(UnixMillis(i64::MAX), None, usize::MAX, usize::MAX)).unwrap();
-    due.into_iter().chain(wait(store.lanes_parked(None, usize::MAX)).unwrap()).collect()
+    due.into_iter().chain(wait(store.lanes_parked(None, None, usize::MAX)).unwrap()).collect()
 }
 
 /// The changes of a move at `dataset`, decided on the reference.
@@ -153,7 +153,7 @@ fn settlement(
     let mut write = vec![Write::RemoveEvents(lane.at.clone(), positions)];
     if let Some(due) = due {
         let state = LaneState { due, attempts: lane.state.attempts + 1, trouble: "t".into() };
-        write.push(Write::SetLane { at: lane.at.clone(), first, state });
+        write.push(Write::SetLane { at: lane.at.clone(), seen_first: lane.first, first, state });
     }
     Changes { expect: vec![Expect::Lane(lane.at.clone(), expected)], write }
 }
@@ -190,7 +190,7 @@ pub(crate) fn compare_lanes(a: &AnyStore, b: &AnyStore, pools: [&PoolRef; 2]) ->
     for lane in &lanes {
         let at = &lane.at;
         prop_assert_eq!(wait(a.lane(at)), wait(b.lane(at)));
-        prop_assert_eq!(wait(a.lanes_parked(Some(at), 2)), wait(b.lanes_parked(Some(at), 2)));
+        prop_assert_eq!(wait(a.lanes_parked(None, Some(at), 2)), wait(b.lanes_parked(None, Some(at), 2)));
         for (max, bytes_max) in [(usize::MAX, usize::MAX), (2, usize::MAX), (9, 6), (9, 0)] {
             prop_assert_eq!(wait(a.events(at, max, bytes_max)), wait(b.events(at, max, bytes_max)));
         }

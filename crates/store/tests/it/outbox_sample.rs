@@ -72,7 +72,7 @@ pub(crate) fn setting(lane: &LaneRef, expected: Due, first: Position, due: Due) 
     let state = LaneState { due, attempts: 3, trouble: "no route".into() };
     Changes {
         expect: vec![Expect::Lane(lane.clone(), expected)],
-        write: vec![Write::SetLane { at: lane.clone(), first, state }],
+        write: vec![Write::SetLane { at: lane.clone(), seen_first: change(0), first, state }],
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn due(store: &AnyStore, now: i64) -> Vec<LaneRef> {
 }
 
 pub(crate) fn parked_lanes(store: &AnyStore, after: Option<&LaneRef>, max: usize) -> Vec<LaneRef> {
-    places(wait(store.lanes_parked(after, max)))
+    places(wait(store.lanes_parked(None, after, max)))
 }
 
 pub(crate) fn places(lanes: Result<Vec<Lane>, StoreError>) -> Vec<LaneRef> {

@@ -46,7 +46,7 @@ impl Handler for DeleteIdentities {
 async fn delete(call: &Call<'_>, at: &IdentityRef) -> Result<(), Failure> {
     attempt(call.app, at, || async {
         let view = call.app.store.heads(at).await?;
-        let effects = call.effects(at).await?;
+        let effects = call.effects(at).await?.without_devices();
         Ok(Step::Commit(delete_identities::decide(&view, call.now, at, &effects), ()))
     })
     .await

@@ -1,19 +1,26 @@
 //! RegisterDevice: makes a device known to the push service, or repairs what it knows of it
 //! (`docs/protocol.md` section 9.4).
 
+use std::time::Duration;
+
 use carryall_core::devices::{Platform, PushToken};
-use carryall_core::ids::{DeviceId, IdentityId};
+use carryall_core::ids::{DeviceId, IdentityId, PoolId};
 use carryall_core::model::IdentityRef;
 use carryall_core::rules::register_device;
+use carryall_outbound::{PushPort, Undelivered};
 use carryall_wire::ops::sync::RegisterDevice;
 use carryall_wire::ops::sync::register_device::{Input, Output};
 use secrecy::SecretString;
+use tokio::time::timeout;
 
 use crate::access::Subject;
 use crate::attempt::{Step, attempt};
 use crate::call::{Call, required};
 use crate::error::Failure;
 use crate::ops::Handler;
+
+/// Time that the push service has to take a registration, in seconds.
+const REGISTRATION_SECONDS_MAX: u64 = 10;
 
 impl Handler for RegisterDevice {
     fn subject(input: &Input) -> Subject<'_> {
@@ -28,7 +35,7 @@ impl Handler for RegisterDevice {
         let application_arn = register_device::application(&pool, platform)?;
         let role_arn = pool.push.as_ref().and_then(|push| push.role_arn.as_deref());
         let port = call.app.outbound.push(pool.at.id.as_str(), application_arn, role_arn);
-        let endpoint = port.register(&SecretString::from(token.expose())).await.map_err(Failure::Push)?;
+        let endpoint = register(call, &pool.at.id, &*port, &token).await?;
         let request = register_device::RegisterDevice {
             owner: IdentityRef { pool: pool.at.clone(), identity },
             platform,
@@ -45,4 +52,20 @@ impl Handler for RegisterDevice {
         .await?;
         Ok(Output { device_id: id.to_string() })
     }
+}
+
+/// Makes the device known to the push service. A service that is slow holds no more than its pool's places.
+async fn register(
+    call: &Call<'_>,
+    pool: &PoolId,
+    port: &dyn PushPort,
+    token: &PushToken,
+) -> Result<String, Failure> {
+    let not_now =
+        |cause: &str| Failure::Push(Undelivered::Retry { cause: cause.to_owned(), throttled: false });
+    let place = call.app.registrations.take(pool.as_str());
+    let _place = place.ok_or_else(|| not_now("too many devices of the pool are being registered"))?;
+    let token = SecretString::from(token.expose());
+    let registration = timeout(Duration::from_secs(REGISTRATION_SECONDS_MAX), port.register(&token));
+    registration.await.map_err(|_| not_now("the push service is too slow"))?.map_err(Failure::Push)
 }

@@ -17,7 +17,7 @@ impl Handler for SetCognitoEvents {
             Ok(set_cognito_events::apply(&mut pool.events, changes)?)
         })
         .await?;
-        check_in_background(&call.app.outbound, pool);
+        check_in_background(call.app, pool);
         Ok(Empty {})
     }
 }

@@ -38,7 +38,7 @@ impl Handler for SetIdentityPoolConfiguration {
             push_sync: super::push_sync(&pool),
             cognito_streams: super::cognito_streams(&pool),
         };
-        check_in_background(&call.app.outbound, pool);
+        check_in_background(call.app, pool);
         Ok(output)
     }
 }

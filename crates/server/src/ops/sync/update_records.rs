@@ -93,7 +93,7 @@ async fn update(call: &Call<'_>, request: &update_records::UpdateRecords) -> Res
 }
 
 /// As [`update`], with the function called in between. It sees the update once it is known that the session and the
-/// counts allow it, and while it works nothing is held, not even the dataset's lane: if the dataset moves meanwhile,
+/// counts allow it, and while it works nothing is held, not even the dataset's turn: if the dataset moves meanwhile,
 /// the commit's own expectations notice, and everything is done again.
 async fn triggered_update(
     call: &Call<'_>,
