@@ -203,6 +203,14 @@ impl Connection {
 
     /// Reads one answer, an interim `100 Continue` included.
     pub fn interim_or_final(&mut self) -> io::Result<Response> {
+        let head = self.head()?;
+        let bare = head.status < 200 || head.status == 204;
+        let body = if bare { Vec::new() } else { self.read_body(&head.headers)? };
+        Ok(Response { body, ..head })
+    }
+
+    /// Reads status and headers of an answer whose body is read in chunks as it comes.
+    pub fn head(&mut self) -> io::Result<Response> {
         let status_line = line(&mut self.stream)?;
         let status = status_line
             .split(' ')
@@ -210,8 +218,24 @@ impl Connection {
             .and_then(|code| code.parse().ok())
             .ok_or_else(|| io::Error::other(format!("no status in {status_line:?}")))?;
         let headers = headers(&mut self.stream)?;
-        let body = if status < 200 || status == 204 { Vec::new() } else { self.read_body(&headers)? };
-        Ok(Response { status, headers, body })
+        Ok(Response { status, headers, body: Vec::new() })
+    }
+
+    /// Sends one request whose answer is a stream if it is a success: then its head alone is read, and the rest comes by
+    /// [`Self::chunk`]. What is refused is read whole.
+    pub fn begin(&mut self, request: &Request) -> io::Result<Response> {
+        self.send(&request.bytes(self.peer))?;
+        let head = self.head()?;
+        if head.status == 200 {
+            return Ok(head);
+        }
+        let body = self.read_body(&head.headers)?;
+        Ok(Response { body, ..head })
+    }
+
+    /// Waits for the next chunk of a body in chunks; nothing at the body's proper end.
+    pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        chunk(&mut self.stream)
     }
 
     /// Whether the server has closed: nothing more can be read.
@@ -261,21 +285,24 @@ fn headers(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
 fn framed_body(stream: &mut impl BufRead, headers: &[(String, String)]) -> io::Result<Option<Vec<u8>>> {
     let mut body = Vec::new();
     if find(headers, "transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
-        loop {
-            let size = usize::from_str_radix(&line(stream)?, 16).map_err(io::Error::other)?;
-            let start = body.len();
-            body.resize(start + size, 0);
-            stream.read_exact(&mut body[start..])?;
-            line(stream)?;
-            if size == 0 {
-                return Ok(Some(body));
-            }
+        while let Some(chunk) = chunk(stream)? {
+            body.extend_from_slice(&chunk);
         }
+        return Ok(Some(body));
     }
     let Some(length) = find(headers, "content-length") else { return Ok(None) };
     body.resize(length.parse().map_err(io::Error::other)?, 0);
     stream.read_exact(&mut body)?;
     Ok(Some(body))
+}
+
+/// One chunk of a body in chunks; nothing for the empty one that ends it.
+fn chunk(stream: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let size = usize::from_str_radix(&line(stream)?, 16).map_err(io::Error::other)?;
+    let mut chunk = vec![0; size];
+    stream.read_exact(&mut chunk)?;
+    line(stream)?;
+    Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
 }
 
 fn line(stream: &mut impl BufRead) -> io::Result<String> {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use carryall_acceptance::api::{encoded, text};
-use carryall_acceptance::{Api, Caller, Guest, Response, Server, Store};
+use carryall_acceptance::{Api, Caller, Connection, Guest, Request, Response, Server, Store};
 use serde_json::{Value, json};
 
 /// What an operation is tried on: fresh for every operation, and again after each success, since that may have
@@ -172,6 +172,13 @@ const STS: [(&str, Call); 2] = [
     ("GetCallerIdentity", |target, caller| target.api.sts(caller, &[("Action", "GetCallerIdentity")])),
 ];
 
+/// What is served beside the operations. A channel that is opened is left again at once.
+const LIVE: [(&str, Call); 1] = [("Changes", |target, caller| {
+    let request = Request::new("GET", format!("{}/changes", target.guest.dataset("prefs")));
+    let request = caller.map_or(request.clone(), |caller| target.api.signed(caller, request));
+    Connection::open(target.api.address).and_then(|mut connection| connection.begin(&request)).unwrap()
+})];
+
 /// Who calls, for a given target.
 fn callers(server: &Server, target: &Target, fixed: &Fixed) -> Vec<(&'static str, Option<Caller>)> {
     let api = server.api();
@@ -263,8 +270,8 @@ fn matrix(server: &Server, elsewhere: &Server) -> String {
     for (short, full) in LEGEND {
         writeln!(table, "  {short:<6} {full}").unwrap();
     }
-    let services: [(&str, &[(&str, Call)]); 3] =
-        [("Cognito Sync", &SYNC), ("Cognito Identity", &IDENTITY), ("STS", &STS)];
+    let services: [(&str, &[(&str, Call)]); 4] =
+        [("Cognito Sync", &SYNC), ("Live channels", &LIVE), ("Cognito Identity", &IDENTITY), ("STS", &STS)];
     for (service, operations) in services {
         let names: Vec<String> = callers(server, &Target::new(server, &root), &fixed)
             .iter()

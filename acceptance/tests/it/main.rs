@@ -8,6 +8,7 @@ mod clients_that_cannot_run;
 mod crash;
 mod front_doors;
 mod hostile;
+mod live;
 mod outbox_verbs;
 mod own_destinations;
 mod peers;
@@ -23,6 +24,7 @@ mod setup_as_code;
 mod signatures;
 mod streams;
 mod sync_manager;
+mod trigger;
 
 /// Runs each named `fn(&mut Server)` of the surrounding module as a test on every store.
 macro_rules! on_every_store {

@@ -12,7 +12,7 @@ use carryall_wire::codec::{self, Dialect};
 use carryall_wire::fault::{Fault, FaultKind};
 use http::header::{CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
