@@ -171,11 +171,23 @@ impl Receiver {
 
     /// Waits until this many requests came, and returns all that did; fails the test if they do not come.
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
+        self.wait_for_of(count, |_| true)
+    }
+
+    /// The same for what was posted alone: a server also looks, with HEAD, whether anybody is there.
+    pub fn wait_for_posts(&self, count: usize) -> Vec<Received> {
+        self.wait_for_of(count, |one| one.request.method == "POST")
+    }
+
+    fn wait_for_of(&self, count: usize, of: impl Fn(&Received) -> bool) -> Vec<Received> {
         let limit = Duration::from_secs(ARRIVAL_SECONDS_MAX);
         let script = locked(&self.shared.script);
+        let chosen = |script: &Script| -> Vec<Received> {
+            script.received.iter().filter(|one| of(one)).cloned().collect()
+        };
         let waited =
-            self.shared.arrived.wait_timeout_while(script, limit, |script| script.received.len() < count);
-        let received = waited.map(|(script, _)| script.received.clone()).unwrap_or_default();
+            self.shared.arrived.wait_timeout_while(script, limit, |script| chosen(script).len() < count);
+        let received = waited.map(|(script, _)| chosen(&script)).unwrap_or_default();
         assert!(received.len() >= count, "{} of {count} requests came: {received:?}", received.len());
         received
     }

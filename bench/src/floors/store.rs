@@ -243,7 +243,7 @@ impl Known {
         let events = store.events(&at, EVENTS_MAX, usize::MAX).await?;
         let delivered: Vec<Position> = events.iter().map(|event| event.position).collect();
         let patience = Patience { attempts_max: 1, backoff_seconds_max: 1 };
-        let settled = outbox::settle(&lane, due, &delivered, outbox::Outcome::Fine, now(), patience);
+        let (settled, _) = outbox::settle(&lane, due, &delivered, outbox::Outcome::Fine, now(), patience);
         Ok(store.commit(settled).await?)
     }
 
