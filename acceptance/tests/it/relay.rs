@@ -338,6 +338,30 @@ fn assert_every_device_heard_of_the_newest_count(receiver: &Receiver, newest: u6
 }
 
 #[test]
+fn a_device_that_was_away_for_a_hundred_changes_hears_of_the_newest_count_alone() {
+    let receiver = Receiver::start();
+    receiver.refuse(true);
+    let configuration = format!("[outbox]\nbackoff_seconds_max = 4\n{}", pushes_to(&receiver.url("/push")));
+    let server = Server::start_with(Store::Embedded, settings(&configuration));
+    let (api, pool) = (server.api(), server.api().new_pool(&server.root()));
+    configure(&server, &pool, &json!({ "PushSync": { "ApplicationArns": [APPLICATION] } }));
+    let guest = api.new_guest(&pool);
+    write_up_to(api, &guest, "a", 1);
+    let device = register(api, &guest, "token");
+    subscribe(api, &guest, "a", &device);
+    write_up_to(api, &guest, "a", 2);
+    // Pauses are long by now, so that the lane grows beyond what one claim loads.
+    let failed = r#"carryall_deliveries_total{sink="device",outcome="failed"}"#;
+    until("deliveries fail", || (metric(&server, failed) >= 5).then_some(()));
+    write_up_to(api, &guest, "a", 102);
+    receiver.refuse(false);
+    until("nothing waits", || (events_waiting(&server, &pool) == 0).then_some(()));
+    let told: Vec<String> =
+        posted(&receiver, "/push").iter().map(|push| text(&push.json()["message"]["syncCount"])).collect();
+    assert_eq!(told, ["102"]);
+}
+
+#[test]
 fn changes_beyond_the_waiting_events_limit_are_not_streamed_and_the_reason_says_so() {
     let receiver = Receiver::start();
     receiver.refuse(true);
@@ -357,7 +381,7 @@ fn changes_beyond_the_waiting_events_limit_are_not_streamed_and_the_reason_says_
             .then_some(streams)
     });
     let reason = text(&streams["DisabledReason"]);
-    assert!(reason.starts_with("Changes were not streamed, since 20 events"), "{reason}");
+    assert!(reason.starts_with("Changes were not streamed: 20 events"), "{reason}");
     assert_eq!(streams["StreamingStatus"], "ENABLED");
 
     // Clients notice nothing, and nothing more is put aside for the stream.

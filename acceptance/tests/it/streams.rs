@@ -331,7 +331,7 @@ fn changes_beyond_what_may_wait_are_not_streamed_and_the_pool_says_so() {
         api.put(&guest, "prefs", "k", "v", count);
     }
     let reason = until("the reason is told", || pool.streams()["DisabledReason"].as_str().map(str::to_owned));
-    assert!(reason.starts_with("Changes were not streamed, since 5 events"), "{reason}");
+    assert!(reason.starts_with("Changes were not streamed: 5 events"), "{reason}");
     assert_eq!(pool.streams()["StreamingStatus"], "ENABLED");
     proxy.set(Fault::None);
     assert_eq!(counts_of("prefs", &stream.wait_for(5)), [1, 2, 3, 4, 5]);

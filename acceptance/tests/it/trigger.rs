@@ -622,18 +622,24 @@ fn calls_of_one_function_at_a_time_are_bounded_without_touching_others() {
     let (sibling, stranger) = (api.new_guest(&site.guest.pool), api.new_user(&site.server.root()));
     set_trigger(&site.server, &stranger.pool, &other);
     site.proxy.wait_for(&invocation_of(&other), 1);
+    let user_of_same = api.new_user(&site.server.root());
+    set_trigger(&site.server, &user_of_same.pool, &site.function);
+    site.checks.set(site.checks.get() + 1);
+    site.wait_for_calls(0);
     let patches = json!([replace("a", "1", 0)]);
     let calls = site.calls();
     let slow = while_it_works(&site, || {
-        let second = api.update(&sibling, "counting", &patches);
-        assert_eq!(second.outcome(), (429, "LambdaThrottledException".to_owned()), "{}", second.text());
+        for refused in [&sibling, &user_of_same] {
+            let second = api.update(refused, "counting", &patches);
+            assert_eq!(second.outcome(), (429, "LambdaThrottledException".to_owned()), "{}", second.text());
+        }
         assert_eq!(answered(&api.update(&stranger, "counting", &patches))["seen"], json!(["1", 1]));
         assert_eq!(site.proxy.count(&invocation_of(&other)), 2, "a check and a call");
     });
     assert_eq!(answered(&slow)["seen"], json!(["1", 1]));
     assert_eq!(site.calls(), calls + 1, "what has no place is not called");
     assert_eq!(answered(&api.update(&sibling, "counting", &patches))["seen"], json!(["1", 1]));
-    for (outcome, count) in [("ok", 3.0), ("throttled", 1.0)] {
+    for (outcome, count) in [("ok", 3.0), ("throttled", 2.0)] {
         let counted = site.server.metric("carryall_trigger_calls_total", outcome);
         assert!((counted - count).abs() < 0.5, "{counted} {outcome}");
     }

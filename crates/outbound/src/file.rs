@@ -80,9 +80,9 @@ impl FileWriter {
             let writer = Arc::clone(self);
             tokio::task::spawn_blocking(move || writer.drain());
         }
-        answer.await.unwrap_or_else(|_| {
-            Err(Undelivered::Retry { cause: "the server is stopping".to_owned(), throttled: false })
-        })
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Undelivered::Retry { cause: "the server is stopping".to_owned() }))
     }
 
     /// Whether the caller has to start a thread that drains.
@@ -152,7 +152,7 @@ impl FileWriter {
             | ErrorKind::NotADirectory
             | ErrorKind::ReadOnlyFilesystem
             | ErrorKind::InvalidInput => Undelivered::Gone { cause },
-            _ => Undelivered::Retry { cause, throttled: false },
+            _ => Undelivered::Retry { cause },
         }
     }
 }

@@ -73,6 +73,14 @@ impl Outbound {
         }
     }
 
+    /// What calls of this function of this pool go to: the same text for all pools that share it.
+    pub fn trigger_place(&self, pool: &str, function: &str) -> String {
+        match route(&self.shared.settings.triggers, pool, function) {
+            None => function.to_owned(),
+            Some(destination) => destination.url.to_string(),
+        }
+    }
+
     /// The bucket for large objects, if the settings name one.
     pub fn large_objects(&self, role_arn: Option<&str>) -> Option<Arc<dyn LargeObjectPort>> {
         let Shared { settings, aws, .. } = &*self.shared;

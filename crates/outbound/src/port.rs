@@ -21,8 +21,6 @@ pub enum Undelivered {
     Retry {
         /// What happened.
         cause: String,
-        /// Whether the peer asked for fewer calls.
-        throttled: bool,
     },
     /// The destination is gone or refuses us: useless until somebody mends it.
     Gone {

@@ -73,7 +73,9 @@ pub struct App {
     pub wakes: Arc<Wakes>,
     /// Clients that are told of changes while they wait.
     pub live: Arc<LiveChannels>,
-    /// Calls of sync triggers under way, by pool and function.
+    /// Places of calls of all functions: half of what requests have, so that slow functions leave room for the rest.
+    pub trigger_calls: Semaphore,
+    /// Places of calls of sync triggers, by what they go to.
     pub triggers: Places,
     /// Registrations of devices under way, by pool.
     pub registrations: Places,
@@ -138,6 +140,7 @@ impl App {
             outbound: Outbound::new(config.outbound.clone(), clock::unix_seconds),
             wakes: Arc::default(),
             live: Arc::new(LiveChannels::new(&config.live)),
+            trigger_calls: Semaphore::new((config.concurrent_requests_max / 2).max(1)),
             triggers: Places::new(config.trigger.calls_per_function_max.get() as usize),
             registrations: Places::new(REGISTRATIONS_PER_POOL_MAX),
             pool_checks: Arc::new(Semaphore::new(POOL_CHECKS_MAX)),

@@ -45,6 +45,8 @@ pub const OPERATION: &str = "Changes";
 const COUNTS_WAITING_MAX: usize = 16;
 /// How soon a browser comes back when a channel ends, in milliseconds.
 const RETRY_MILLIS: u32 = 2000;
+/// When a channel first looks at the store again.
+const FIRST_BEAT: Duration = Duration::from_secs(1);
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The body of a channel's answer.
@@ -194,7 +196,8 @@ pub async fn open(
     app.metrics.effects.live_channel_opened();
     let mut heartbeat = interval(Duration::from_secs(app.config.live.heartbeat_seconds.get().into()));
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    heartbeat.reset();
+    // A commit that was under way while this one subscribed may have been told to nobody: the first beat is early.
+    heartbeat.reset_after(FIRST_BEAT.min(heartbeat.period()));
     let (app, counts) = (Arc::clone(app), Some(counts));
     let mut channel =
         Channel { app, at, counts, stop, heartbeat, told: SyncCount::ZERO, caller, expires, first: None };

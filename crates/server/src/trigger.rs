@@ -67,11 +67,12 @@ async fn call_once(
     records: &[Record],
     patches: &Patches,
 ) -> Result<Triggered, TriggerFailure> {
-    // What a name leads to may differ from pool to pool.
-    let Some(_place) = app.triggers.take(&format!("{} {function}", at.owner.pool.id)) else {
+    let place = app.triggers.take(&app.outbound.trigger_place(at.owner.pool.id.as_str(), function));
+    let (Some(_place), Ok(_share)) = (place, app.trigger_calls.try_acquire()) else {
         app.metrics.limit_hit(ServerLimit::TriggerCalls);
-        let cause = "trigger.calls_per_function_max calls are under way".to_owned();
-        return Err(TriggerFailure::Throttled { cause });
+        let cause =
+            "trigger.calls_per_function_max calls are under way, or functions have half of all requests";
+        return Err(TriggerFailure::Throttled { cause: cause.to_owned() });
     };
     let DatasetRef { owner, name } = at;
     let shown = sync_trigger::show(records, patches)

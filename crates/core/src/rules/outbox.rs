@@ -51,11 +51,20 @@ pub fn claim(lane: &Lane, lease: LeaseId, until: UnixMillis) -> (Changes, Due) {
 /// The commit that takes delivered events off `lane`, which goes on under the lease that it is due by, and the lane as it
 /// is then. Events that were answered are not delivered again, whatever happens to the rest.
 pub fn advance(lane: &Lane, delivered: &[Position]) -> (Changes, Lane) {
-    let first = delivered.last().map_or(lane.first, |last| last.next());
-    let state = LaneState { due: lane.state.due, attempts: 0, trouble: String::new() };
+    without(lane, delivered, LaneState { due: lane.state.due, attempts: 0, trouble: String::new() })
+}
+
+/// The commit that takes events off a leased lane which nobody waits for any more, and the lane as it is afterwards: its
+/// failures count on.
+pub fn skip(lane: &Lane, dropped: &[Position]) -> (Changes, Lane) {
+    without(lane, dropped, lane.state.clone())
+}
+
+fn without(lane: &Lane, gone: &[Position], state: LaneState) -> (Changes, Lane) {
+    let first = gone.last().map_or(lane.first, |last| last.next());
     let mut changes = set(lane, lane.state.due, first, state.clone());
-    changes.write.insert(0, Write::RemoveEvents(lane.at.clone(), delivered.to_vec()));
-    let events = lane.events.saturating_sub(delivered.len() as u64);
+    changes.write.insert(0, Write::RemoveEvents(lane.at.clone(), gone.to_vec()));
+    let events = lane.events.saturating_sub(gone.len() as u64);
     (changes, Lane { at: lane.at.clone(), events, first, state })
 }
 
@@ -208,6 +217,11 @@ mod tests {
         assert_eq!(state(&changes), (Position::bulk(SyncCount(4)), &after.state));
         assert_eq!((after.state.due, after.state.attempts), (due, 0), "a success ends the row of failures");
         assert_eq!((after.events, after.first), (1, Position::bulk(SyncCount(4))));
+
+        let failing = Lane { state: LaneState { attempts: 7, ..leased.state.clone() }, ..leased.clone() };
+        let (skipped, after) = skip(&failing, &[Position::change(SyncCount(4))]);
+        assert_eq!(skipped.write[0], changes.write[0]);
+        assert_eq!(after.state.attempts, 7, "what nobody waits for is no success");
     }
 
     #[test]

@@ -55,10 +55,11 @@ impl Failure {
     pub(super) fn undelivered(self) -> Undelivered {
         let cause = self.cause;
         match self.kind {
-            Kind::Unreached | Kind::Unauthenticated | Kind::Broken | Kind::AnswerTooLarge => {
-                Undelivered::Retry { cause, throttled: false }
-            }
-            Kind::Throttled => Undelivered::Retry { cause, throttled: true },
+            Kind::Unreached
+            | Kind::Unauthenticated
+            | Kind::Broken
+            | Kind::AnswerTooLarge
+            | Kind::Throttled => Undelivered::Retry { cause },
             Kind::Denied | Kind::Missing => Undelivered::Gone { cause },
             Kind::Invalid => Undelivered::Refused { cause },
         }
@@ -280,12 +281,12 @@ mod tests {
     fn a_clock_that_is_off_or_a_key_that_is_replaced_says_nothing_of_the_destination() {
         let failure =
             answered("PutRecord", Some("InvalidSignatureException"), Some("Signature expired"), 400);
-        assert!(matches!(failure.undelivered(), Undelivered::Retry { throttled: false, .. }));
+        assert!(matches!(failure.undelivered(), Undelivered::Retry { .. }));
     }
 
     #[test]
     fn missing_credentials_of_the_servers_own_are_no_reason_to_give_up() {
         let failure = credentials_failure(None, &CredentialsError::not_loaded("none"));
-        assert!(matches!(failure.undelivered(), Undelivered::Retry { throttled: false, .. }));
+        assert!(matches!(failure.undelivered(), Undelivered::Retry { .. }));
     }
 }

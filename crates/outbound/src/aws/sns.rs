@@ -41,7 +41,7 @@ impl SnsPush {
             }
         }
         let cause = "the endpoint was deleted each time while it was being registered".to_owned();
-        Err(Undelivered::Retry { cause, throttled: false })
+        Err(Undelivered::Retry { cause })
     }
 
     /// Creating finds an endpoint of the same token and attributes. One of other attributes is named by the refusal.
@@ -137,7 +137,7 @@ impl PushPort for SnsPush {
 }
 
 fn nameless() -> Undelivered {
-    Undelivered::Retry { cause: "CreatePlatformEndpoint answered no ARN".to_owned(), throttled: false }
+    Undelivered::Retry { cause: "CreatePlatformEndpoint answered no ARN".to_owned() }
 }
 
 fn is_sound(attributes: &HashMap<String, String>, token: &SecretString) -> bool {

@@ -5,7 +5,7 @@
 //!  "message": {"source": "cognito-sync", "identityPoolId": "…", "identityId": "…", "datasetName": "…", "syncCount": "7"}}
 //! ```
 //!
-//! 404 or 410 says that this device is gone: it gets no more pushes until it registers again.
+//! 410 says that this device is gone: it gets no more pushes until it registers again.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,7 @@ pub(super) fn outcome(origin: &str, exchanged: Result<Answer, NoAnswer>) -> Resu
     let status = match exchanged {
         Ok(answer) => answer.status,
         Err(NoAnswer::TimedOut { cause } | NoAnswer::Unreached { cause }) => {
-            return Err(Undelivered::Retry { cause, throttled: false });
+            return Err(Undelivered::Retry { cause });
         }
         Err(NoAnswer::Unmakeable { cause }) => return Err(Undelivered::Refused { cause }),
     };
@@ -19,13 +19,13 @@ pub(super) fn outcome(origin: &str, exchanged: Result<Answer, NoAnswer>) -> Resu
     match status {
         _ if status.is_success() => Ok(()),
         StatusCode::GONE => Err(Undelivered::Gone { cause }),
-        StatusCode::TOO_MANY_REQUESTS => Err(Undelivered::Retry { cause, throttled: true }),
-        StatusCode::UNAUTHORIZED
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::NOT_FOUND
         | StatusCode::REQUEST_TIMEOUT
-        | StatusCode::TOO_EARLY => Err(Undelivered::Retry { cause, throttled: false }),
-        _ if status.is_server_error() => Err(Undelivered::Retry { cause, throttled: false }),
+        | StatusCode::TOO_EARLY => Err(Undelivered::Retry { cause }),
+        _ if status.is_server_error() => Err(Undelivered::Retry { cause }),
         _ => Err(Undelivered::Refused { cause }),
     }
 }

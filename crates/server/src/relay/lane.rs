@@ -8,6 +8,7 @@ use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState, Parked, Positi
 use carryall_core::rules::outbox::{self, Outcome, Patience};
 use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{device, resume, stream};
@@ -18,7 +19,7 @@ use crate::metrics::Delivery;
 const EVENTS_MAX: usize = 32;
 /// Keys and values that they hold together, in bytes; the last of them may exceed it.
 const EVENTS_BYTES_MAX: usize = 256 * 1024;
-/// Time that one delivery may take, in seconds; a lease that ends before is given back first.
+/// Time that one delivery may take, in seconds; under a lease that ends before none is begun but its first.
 const DELIVERY_SECONDS_MAX: u32 = 25;
 
 /// How the work on a lane ended.
@@ -47,8 +48,8 @@ pub(super) enum Delivered {
 }
 
 /// Works on a lane once.
-pub(super) async fn work(app: Arc<App>, at: LaneRef) -> Worked {
-    match claim_and_deliver(&app, &at).await {
+pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>) -> Worked {
+    match claim_and_deliver(&app, &at, &stop).await {
         Ok(worked) => worked,
         // Somebody else has it.
         Err(StoreError::Conflict) => Worked::Left,
@@ -60,7 +61,11 @@ pub(super) async fn work(app: Arc<App>, at: LaneRef) -> Worked {
     }
 }
 
-async fn claim_and_deliver(app: &App, at: &LaneRef) -> Result<Worked, StoreError> {
+async fn claim_and_deliver(
+    app: &App,
+    at: &LaneRef,
+    stop: &watch::Receiver<bool>,
+) -> Result<Worked, StoreError> {
     let now = app.clock.now();
     let Some(lane) = app.store.lane(at).await? else { return Ok(Worked::Left) };
     if lane.state.due.moment().is_none_or(|due| due > now) {
@@ -76,7 +81,7 @@ async fn claim_and_deliver(app: &App, at: &LaneRef) -> Result<Worked, StoreError
         Ok(events) if events.is_empty() => {
             (Vec::new(), unreadable("it says that events wait, and holds none"))
         }
-        Ok(events) => deliver_all(app, &mut lane, events).await?,
+        Ok(events) => deliver_all(app, &mut lane, events, stop).await?,
         Err(StoreError::Corrupt { what }) => (Vec::new(), unreadable(&what)),
         Err(error @ (StoreError::Conflict | StoreError::Unavailable { .. })) => return Err(error),
     };
@@ -138,26 +143,31 @@ fn patience(app: &App, sink: &Sink) -> Patience {
     }
 }
 
-/// Delivers in order until one fails or the lease is about to end. What was answered is taken off the lane before the
-/// next delivery begins, all but the last: that one goes with the settlement. Returns what is not taken off yet.
+/// Delivers in order until one fails, the lease is about to end or the server is told to stop. What was answered is taken
+/// off the lane before the next delivery begins, all but the last: that one goes with the settlement. Returns what is not
+/// taken off yet.
 async fn deliver_all(
     app: &App,
     lane: &mut Lane,
     events: Vec<Event>,
+    stop: &watch::Receiver<bool>,
 ) -> Result<(Vec<Position>, Outcome), StoreError> {
+    let events = match &lane.at.sink {
+        Sink::Device(_) if lane.state.attempts > 0 || lane.events > EVENTS_MAX as u64 => {
+            newest_alone(app, lane, events).await?
+        }
+        Sink::Device(_) | Sink::Stream => events,
+    };
+    let last = events.last().map(|event| event.position);
     let mut done = Vec::new();
-    let had_trouble = lane.state.attempts > 0;
-    let newest = events.last().map(|event| event.position);
+    let mut is_first = true;
     for event in events {
-        if !done.is_empty() && ends_too_soon(app, lane) {
+        if !is_first && (ends_too_soon(app, lane) || *stop.borrow()) {
             break;
         }
+        is_first = false;
         let position = event.position;
-        // After trouble a device needs to hear of the newest count alone.
         let told = match &event.lane.sink {
-            Sink::Device(_) if had_trouble && newest != Some(position) => {
-                Delivered::Dropped("a newer notice waits behind it")
-            }
             Sink::Stream => in_time(stream::deliver(app, &event)).await,
             Sink::Device(id) => in_time(device::deliver(app, &event, id)).await,
         };
@@ -166,7 +176,7 @@ async fn deliver_all(
             return Ok((done, outcome));
         }
         done.push(position);
-        if was_sent && newest != Some(position) {
+        if was_sent && last != Some(position) {
             let (advanced, after) = outbox::advance(lane, &done);
             commit_settled(app, advanced).await?;
             *lane = after;
@@ -174,6 +184,29 @@ async fn deliver_all(
         }
     }
     Ok((done, Outcome::Fine))
+}
+
+/// After trouble, or with many notices waiting, a device needs to hear of the newest count alone: takes what waits before
+/// it off the lane. Of a lane whose lease is about to end the rest is left to the next claim.
+async fn newest_alone(app: &App, lane: &mut Lane, mut events: Vec<Event>) -> Result<Vec<Event>, StoreError> {
+    loop {
+        let holds_newest = lane.events <= events.len() as u64;
+        let newest = if holds_newest { events.pop() } else { None };
+        if let Some(last) = events.last() {
+            tracing::debug!(event = %last.id(), count = events.len(), "notices were dropped for a newer one");
+            for event in &events {
+                app.metrics.effects.delivery_dropped(Delivery::of(event));
+            }
+            let dropped: Vec<Position> = events.iter().map(|event| event.position).collect();
+            let (skipped, after) = outbox::skip(lane, &dropped);
+            commit_settled(app, skipped).await?;
+            *lane = after;
+        }
+        if holds_newest || events.is_empty() || ends_too_soon(app, lane) {
+            return Ok(newest.into_iter().collect());
+        }
+        events = app.store.events(&lane.at, EVENTS_MAX, EVENTS_BYTES_MAX).await?;
+    }
 }
 
 fn ends_too_soon(app: &App, lane: &Lane) -> bool {

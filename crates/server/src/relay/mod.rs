@@ -105,7 +105,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     if app.store.is_held_alone() {
         free_leases(&app).await;
     }
-    let mut relay = Relay::new(Arc::clone(&app));
+    let mut relay = Relay::new(Arc::clone(&app), stop.clone());
     tokio::select! {
         () = relay.deliver(lanes) => {}
         () = pool_work(&app, pools) => {}
@@ -157,6 +157,8 @@ async fn pool_work(app: &Arc<App>, mut named: mpsc::Receiver<PoolId>) {
 
 struct Relay {
     app: Arc<App>,
+    /// Whether the work on a lane is to end with the event that is under way.
+    stop: watch::Receiver<bool>,
     queue: Queue,
     running: JoinSet<Worked>,
     lanes: HashMap<Id, LaneRef>,
@@ -173,7 +175,7 @@ struct Relay {
 }
 
 impl Relay {
-    fn new(app: Arc<App>) -> Self {
+    fn new(app: Arc<App>, stop: watch::Receiver<bool>) -> Self {
         let outbox = &app.config.outbox;
         let queue = Queue::new(
             outbox.deliveries_in_flight_max.get() as usize,
@@ -183,6 +185,7 @@ impl Relay {
         let now = Instant::now();
         Self {
             app,
+            stop,
             queue,
             running: JoinSet::new(),
             lanes: HashMap::new(),
@@ -200,7 +203,8 @@ impl Relay {
             while self.begin <= Instant::now()
                 && let Some(lane) = self.queue.next()
             {
-                let task = self.running.spawn(lane::work(Arc::clone(&self.app), lane.clone()));
+                let task =
+                    self.running.spawn(lane::work(Arc::clone(&self.app), lane.clone(), self.stop.clone()));
                 self.lanes.insert(task.id(), lane);
             }
             app.metrics.effects.deliveries_in_flight(self.running.len());

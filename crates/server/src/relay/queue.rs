@@ -65,7 +65,9 @@ impl Queue {
             }
             None => {}
         }
-        if self.known.len() >= self.lanes_max {
+        // Beyond the bound a group that has no lane here gets one: a hanging destination must not keep others out.
+        let is_full = self.known.len() >= self.lanes_max && self.groups.contains_key(&group(&lane));
+        if is_full || self.known.len() >= 2 * self.lanes_max {
             self.left_over = true;
             return false;
         }
@@ -193,6 +195,17 @@ mod tests {
         queue.add(lane(1, "a"));
         queue.next();
         assert!(!queue.done(&lane(1, "a")));
+    }
+
+    #[test]
+    fn a_full_queue_has_room_for_whoever_has_nothing_in_it() {
+        let mut queue = Queue::new(4, 4, 2);
+        assert!(queue.add(lane(1, "a")) && queue.add(lane(1, "b")));
+        assert!(!queue.add(lane(1, "c")));
+        assert!(queue.add(lane(2, "x")));
+        assert!(!queue.add(lane(2, "y")));
+        assert!(queue.add(lane(3, "x")));
+        assert!(!queue.add(lane(4, "x")), "twice the bound is the end of it");
     }
 
     #[test]

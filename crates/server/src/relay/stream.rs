@@ -10,7 +10,7 @@ use carryall_outbound::{StreamMessage, StreamPort, Undelivered};
 use carryall_wire::effects::stream_record::{Operation, PayloadType, StreamRecord, SyncRecord};
 
 use super::lane::Delivered;
-use super::stream_trouble::{self, Noted, Streaming};
+use super::stream_trouble::{self, Gap, Noted, Streaming};
 use crate::app::App;
 
 /// Delivers an event to its pool's stream.
@@ -41,7 +41,7 @@ async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> 
     let message = match message(app, event, &records, &*port, streams.role_arn.as_deref()).await {
         Ok(message) => message,
         Err(NoMessage::TooLarge { reason }) => {
-            stream_trouble::note(app, &pool, &reason, Streaming::GoesOn).await?;
+            stream_trouble::note_gap(app, &pool, Gap::TooLarge, &reason).await?;
             return Ok(Delivered::Parked(Parked::Undeliverable, reason));
         }
         Err(NoMessage::Undelivered(undelivered)) => {
@@ -122,8 +122,8 @@ async fn message(
     };
     let bucket = app.outbound.large_objects(role_arn).ok_or_else(|| NoMessage::TooLarge {
         reason: format!(
-            "A change of dataset '{name}' of identity '{}' makes a stream record of {bytes} bytes, a record may have \
-             {bytes_max}, and no bucket is set for larger ones ([large_objects] of the server's configuration).",
+            "one of dataset '{name}' of identity '{}' makes a record of {bytes} bytes, a record may have {bytes_max}, \
+             and no bucket is set for larger ones ([large_objects] of the server's configuration).",
             owner.identity
         ),
     })?;
@@ -163,7 +163,7 @@ async fn undelivered_event(
     undelivered: Undelivered,
 ) -> Result<Delivered, StoreError> {
     match undelivered {
-        Undelivered::Retry { cause, throttled: _ } => Ok(Delivered::NotNow(cause)),
+        Undelivered::Retry { cause } => Ok(Delivered::NotNow(cause)),
         Undelivered::Gone { cause } => {
             match stream_trouble::note(app, pool, &cause, Streaming::SwitchedOff).await? {
                 Noted::Yes => Ok(Delivered::Parked(Parked::SwitchedOff, cause)),

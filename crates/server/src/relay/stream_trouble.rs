@@ -66,19 +66,46 @@ fn log(pool: &Pool, reason: &str, streaming: Streaming) {
     }
 }
 
-/// Notes that changes of a pool are not streamed since too much waits already. The note stays, since what was not
-/// streamed stays so, until a developer sets the stream anew.
-pub(crate) async fn note_full_outbox(app: &App, pool: &Pool, usage: &PoolUsage) -> Result<(), StoreError> {
+/// A reason why changes are missing from a stream that goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Gap {
+    /// A change is too large for the stream.
+    TooLarge,
+    /// Too much waited already.
+    FullOutbox,
+}
+
+impl Gap {
+    /// How its note begins.
+    fn begins(self) -> &'static str {
+        match self {
+            Self::TooLarge => "A change is too large for the stream:",
+            Self::FullOutbox => "Changes were not streamed:",
+        }
+    }
+}
+
+/// Notes that changes are missing, once for each reason. The note stays, as what was not streamed stays so, until a
+/// developer sets the stream anew.
+pub(crate) async fn note_gap(app: &App, pool: &Pool, gap: Gap, why: &str) -> Result<(), StoreError> {
     let Some(streams) = &pool.streams else { return Ok(()) };
-    if streams.enabled_stream().is_none() || streams.disabled_reason.is_some() {
+    let noted = streams.disabled_reason.as_deref().unwrap_or_default();
+    if streams.enabled_stream().is_none() || noted.contains(gap.begins()) {
         return Ok(());
     }
-    let reason = format!(
-        "Changes were not streamed, since {} events with {} bytes were waiting, the most that may (outbox.events_per_pool_max \
-         and bytes_per_pool_max of the server's configuration). Publish the pool in bulk once these are delivered; setting \
-         its CognitoStreams again removes this note.",
+    let reason = format!("{noted} {} {why}", gap.begins());
+    note(app, pool, reason.trim_start(), Streaming::GoesOn).await?;
+    Ok(())
+}
+
+/// Notes that changes of a pool set nothing off since too much waits already.
+pub(crate) async fn note_full_outbox(app: &App, pool: &Pool, usage: &PoolUsage) -> Result<(), StoreError> {
+    let why = format!(
+        "{} events with {} bytes were waiting, the most that may (outbox.events_per_pool_max and bytes_per_pool_max of the \
+         server's configuration). Publish the pool in bulk once these are delivered; setting its CognitoStreams again \
+         removes this note.",
         usage.events_waiting, usage.events_bytes
     );
-    note(app, pool, &reason, Streaming::GoesOn).await?;
-    Ok(())
+    tracing::warn!(pool = %pool.at.id, why, "a change is neither streamed nor told to devices");
+    note_gap(app, pool, Gap::FullOutbox, &why).await
 }

@@ -61,8 +61,7 @@ async fn register(
     port: &dyn PushPort,
     token: &PushToken,
 ) -> Result<String, Failure> {
-    let not_now =
-        |cause: &str| Failure::Push(Undelivered::Retry { cause: cause.to_owned(), throttled: false });
+    let not_now = |cause: &str| Failure::Push(Undelivered::Retry { cause: cause.to_owned() });
     let place = call.app.registrations.take(pool.as_str());
     let _place = place.ok_or_else(|| not_now("too many devices of the pool are being registered"))?;
     let token = SecretString::from(token.expose());
