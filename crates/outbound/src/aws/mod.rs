@@ -37,7 +37,7 @@ const ATTEMPT_MILLIS_MAX: u64 = 10_000;
 /// How long a call may take with everything that comes before it, such as assuming a role.
 const CALL_MILLIS_MAX: u64 = 20_000;
 /// Connections that are kept open without use, for each host.
-const IDLE_CONNECTIONS_MAX: usize = 8;
+const IDLE_CONNECTIONS_MAX: usize = 64;
 /// How long they are kept.
 const IDLE_MILLIS_MAX: u64 = 30_000;
 /// Roles, each in one region, whose credentials and clients are kept.

@@ -23,7 +23,7 @@ use crate::settings::HttpDestination;
 /// How long making a connection may take.
 const CONNECT_MILLIS_MAX: u64 = 3_000;
 /// Connections that are kept open without use, for each destination.
-const IDLE_CONNECTIONS_MAX: usize = 8;
+const IDLE_CONNECTIONS_MAX: usize = 64;
 /// How long they are kept.
 const IDLE_MILLIS_MAX: u64 = 30_000;
 
