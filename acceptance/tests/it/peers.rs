@@ -197,10 +197,11 @@ fn the_receiver_records_answers_by_its_script_and_verifies_signatures() {
     let late = Answer::status(503).header("Retry-After", "1").body("later").after_milliseconds(200);
     receiver.answer_next(late);
     receiver.answer_path("/gone", Answer::status(410));
-    // HMAC-SHA256 of `1700000000.{"a":1}` under `secret`, computed elsewhere.
-    let signature = "49f24e537407743fa4a0242bb63b94b9a47ee99cbbe071ccd8a22550ae411686";
+    // HMAC-SHA256 of `1700000000`, `event-1` and `{"a":1}`, each on a line, under `secret`, computed elsewhere.
+    let signature = "7177683985cf7beb3537ac393335dc63d41a78d7d9dd9ab578d1350d60da4bdb";
     let signed = Request::new("POST", "/hook?a=b")
         .header("Carryall-Timestamp", "1700000000")
+        .header("Carryall-Event-Id", "event-1")
         .header("Carryall-Signature", format!("v1=00, v1={signature}"))
         .body("{\"a\":1}");
     let altered = signed.clone().body("{\"a\":2}");
