@@ -305,8 +305,8 @@ fn notices_that_wait_are_dropped_when_the_pool_has_no_push_any_more() {
     until("the delivery failed", || (ended(&server, "failed") >= 1).then_some(()));
     assert_eq!(events_waiting(&server, &guest.pool), 1);
     configure(&server, &guest.pool, &json!({ "PushSync": {} }));
-    sns.refuse(false);
     wait_until_nothing_waits(&server, &guest.pool);
+    sns.refuse(false);
     assert_eq!((ended(&server, "dropped"), ended(&server, "delivered")), (1, 0));
     api.put(&guest, "prefs", "k", "v", 2);
     assert_eq!(events_waiting(&server, &guest.pool), 0, "a pool without push makes no events");
