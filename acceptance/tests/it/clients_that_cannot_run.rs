@@ -261,5 +261,9 @@ fn dates_arrive_in_every_notation(server: &mut Server) {
         assert!((date - expected).abs() < 0.000_5, "{given} came back as {date}");
     }
     let listing = api.sync(Some(&guest.caller), "GET", &guest.records("prefs"), None).text();
-    assert!(!listing.contains("E9") && !listing.contains("e9"), "dates go out as plain decimals: {listing}");
+    let dates: Vec<&str> =
+        listing.split("Date\":").skip(1).map(|rest| rest.split([',', '}']).next().unwrap()).collect();
+    assert_eq!(dates.len(), 6, "two for each record: {listing}");
+    let plain = |date: &&str| date.chars().all(|letter| letter.is_ascii_digit() || letter == '.');
+    assert!(dates.iter().all(plain), "dates go out as plain decimals: {dates:?}");
 }
