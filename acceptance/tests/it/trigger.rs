@@ -646,6 +646,24 @@ fn calls_of_one_function_at_a_time_are_bounded_without_touching_others() {
 }
 
 #[test]
+fn calls_of_all_functions_leave_half_of_the_places_to_other_requests() {
+    let site = Site::with(Store::Memory, "half", "[limits]\nconcurrent_requests_max = 3\n");
+    let other = MiniStack::shared().deploy("half-other", HANDLERS, 10);
+    let api = site.api();
+    let stranger = api.new_user(&site.server.root());
+    set_trigger(&site.server, &stranger.pool, &other);
+    site.proxy.wait_for(&invocation_of(&other), 1);
+    let patches = json!([replace("a", "1", 0)]);
+    let slow = while_it_works(&site, || {
+        let second = api.update(&stranger, "counting", &patches);
+        assert_eq!(second.outcome(), (429, "LambdaThrottledException".to_owned()), "{}", second.text());
+        assert_eq!(api.list(&stranger, "counting")["DatasetSyncCount"], 0);
+    });
+    assert_eq!(answered(&slow)["seen"], json!(["1", 1]));
+    assert_eq!(answered(&api.update(&stranger, "counting", &patches))["seen"], json!(["1", 1]));
+}
+
+#[test]
 fn a_sync_manager_ends_up_with_what_the_function_made_of_its_data() {
     let site = Site::with(Store::Memory, "managed", "");
     let mut device = Device::start(&site.server, &site.guest.pool, &DeviceSettings::default());
