@@ -15,19 +15,19 @@ use lru::LruCache;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-use crate::attempt::Turns;
 use crate::clock::{self, Clock};
 use crate::config::{Config, RootKey};
 use crate::credentials::{self, Opened};
 use crate::identity_token::IdentityTokens;
-use crate::live::LiveChannels;
+use crate::live_channels::LiveChannels;
 use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::pools::Pools;
-use crate::relay::Wakes;
 use crate::seal::{MasterKey, Purpose, Sealer};
 use crate::sessions::SessionCounts;
 use crate::throttle::NewIdentities;
+use crate::turns::Turns;
+use crate::wakes::Wakes;
 
 /// What the value that checks the master key says once it is opened.
 const MASTER_KEY_CHECK: &[u8] = b"carryall";

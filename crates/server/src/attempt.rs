@@ -4,14 +4,12 @@
 //! Within one process writers of the same dataset take turns instead of racing, which is both fairer
 //! and cheaper than retrying; across processes the store's expectations decide and the loop tries again.
 
-use std::collections::hash_map::RandomState;
 use std::future::Future;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::time::Duration;
 
 use carryall_core::changes::Changes;
 use carryall_core::store::StoreError;
-use tokio::sync::{Mutex, MutexGuard};
 
 use crate::app::App;
 use crate::error::Failure;
@@ -20,8 +18,6 @@ use crate::error::Failure;
 const ATTEMPTS_MAX: u32 = 8;
 /// The first pause between two attempts, in milliseconds; it doubles, and half of it is random.
 const PAUSE_MILLIS: u64 = 2;
-/// Locks; datasets that share one by chance merely wait for each other.
-const TURNS_COUNT: usize = 1024;
 
 /// What one attempt came to.
 pub enum Step<T> {
@@ -29,28 +25,6 @@ pub enum Step<T> {
     Answer(T),
     /// The answer holds once the changes are committed.
     Commit(Changes, T),
-}
-
-/// Locks that keep writers of one thing in a row.
-pub struct Turns {
-    turns: Box<[Mutex<()>]>,
-    hasher: RandomState,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        let turns = (0..TURNS_COUNT).map(|_| Mutex::const_new(())).collect();
-        Self { turns, hasher: RandomState::new() }
-    }
-}
-
-impl Turns {
-    /// Waits for the turn of `thing`.
-    pub async fn take(&self, thing: &impl Hash) -> MutexGuard<'_, ()> {
-        let hash = self.hasher.hash_one(thing);
-        #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the lock")]
-        self.turns[hash as usize % TURNS_COUNT].lock().await
-    }
 }
 
 /// Repeats `step` in the turn of `thing` until its changes are committed or there is nothing to commit.

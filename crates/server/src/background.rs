@@ -12,9 +12,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::app::App;
 use crate::attempt::{Step, attempt};
-use crate::call;
+use crate::effects::effects;
 use crate::error::Failure;
-use crate::http::told_to_stop;
+use crate::stop::told_to_stop;
 
 /// Rows that one slice of reclaiming frees; small, since writes wait behind it.
 const RECLAIM_ROWS_MAX: usize = 512;
@@ -105,7 +105,7 @@ async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
             return Ok(Step::Commit(changes, ()));
         }
         let view = app.store.heads(&sweep.owner).await?;
-        let effects = call::effects(app, &sweep.owner).await?.without_devices();
+        let effects = effects(app, &sweep.owner).await?.without_devices();
         Ok(Step::Commit(delete_identities::sweep(&view, app.clock.now(), sweep, &effects), ()))
     })
     .await

@@ -12,9 +12,8 @@ use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 
 use crate::app::App;
+use crate::effects::effects;
 use crate::error::Failure;
-use crate::metrics::ServerLimit;
-use crate::relay::stream_trouble;
 use crate::seal::Purpose;
 
 /// What operations know of a request besides its input. There is nothing of HTTP in it, and no secret.
@@ -95,35 +94,6 @@ impl Call<'_> {
         let page = NamesPage { list, after };
         Some(self.app.sealer.seal_text(Purpose::Page, page.to_bytes()))
     }
-}
-
-/// What a change of data of `owner` sets off, as its pool is set up now: nothing while too much waits already.
-pub async fn effects(app: &App, owner: &IdentityRef) -> Result<Effects, Failure> {
-    let Some(mut pool) = app.pool(&owner.pool.id).await? else { return Ok(Effects::default()) };
-    if pool.streams.is_some() {
-        // The commit will expect these very settings; a cache may be behind another node's.
-        let Some(stored) = app.store.pool(&owner.pool.id).await? else { return Ok(Effects::default()) };
-        pool = Arc::new(stored);
-    }
-    let devices = if Effects::has_push(&pool) { Some(app.store.devices(owner).await?) } else { None };
-    let effects = Effects::of(&pool, devices);
-    if effects.is_none() || !is_outbox_full(app, &pool).await? {
-        return Ok(effects);
-    }
-    Ok(effects.held_back())
-}
-
-/// Whether the pool's outbox may not grow any more. If so the stream's consumers have to know that changes are missing.
-async fn is_outbox_full(app: &App, pool: &Pool) -> Result<bool, Failure> {
-    let usage = app.store.pool_usage(&pool.at).await?;
-    let outbox = &app.config.outbox;
-    let is_full =
-        usage.events_waiting >= outbox.events_per_pool_max || usage.events_bytes >= outbox.bytes_per_pool_max;
-    if is_full {
-        app.metrics.limit_hit(ServerLimit::OutboxOfPool);
-        stream_trouble::note_full_outbox(app, pool, &usage).await?;
-    }
-    Ok(is_full)
 }
 
 /// A member that has to be there.

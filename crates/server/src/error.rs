@@ -4,6 +4,7 @@
 //! have no wildcard arms: a new refusal does not compile until somebody chooses its fault.
 
 mod fault;
+mod sync_trigger;
 
 use carryall_core::refusal::Refusal;
 use carryall_core::store::StoreError;
@@ -14,8 +15,8 @@ use carryall_wire::fault::{Fault, FaultKind};
 use carryall_wire::sigv4::Trouble;
 use carryall_wire::spec::{Service, Spec};
 
+pub use self::sync_trigger::TriggerFailure;
 use crate::metrics::ServerLimit;
-use crate::trigger::TriggerFailure;
 
 /// Why a request was not done.
 #[derive(Debug)]

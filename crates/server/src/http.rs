@@ -30,6 +30,7 @@ use crate::live::{self, LiveBody};
 use crate::metrics::ServerLimit;
 use crate::pipeline::{self, Arrival, Exchange};
 use crate::probes::{self, Probe};
+use crate::stop::told_to_stop;
 
 /// Smallest read buffer of a connection, in bytes; large bodies arrive in pieces of at most this.
 const BUFFER_BYTES_MIN: usize = 64 * 1024;
@@ -207,9 +208,4 @@ impl Http {
         }
         response
     }
-}
-
-/// Waits until the server is told to stop, or nobody is left who could tell.
-pub async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
 }

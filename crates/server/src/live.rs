@@ -4,16 +4,13 @@
 //! A channel shows state, it is no effect: what it missed it reads from the dataset's head, on opening and with every
 //! heartbeat, so nothing has to be stored for it and commits of other processes are told of too, a heartbeat late.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use carryall_core::changes::{Changes, Write};
 use carryall_core::ids::{DatasetName, SyncCount};
-use carryall_core::model::{Caller, DatasetRef, IdentityRef};
+use carryall_core::model::{Caller, DatasetRef};
 use carryall_core::time::UnixMillis;
 use carryall_wire::codec::{self, Rejection};
 use carryall_wire::effects::change_notice::ChangeNotice;
@@ -32,17 +29,12 @@ use crate::access::{Subject, authorise};
 use crate::app::App;
 use crate::authenticate::authenticate;
 use crate::call::Call;
-use crate::config::LiveSettings;
 use crate::cors;
 use crate::error::Failure;
-use crate::http::told_to_stop;
-use crate::metrics::ServerLimit;
+use crate::metrics::{LIVE_CHANNEL, ServerLimit};
 use crate::pipeline::{Arrival, Exchange};
+use crate::stop::told_to_stop;
 
-/// What the log and the metrics call the opening of a channel.
-pub const OPERATION: &str = "Changes";
-/// Counts that a channel which is slow to take them keeps; after more it is told the newest alone.
-const COUNTS_WAITING_MAX: usize = 16;
 /// How soon a browser comes back when a channel ends, in milliseconds.
 const RETRY_MILLIS: u32 = 2000;
 /// When a channel first looks at the store again.
@@ -51,96 +43,6 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The body of a channel's answer.
 pub type LiveBody = UnsyncBoxBody<Bytes, Infallible>;
-
-/// The channels that are open.
-pub struct LiveChannels {
-    subscribers_max: usize,
-    subscribers_per_identity_max: usize,
-    /// As many as there are in `state`; a commit looks here first.
-    open: AtomicUsize,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    datasets: HashMap<DatasetRef, broadcast::Sender<SyncCount>>,
-    identities: HashMap<IdentityRef, usize>,
-}
-
-impl LiveChannels {
-    /// None is open.
-    pub fn new(settings: &LiveSettings) -> Self {
-        Self {
-            subscribers_max: settings.subscribers_max.get() as usize,
-            subscribers_per_identity_max: settings.subscribers_per_identity_max.get() as usize,
-            open: AtomicUsize::new(0),
-            state: Mutex::default(),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The new counts in `changes` that somebody waits for.
-    pub fn listened_to(&self, changes: &Changes) -> Vec<(DatasetRef, SyncCount)> {
-        if self.open.load(Ordering::Acquire) == 0 {
-            return Vec::new();
-        }
-        let state = self.state();
-        let put = changes.write.iter().filter_map(|write| {
-            if let Write::PutHead(at, head) = write { Some((at, head.sync_count)) } else { None }
-        });
-        put.filter(|(at, _)| state.datasets.contains_key(*at))
-            .map(|(at, count)| (at.clone(), count))
-            .collect()
-    }
-
-    /// Tells whoever waits for them that these counts are stored.
-    pub fn tell(&self, counts: Vec<(DatasetRef, SyncCount)>) {
-        if counts.is_empty() {
-            return;
-        }
-        let state = self.state();
-        for (at, count) in counts {
-            if let Some(sender) = state.datasets.get(&at) {
-                // Nobody may be left.
-                let _ = sender.send(count);
-            }
-        }
-    }
-
-    /// Takes a place; `None` if there is none left.
-    fn subscribe(&self, at: &DatasetRef) -> Option<broadcast::Receiver<SyncCount>> {
-        let mut state = self.state();
-        if self.open.load(Ordering::Acquire) >= self.subscribers_max {
-            return None;
-        }
-        let of_identity = state.identities.entry(at.owner.clone()).or_default();
-        if *of_identity >= self.subscribers_per_identity_max {
-            return None;
-        }
-        *of_identity += 1;
-        self.open.fetch_add(1, Ordering::AcqRel);
-        let sender =
-            state.datasets.entry(at.clone()).or_insert_with(|| broadcast::channel(COUNTS_WAITING_MAX).0);
-        Some(sender.subscribe())
-    }
-
-    fn unsubscribe(&self, at: &DatasetRef) {
-        let mut state = self.state();
-        self.open.fetch_sub(1, Ordering::AcqRel);
-        if let Some(of_identity) = state.identities.get_mut(&at.owner) {
-            *of_identity -= 1;
-            if *of_identity == 0 {
-                state.identities.remove(&at.owner);
-            }
-        }
-        if state.datasets.get(at).is_some_and(|sender| sender.receiver_count() == 0) {
-            state.datasets.remove(at);
-        }
-    }
-}
 
 /// One open channel. Its place is given back when it is dropped.
 struct Channel {
@@ -177,7 +79,7 @@ pub async fn open(
     exchange: &mut Exchange,
 ) -> Result<Response<LiveBody>, Failure> {
     let now = app.clock.now();
-    exchange.label = OPERATION;
+    exchange.label = LIVE_CHANNEL;
     let changes = codec::changes(head.uri.path()).ok_or(Rejection::UnknownPath)??;
     if head.method != http::Method::GET {
         return Err(Rejection::MethodNotAllowed { allow: Method::Get.as_str() }.into());
@@ -317,64 +219,5 @@ impl Channel {
             return None;
         }
         Some(self.app.store.head(&self.at).await.ok()?.effective().sync_count)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use carryall_core::ids::{IdentityId, PoolId, PoolIncarnation};
-    use carryall_core::model::{Floor, Head, PoolRef};
-
-    use super::*;
-
-    fn at(identity: &str, name: &str) -> DatasetRef {
-        let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
-        let owner = IdentityRef { pool, identity: IdentityId::parse(identity).unwrap() };
-        DatasetRef { owner, name: DatasetName::parse(name).unwrap() }
-    }
-
-    fn put(at: &DatasetRef, count: u64) -> Changes {
-        let head = Head { sync_count: SyncCount(count), ..Floor::default().head() };
-        Changes { expect: Vec::new(), write: vec![Write::PutHead(at.clone(), head)] }
-    }
-
-    fn channels(all: u32, per_identity: u32) -> LiveChannels {
-        let max = |number| NonZeroU32::new(number).unwrap();
-        LiveChannels::new(&LiveSettings {
-            subscribers_max: max(all),
-            subscribers_per_identity_max: max(per_identity),
-            heartbeat_seconds: max(1),
-        })
-    }
-
-    #[test]
-    fn who_listens_is_told_of_that_dataset_and_no_other() {
-        let channels = channels(9, 9);
-        let (prefs, other) = (at("a:1", "prefs"), at("a:1", "other"));
-        assert_eq!(channels.listened_to(&put(&prefs, 1)), []);
-        let mut counts = channels.subscribe(&prefs).unwrap();
-        assert_eq!(channels.listened_to(&put(&other, 1)), []);
-        channels.tell(channels.listened_to(&put(&prefs, 7)));
-        assert_eq!(counts.try_recv(), Ok(SyncCount(7)));
-        drop(counts);
-        channels.unsubscribe(&prefs);
-        assert_eq!(channels.listened_to(&put(&prefs, 8)), []);
-        assert!(channels.state().datasets.is_empty() && channels.state().identities.is_empty());
-    }
-
-    #[test]
-    fn places_are_bounded_in_all_and_for_each_identity() {
-        let channels = channels(3, 2);
-        let (one, two) = (at("a:1", "prefs"), at("a:2", "prefs"));
-        let first = channels.subscribe(&one);
-        let _second = channels.subscribe(&one);
-        assert!(first.is_some() && channels.subscribe(&one).is_none(), "this identity has two");
-        let _third = channels.subscribe(&two);
-        assert!(channels.subscribe(&two).is_none(), "there are three in all");
-        drop(first);
-        channels.unsubscribe(&one);
-        assert!(channels.subscribe(&two).is_some());
     }
 }

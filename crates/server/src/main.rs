@@ -20,12 +20,13 @@ mod control;
 mod cors;
 mod credentials;
 mod data_dir;
-
+mod effects;
 mod error;
 mod framing;
 mod http;
 mod identity_token;
 mod live;
+mod live_channels;
 mod logging;
 mod metrics;
 mod ops;
@@ -37,9 +38,12 @@ mod probes;
 mod relay;
 mod seal;
 mod sessions;
+mod stop;
 mod throttle;
 mod tls;
 mod trigger;
+mod turns;
+mod wakes;
 
 use std::process::ExitCode;
 

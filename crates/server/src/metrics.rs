@@ -20,12 +20,13 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use self::effects::{Delivery, EffectMetrics};
-use crate::live;
 
 /// What every name begins with.
 const PREFIX: &str = "carryall";
 /// The operation of a request that names none, and the outcome that no table knows.
 const OTHER: &str = "unknown";
+/// The label of a request that opens a live channel, in the log too; it is no operation of the API.
+pub const LIVE_CHANNEL: &str = "Changes";
 /// The outcome of a request that was done.
 pub const OK: &str = "ok";
 /// Upper bounds of the latency buckets, in seconds.
@@ -158,7 +159,7 @@ fn outcome_names() -> Vec<&'static str> {
 
 fn operation_names() -> Vec<&'static str> {
     let operations = OperationName::ALL.iter().map(|name| name.as_str());
-    [OTHER, live::OPERATION].into_iter().chain(operations).collect()
+    [OTHER, LIVE_CHANNEL].into_iter().chain(operations).collect()
 }
 
 impl Default for Metrics {

@@ -14,32 +14,8 @@ use carryall_outbound::{TriggerEvent, TriggerUndelivered};
 use carryall_wire::effects::sync_trigger::{EventRecord, SyncTriggerEvent};
 
 use crate::app::App;
-use crate::error::Failure;
+use crate::error::{Failure, TriggerFailure};
 use crate::metrics::ServerLimit;
-
-/// Why an update was refused that its function should have seen.
-#[derive(Debug)]
-pub enum TriggerFailure {
-    /// The function, or its share of this server, has no room for another call.
-    Throttled {
-        /// For the log.
-        #[expect(dead_code, reason = "the log prints it")]
-        cause: String,
-    },
-    /// It gave no answer in time.
-    TimedOut {
-        /// The time that it had, in milliseconds.
-        milliseconds_max: u64,
-    },
-    /// It failed, could not be called, or answered what cannot be used.
-    Unusable {
-        /// For the caller: what is wrong, without values and without what an operator alone may know.
-        told: String,
-        /// For the log.
-        #[expect(dead_code, reason = "the log prints it")]
-        cause: String,
-    },
-}
 
 /// Shows `patches` to the function, with the stored `records` of their dataset, and returns what it makes of them.
 pub async fn call(

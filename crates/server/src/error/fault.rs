@@ -9,8 +9,7 @@ use carryall_wire::sigv4::Trouble;
 use carryall_wire::spec::{Service, Spec};
 use carryall_wire::timestamp::Timestamp;
 
-use super::SignatureFailure;
-use crate::trigger::TriggerFailure;
+use super::{SignatureFailure, TriggerFailure};
 
 pub(super) fn signature_fault(failure: &SignatureFailure) -> Fault {
     match failure {

@@ -10,7 +10,7 @@ use carryall_core::store::StoreError;
 use carryall_outbound::{PushMessage, PushUndelivered, Undelivered};
 use secrecy::SecretString;
 
-use super::lane::Delivered;
+use super::delivered::Delivered;
 use crate::app::App;
 
 /// How often devices are changed anew when somebody else changes them at the same time.

@@ -11,6 +11,7 @@ use carryall_core::time::UnixMillis;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::delivered::Delivered;
 use super::{device, resume, stream};
 use crate::app::App;
 use crate::metrics::Delivery;
@@ -33,18 +34,6 @@ pub(super) enum Worked {
     Later(Duration),
     /// The store failed.
     StoreFailed,
-}
-
-/// What became of one event.
-pub(super) enum Delivered {
-    /// The peer has it.
-    Yes,
-    /// Nobody waits for it any more.
-    Dropped(&'static str),
-    /// Not yet, for this reason; try again.
-    NotNow(String),
-    /// Not until somebody does something.
-    Parked(Parked, String),
 }
 
 /// Works on a lane once.

@@ -1,39 +1,37 @@
 //! The relay: takes events out of the outbox and delivers them, at least once, in order within a lane and in parallel
 //! across lanes (`docs/protocol.md` section 13).
 //!
-//! Commits of this process name the lanes they append to ([`Wakes`]); what nobody named, because it waited for its
+//! Commits of this process name the lanes they append to ([`Wakes`](crate::wakes::Wakes)); what nobody named, because it waited for its
 //! time, was left by another process or did not fit the queue, is found by looking into the store. [`queue`] says what
 //! runs next, [`lane`] is the work on one lane, [`stream`] and [`device`] are the two kinds of delivery, [`resume`]
 //! puts lanes back that waited for a stream to be switched on, [`bulk_publish`] fills lanes with whole pools.
 
 mod bulk_publish;
+mod delivered;
 mod device;
 mod lane;
 mod queue;
 mod resume;
 mod stream;
-pub mod stream_trouble;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use carryall_core::ids::{PoolId, PoolIncarnation};
 use carryall_core::outbox::{Lane, LaneRef};
 use carryall_core::rules::outbox;
 use futures_util::future::join_all;
-use tokio::sync::futures::Notified;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::lane::Worked;
 use self::queue::Queue;
 use crate::app::App;
-use crate::http::told_to_stop;
+use crate::stop::told_to_stop;
+use crate::wakes::Receivers;
 
-/// Lanes named by commits that the relay has not yet taken note of.
-const WAKES_MAX: usize = 4096;
 /// Lanes of one pool that one look into the store brings.
 const LANES_PER_POOL_MAX: usize = 256;
 /// Lanes that one look into the store brings in all; bounds the relay's memory whatever the backlog.
@@ -46,58 +44,6 @@ const LOOK_PAUSE: Duration = Duration::from_millis(25);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// Time for the deliveries under way when the server stops; leases end what takes longer.
 const STOP_SECONDS_MAX: u64 = 15;
-
-/// How commits and operations reach the relay of this process.
-pub struct Wakes {
-    lanes: mpsc::Sender<LaneRef>,
-    pools: mpsc::Sender<PoolId>,
-    receivers: Mutex<Option<Receivers>>,
-    /// Something may wait that was not named.
-    missed: Notify,
-    /// A lane was settled.
-    settled: Notify,
-}
-
-struct Receivers {
-    lanes: mpsc::Receiver<LaneRef>,
-    pools: mpsc::Receiver<PoolId>,
-}
-
-impl Default for Wakes {
-    fn default() -> Self {
-        let (lanes, named_lanes) = mpsc::channel(WAKES_MAX);
-        let (pools, named_pools) = mpsc::channel(WAKES_MAX);
-        let receivers = Mutex::new(Some(Receivers { lanes: named_lanes, pools: named_pools }));
-        Self { lanes, pools, receivers, missed: Notify::new(), settled: Notify::new() }
-    }
-}
-
-impl Wakes {
-    /// Says that something may wait in these lanes.
-    pub fn lanes(&self, lanes: Vec<LaneRef>) {
-        for lane in lanes {
-            if self.lanes.try_send(lane).is_err() {
-                self.missed.notify_one();
-                return;
-            }
-        }
-    }
-
-    /// Says that the settings of a pool's streams, or the state of its bulk publication, have changed. One that gets
-    /// lost in a full queue is found by the next round of [`resume`] and [`bulk_publish`].
-    pub fn pool(&self, pool: &PoolId) {
-        let _ = self.pools.try_send(pool.clone());
-    }
-
-    /// Ends when the next lane of this process is settled, counted from now.
-    fn settled(&self) -> Notified<'_> {
-        self.settled.notified()
-    }
-
-    fn receivers(&self) -> Option<Receivers> {
-        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// Works until told to stop, then lets the deliveries under way end.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
@@ -215,7 +161,7 @@ impl Relay {
                     None => return,
                 },
                 Some(done) = self.running.join_next_with_id() => self.done(done),
-                () = app.wakes.missed.notified() => self.look_soon(),
+                () = app.wakes.missed() => self.look_soon(),
                 () = sleep_until(later) => self.take_later(),
                 () = sleep_until(look) => self.look().await,
             }
@@ -247,7 +193,7 @@ impl Relay {
             Worked::Later(pause) => self.put_off(lane, pause),
             Worked::StoreFailed => self.pause(),
         }
-        self.app.wakes.settled.notify_waiters();
+        self.app.wakes.lane_settled();
         if self.queue.wants_more() {
             self.look_soon();
         }

@@ -9,9 +9,9 @@ use carryall_core::store::{RecordCursor, RecordRange, StoreError};
 use carryall_outbound::{StreamMessage, StreamPort, Undelivered};
 use carryall_wire::effects::stream_record::{Operation, PayloadType, StreamRecord, SyncRecord};
 
-use super::lane::Delivered;
-use super::stream_trouble::{self, Gap, Noted, Streaming};
+use super::delivered::Delivered;
 use crate::app::App;
+use crate::effects::stream_trouble::{self, Gap, Noted, Streaming};
 
 /// Delivers an event to its pool's stream.
 pub(super) async fn deliver(app: &App, event: &Event) -> Delivered {

@@ -1,0 +1,165 @@
+//! The open live channels: how many there are, for whom, and which datasets they show.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use carryall_core::changes::{Changes, Write};
+use carryall_core::ids::SyncCount;
+use carryall_core::model::{DatasetRef, IdentityRef};
+use tokio::sync::broadcast;
+
+use crate::config::LiveSettings;
+
+/// Counts that a channel which is slow to take them keeps; after more it is told the newest alone.
+const COUNTS_WAITING_MAX: usize = 16;
+
+/// The channels that are open.
+pub struct LiveChannels {
+    subscribers_max: usize,
+    subscribers_per_identity_max: usize,
+    /// As many as there are in `state`; a commit looks here first.
+    open: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    datasets: HashMap<DatasetRef, broadcast::Sender<SyncCount>>,
+    identities: HashMap<IdentityRef, usize>,
+}
+
+impl LiveChannels {
+    /// None is open.
+    pub fn new(settings: &LiveSettings) -> Self {
+        Self {
+            subscribers_max: settings.subscribers_max.get() as usize,
+            subscribers_per_identity_max: settings.subscribers_per_identity_max.get() as usize,
+            open: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The new counts in `changes` that somebody waits for.
+    pub fn listened_to(&self, changes: &Changes) -> Vec<(DatasetRef, SyncCount)> {
+        if self.open.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let state = self.state();
+        let put = changes.write.iter().filter_map(|write| {
+            if let Write::PutHead(at, head) = write { Some((at, head.sync_count)) } else { None }
+        });
+        put.filter(|(at, _)| state.datasets.contains_key(*at))
+            .map(|(at, count)| (at.clone(), count))
+            .collect()
+    }
+
+    /// Tells whoever waits for them that these counts are stored.
+    pub fn tell(&self, counts: Vec<(DatasetRef, SyncCount)>) {
+        if counts.is_empty() {
+            return;
+        }
+        let state = self.state();
+        for (at, count) in counts {
+            if let Some(sender) = state.datasets.get(&at) {
+                // Nobody may be left.
+                let _ = sender.send(count);
+            }
+        }
+    }
+
+    /// Takes a place; `None` if there is none left.
+    pub fn subscribe(&self, at: &DatasetRef) -> Option<broadcast::Receiver<SyncCount>> {
+        let mut state = self.state();
+        if self.open.load(Ordering::Acquire) >= self.subscribers_max {
+            return None;
+        }
+        let of_identity = state.identities.entry(at.owner.clone()).or_default();
+        if *of_identity >= self.subscribers_per_identity_max {
+            return None;
+        }
+        *of_identity += 1;
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let sender =
+            state.datasets.entry(at.clone()).or_insert_with(|| broadcast::channel(COUNTS_WAITING_MAX).0);
+        Some(sender.subscribe())
+    }
+
+    /// Gives back the place of a subscriber whose receiver has been dropped.
+    pub fn unsubscribe(&self, at: &DatasetRef) {
+        let mut state = self.state();
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        if let Some(of_identity) = state.identities.get_mut(&at.owner) {
+            *of_identity -= 1;
+            if *of_identity == 0 {
+                state.identities.remove(&at.owner);
+            }
+        }
+        if state.datasets.get(at).is_some_and(|sender| sender.receiver_count() == 0) {
+            state.datasets.remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use carryall_core::ids::{DatasetName, IdentityId, PoolId, PoolIncarnation};
+    use carryall_core::model::{Floor, Head, PoolRef};
+
+    use super::*;
+
+    fn at(identity: &str, name: &str) -> DatasetRef {
+        let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
+        let owner = IdentityRef { pool, identity: IdentityId::parse(identity).unwrap() };
+        DatasetRef { owner, name: DatasetName::parse(name).unwrap() }
+    }
+
+    fn put(at: &DatasetRef, count: u64) -> Changes {
+        let head = Head { sync_count: SyncCount(count), ..Floor::default().head() };
+        Changes { expect: Vec::new(), write: vec![Write::PutHead(at.clone(), head)] }
+    }
+
+    fn channels(all: u32, per_identity: u32) -> LiveChannels {
+        let max = |number| NonZeroU32::new(number).unwrap();
+        LiveChannels::new(&LiveSettings {
+            subscribers_max: max(all),
+            subscribers_per_identity_max: max(per_identity),
+            heartbeat_seconds: max(1),
+        })
+    }
+
+    #[test]
+    fn who_listens_is_told_of_that_dataset_and_no_other() {
+        let channels = channels(9, 9);
+        let (prefs, other) = (at("a:1", "prefs"), at("a:1", "other"));
+        assert_eq!(channels.listened_to(&put(&prefs, 1)), []);
+        let mut counts = channels.subscribe(&prefs).unwrap();
+        assert_eq!(channels.listened_to(&put(&other, 1)), []);
+        channels.tell(channels.listened_to(&put(&prefs, 7)));
+        assert_eq!(counts.try_recv(), Ok(SyncCount(7)));
+        drop(counts);
+        channels.unsubscribe(&prefs);
+        assert_eq!(channels.listened_to(&put(&prefs, 8)), []);
+        assert!(channels.state().datasets.is_empty() && channels.state().identities.is_empty());
+    }
+
+    #[test]
+    fn places_are_bounded_in_all_and_for_each_identity() {
+        let channels = channels(3, 2);
+        let (one, two) = (at("a:1", "prefs"), at("a:2", "prefs"));
+        let first = channels.subscribe(&one);
+        let _second = channels.subscribe(&one);
+        assert!(first.is_some() && channels.subscribe(&one).is_none(), "this identity has two");
+        let _third = channels.subscribe(&two);
+        assert!(channels.subscribe(&two).is_none(), "there are three in all");
+        drop(first);
+        channels.unsubscribe(&one);
+        assert!(channels.subscribe(&two).is_some());
+    }
+}

@@ -1,0 +1,77 @@
+//! How commits and operations of this process reach its relay.
+
+use std::sync::{Mutex, PoisonError};
+
+use carryall_core::ids::PoolId;
+use carryall_core::outbox::LaneRef;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, mpsc};
+
+/// Lanes named by commits that the relay has not yet taken note of.
+const WAKES_MAX: usize = 4096;
+
+/// How commits and operations reach the relay of this process.
+pub struct Wakes {
+    lanes: mpsc::Sender<LaneRef>,
+    pools: mpsc::Sender<PoolId>,
+    receivers: Mutex<Option<Receivers>>,
+    /// Something may wait that was not named.
+    missed: Notify,
+    /// A lane was settled.
+    settled: Notify,
+}
+
+/// What the relay of this process receives.
+pub struct Receivers {
+    /// Lanes that commits have appended to.
+    pub lanes: mpsc::Receiver<LaneRef>,
+    /// Pools whose streams or bulk publication have changed.
+    pub pools: mpsc::Receiver<PoolId>,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        let (lanes, named_lanes) = mpsc::channel(WAKES_MAX);
+        let (pools, named_pools) = mpsc::channel(WAKES_MAX);
+        let receivers = Mutex::new(Some(Receivers { lanes: named_lanes, pools: named_pools }));
+        Self { lanes, pools, receivers, missed: Notify::new(), settled: Notify::new() }
+    }
+}
+
+impl Wakes {
+    /// Says that something may wait in these lanes.
+    pub fn lanes(&self, lanes: Vec<LaneRef>) {
+        for lane in lanes {
+            if self.lanes.try_send(lane).is_err() {
+                self.missed.notify_one();
+                return;
+            }
+        }
+    }
+
+    /// Says that the settings of a pool's streams, or the state of its bulk publication, have changed. One that gets
+    /// lost in a full queue is found by the next round of the relay.
+    pub fn pool(&self, pool: &PoolId) {
+        let _ = self.pools.try_send(pool.clone());
+    }
+
+    /// Ends when the next lane of this process is settled, counted from now.
+    pub fn settled(&self) -> Notified<'_> {
+        self.settled.notified()
+    }
+
+    /// Ends once something may wait that was not named.
+    pub fn missed(&self) -> Notified<'_> {
+        self.missed.notified()
+    }
+
+    /// Says that the work on a lane has ended.
+    pub fn lane_settled(&self) {
+        self.settled.notify_waiters();
+    }
+
+    /// The receiving ends; `None` if they have been taken.
+    pub fn receivers(&self) -> Option<Receivers> {
+        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
