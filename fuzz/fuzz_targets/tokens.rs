@@ -5,9 +5,9 @@
 
 #[path = "../../crates/server/src/clock.rs"]
 mod clock;
-#[path = "../../crates/server/src/seal/fuzz_body.rs"]
+#[path = "../../crates/server/src/trust/fuzz_body.rs"]
 mod fuzz_body;
-#[path = "../../crates/server/src/seal.rs"]
+#[path = "../../crates/server/src/trust/seal.rs"]
 mod seal;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_body::open_token_with(bytes));

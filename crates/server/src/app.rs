@@ -15,19 +15,19 @@ use lru::LruCache;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
+use crate::capacity::new_identities::NewIdentities;
+use crate::capacity::places::Places;
 use crate::clock::{self, Clock};
 use crate::config::{Config, RootKey};
-use crate::credentials::{self, Opened};
-use crate::identity_token::IdentityTokens;
-use crate::live_channels::LiveChannels;
 use crate::metrics::Metrics;
-use crate::places::Places;
-use crate::pools::Pools;
-use crate::seal::{MasterKey, Purpose, Sealer};
-use crate::sessions::SessionCounts;
-use crate::throttle::NewIdentities;
-use crate::turns::Turns;
-use crate::wakes::Wakes;
+use crate::state::live_channels::LiveChannels;
+use crate::state::pools::Pools;
+use crate::state::sessions::SessionCounts;
+use crate::state::turns::Turns;
+use crate::state::wakes::Wakes;
+use crate::trust::credentials::{self, Opened};
+use crate::trust::identity_token::IdentityTokens;
+use crate::trust::seal::{MasterKey, Purpose, Sealer};
 
 /// What the value that checks the master key says once it is opened.
 const MASTER_KEY_CHECK: &[u8] = b"carryall";

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::app::App;
-use crate::attempt::{Step, attempt};
 use crate::effects::effects;
-use crate::error::Failure;
+use crate::failure::Failure;
+use crate::state::attempt::{Step, attempt};
 use crate::stop::told_to_stop;
 
 /// Rows that one slice of reclaiming frees; small, since writes wait behind it.
@@ -123,7 +123,7 @@ mod tests {
     use crate::admin::{self, Verb};
     use crate::clock::Clock;
     use crate::config::{Config, RootKey, Settings};
-    use crate::seal::MasterKey;
+    use crate::trust::seal::MasterKey;
 
     async fn app() -> Arc<App> {
         let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();

@@ -25,14 +25,14 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::access::{Subject, authorise};
 use crate::app::App;
-use crate::authenticate::authenticate;
-use crate::call::Call;
-use crate::cors;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::metrics::{LIVE_CHANNEL, ServerLimit};
-use crate::pipeline::{Arrival, Exchange};
+use crate::ops::access::{Subject, authorise};
+use crate::ops::call::Call;
+use crate::request::authenticate::authenticate;
+use crate::request::cors;
+use crate::request::pipeline::{Arrival, Exchange};
 use crate::stop::told_to_stop;
 
 /// How soon a browser comes back when a channel ends, in milliseconds.
@@ -87,7 +87,7 @@ pub async fn open(
     let signed = authenticate(app, head, Method::Get, Service::Sync, now).await?;
     let expires = signed.expires();
     let caller = signed.verify(&[])?;
-    exchange.caller = Some(crate::authenticate::describe(&caller));
+    exchange.caller = Some(crate::request::authenticate::describe(&caller));
     let (pool, identity) = (Some(&*changes.identity_pool_id), Some(&*changes.identity_id));
     authorise(Access::Either, Some(&caller), Subject::Identity { pool, identity })?;
     let known = known_count(&head.headers, head.uri.query().unwrap_or_default())?;

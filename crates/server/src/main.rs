@@ -1,49 +1,31 @@
 //! Carryall: a self-hosted server that speaks the Amazon Cognito Sync API.
 //!
-//! Outside the request pipeline: [`cli`] (settings to a running server, and the operators' verbs), [`config`],
-//! [`data_dir`], [`http`] and what belongs to it, [`control`], [`background`], [`relay`]. A request goes from [`http`]
-//! to [`pipeline`], and from there to one file of [`ops`]; a live channel to [`live`].
+//! The rooms stand in the order in which a request meets them, and none imports a room above itself: [`cli`] starts
+//! the program; [`listener`] takes connections; [`live`] and [`request`] answer them, requests through one file of
+//! [`ops`]; [`admin`] answers operators; [`relay`] and [`background`] work without a request; the rest is what these
+//! stand on.
 
-mod access;
 mod admin;
 mod app;
-mod attempt;
-mod authenticate;
 mod background;
-mod banner;
-mod body;
-mod call;
+mod capacity;
 mod cli;
 mod clock;
 mod config;
-mod control;
-mod cors;
-mod credentials;
-mod data_dir;
 mod effects;
-mod error;
-mod framing;
-mod http;
-mod identity_token;
+mod failure;
+mod listener;
 mod live;
-mod live_channels;
 mod logging;
 mod metrics;
+#[cfg(test)]
+mod model_tests;
 mod ops;
-mod pipeline;
-mod places;
-mod pool_check;
-mod pools;
-mod probes;
 mod relay;
-mod seal;
-mod sessions;
+mod request;
+mod state;
 mod stop;
-mod throttle;
-mod tls;
-mod trigger;
-mod turns;
-mod wakes;
+mod trust;
 
 use std::process::ExitCode;
 

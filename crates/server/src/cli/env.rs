@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use secrecy::ExposeSecret;
 
+use super::data_dir;
 use super::{Given, print};
-use crate::banner::{environment, quote, reachable, url};
+use crate::admin::control;
+use crate::cli::banner::{environment, quote, reachable, url};
 use crate::config::Config;
-use crate::{control, data_dir};
 
 pub(super) async fn run(given: Given) -> Result<(), String> {
     let config = &given.config;

@@ -9,9 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Given, print};
-use crate::banner::reachable;
+use crate::admin::control;
+use crate::cli::banner::reachable;
 use crate::config::Config;
-use crate::control;
 
 /// Time for the whole check.
 const CHECK_SECONDS_MAX: u64 = 5;

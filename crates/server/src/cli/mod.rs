@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand. Done means exit code 0; anything else comes with one line on standard
 //! error that says what and where.
 
+pub mod banner;
 mod completions;
+pub mod data_dir;
 mod env;
 mod healthcheck;
 mod key;

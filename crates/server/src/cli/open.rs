@@ -6,13 +6,13 @@ use carryall_core::store::Store;
 use carryall_store::{DirLock, StoreUrl};
 
 use super::Given;
+use crate::admin::control;
 use crate::admin::{self, Answer, Verb};
 use crate::app::{App, OpenError};
+use crate::cli::data_dir::{self, Holder, Origin};
 use crate::clock::Clock;
 use crate::config::{Config, RootKey, Secrets};
-use crate::control;
-use crate::data_dir::{self, Holder, Origin};
-use crate::seal::MasterKey;
+use crate::trust::seal::MasterKey;
 
 /// The keys that a start found or made.
 pub(super) struct Keys {

@@ -11,13 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Given, open, print};
+use crate::admin::control::Control;
 use crate::app::App;
-use crate::banner::{Banner, url};
+use crate::cli::banner::{Banner, url};
+use crate::cli::data_dir::{self, Holder, Origin};
 use crate::config::{Config, RootKey, Secrets};
-use crate::control::Control;
-use crate::data_dir::{self, Holder, Origin};
-use crate::http::{Http, Stopped};
-use crate::tls::Certificate;
+use crate::listener::http::{Http, Stopped};
+use crate::listener::tls::Certificate;
 use crate::{admin, background, logging, relay};
 
 /// Fewest worker threads. Reads of the embedded store run on the worker itself, since most of them are answered from
@@ -78,7 +78,8 @@ async fn serve(given: Given) -> Result<(), String> {
     let background = tokio::spawn(background::run(Arc::clone(app), stopped.clone()));
     let relay = tokio::spawn(relay::run(Arc::clone(app), stopped));
     let operators = tokio::spawn({
-        let (app, url) = (Arc::clone(app), url(crate::banner::reachable(address), app.config.tls.is_some()));
+        let (app, url) =
+            (Arc::clone(app), url(crate::cli::banner::reachable(address), app.config.tls.is_some()));
         async move {
             if let Some(control) = control {
                 control.serve(&app, &url).await;

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::{ConfigError, refuse};
 use crate::clock::Clock;
-use crate::seal::MasterKey;
+use crate::trust::seal::MasterKey;
 
 /// The root developer key. It is kept in the settings or the data directory, never in the store.
 #[derive(Clone, Debug)]

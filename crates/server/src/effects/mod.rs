@@ -1,5 +1,6 @@
 //! The effects that a change of data has under the pool's present settings.
 
+pub mod pool_check;
 pub mod stream_trouble;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use carryall_core::model::{IdentityRef, Pool};
 use carryall_core::rules::effects::Effects;
 
 use crate::app::App;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::metrics::ServerLimit;
 
 /// What a change of data of `owner` sets off, as its pool is set up now: nothing while too much waits already.

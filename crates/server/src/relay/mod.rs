@@ -1,7 +1,7 @@
 //! The relay: takes events out of the outbox and delivers them, at least once, in order within a lane and in parallel
 //! across lanes (`docs/protocol.md` section 13).
 //!
-//! Commits of this process name the lanes they append to ([`Wakes`](crate::wakes::Wakes)); what nobody named, because it waited for its
+//! Commits of this process name the lanes they append to ([`Wakes`](crate::state::wakes::Wakes)); what nobody named, because it waited for its
 //! time, was left by another process or did not fit the queue, is found by looking into the store. [`queue`] says what
 //! runs next, [`lane`] is the work on one lane, [`stream`] and [`device`] are the two kinds of delivery, [`resume`]
 //! puts lanes back that waited for a stream to be switched on, [`bulk_publish`] fills lanes with whole pools.
@@ -29,8 +29,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::lane::Worked;
 use self::queue::Queue;
 use crate::app::App;
+use crate::state::wakes::Receivers;
 use crate::stop::told_to_stop;
-use crate::wakes::Receivers;
 
 /// Lanes of one pool that one look into the store brings.
 const LANES_PER_POOL_MAX: usize = 256;

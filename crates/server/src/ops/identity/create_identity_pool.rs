@@ -9,9 +9,9 @@ use carryall_wire::ops::identity::CreateIdentityPool;
 use carryall_wire::ops::identity::create_identity_pool::Input;
 use carryall_wire::shapes::IdentityPool;
 
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::{Call, required};
 
 impl Handler for CreateIdentityPool {
     async fn handle(call: &Call<'_>, input: Input) -> Result<IdentityPool, Failure> {

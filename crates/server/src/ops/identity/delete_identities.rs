@@ -7,10 +7,10 @@ use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::identity::DeleteIdentities;
 use carryall_wire::ops::identity::delete_identities::{Input, Output, UnprocessedIdentityId};
 
-use crate::attempt::{Step, attempt};
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::{Call, required};
+use crate::state::attempt::{Step, attempt};
 
 /// Identities of one request, by the published model.
 const IDENTITIES_COUNT_MAX: usize = 60;

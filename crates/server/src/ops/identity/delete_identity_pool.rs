@@ -8,10 +8,10 @@ use carryall_wire::ops::identity::DeleteIdentityPool;
 use carryall_wire::ops::identity::delete_identity_pool::Input;
 use carryall_wire::shapes::Empty;
 
-use crate::attempt::{Step, attempt};
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::{Call, required};
+use crate::state::attempt::{Step, attempt};
 
 impl Handler for DeleteIdentityPool {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {

@@ -4,9 +4,9 @@ use carryall_wire::ops::identity::DescribeIdentity;
 use carryall_wire::ops::identity::describe_identity::Input;
 use carryall_wire::shapes::IdentityDescription;
 
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
 
 impl Handler for DescribeIdentity {
     async fn handle(call: &Call<'_>, input: Input) -> Result<IdentityDescription, Failure> {

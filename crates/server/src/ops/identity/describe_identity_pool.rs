@@ -4,9 +4,9 @@ use carryall_wire::ops::identity::DescribeIdentityPool;
 use carryall_wire::ops::identity::describe_identity_pool::Input;
 use carryall_wire::shapes::IdentityPool;
 
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
 
 impl Handler for DescribeIdentityPool {
     async fn handle(call: &Call<'_>, input: Input) -> Result<IdentityPool, Failure> {

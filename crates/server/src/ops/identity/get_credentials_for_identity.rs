@@ -6,10 +6,10 @@ use carryall_wire::ops::identity::get_credentials_for_identity::{Credentials, In
 use carryall_wire::shapes::Secret;
 use secrecy::ExposeSecret;
 
-use crate::call::Call;
-use crate::credentials::{self, CREDENTIALS_SECONDS, Temporary};
-use crate::error::Failure;
+use crate::failure::Failure;
+use crate::ops::call::Call;
 use crate::ops::{Handler, timestamp};
+use crate::trust::credentials::{self, CREDENTIALS_SECONDS, Temporary};
 
 impl Handler for GetCredentialsForIdentity {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

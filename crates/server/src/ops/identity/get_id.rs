@@ -7,10 +7,10 @@ use carryall_core::refusal::Refusal;
 use carryall_wire::ops::identity::GetId;
 use carryall_wire::ops::identity::get_id::{Input, Output};
 
-use crate::attempt::{Step, attempt};
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
+use crate::state::attempt::{Step, attempt};
 
 impl Handler for GetId {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

@@ -6,9 +6,9 @@ use carryall_core::store::StoreError;
 use carryall_wire::ops::identity::GetIdentityPoolRoles;
 use carryall_wire::ops::identity::get_identity_pool_roles::{Input, Output};
 
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
 
 impl Handler for GetIdentityPoolRoles {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

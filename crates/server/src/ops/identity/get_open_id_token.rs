@@ -5,10 +5,10 @@ use carryall_wire::ops::identity::GetOpenIdToken;
 use carryall_wire::ops::identity::get_open_id_token::{Input, Output};
 use carryall_wire::shapes::Secret;
 
-use crate::call::Call;
-use crate::error::Failure;
-use crate::identity_token::Vouched;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
+use crate::trust::identity_token::Vouched;
 
 impl Handler for GetOpenIdToken {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

@@ -6,9 +6,9 @@ use carryall_wire::ops::identity::ListIdentityPools;
 use carryall_wire::ops::identity::list_identity_pools::{IdentityPoolShortDescription, Input, Output};
 
 use super::PAGE_MAX;
-use crate::call::{Call, required_page_size};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::{Call, required_page_size};
 
 impl Handler for ListIdentityPools {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

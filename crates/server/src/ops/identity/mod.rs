@@ -22,8 +22,8 @@ use carryall_core::refusal::Refusal;
 use carryall_wire::shapes::{self, CognitoIdentityProvider, Secret};
 
 use super::timestamp;
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
+use crate::ops::call::{Call, required};
 
 /// Largest page of the listings here, by the published model.
 const PAGE_MAX: u32 = 60;

@@ -8,8 +8,8 @@ use carryall_wire::ops::identity::SetIdentityPoolRoles;
 use carryall_wire::ops::identity::set_identity_pool_roles::Input;
 use carryall_wire::shapes::Empty;
 
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
+use crate::ops::call::{Call, required};
 use crate::ops::{Handler, change_pool};
 
 /// The kinds of identity that have a role.

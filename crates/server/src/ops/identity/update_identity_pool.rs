@@ -6,8 +6,8 @@ use carryall_wire::ops::identity::UpdateIdentityPool;
 use carryall_wire::ops::identity::update_identity_pool::Input;
 use carryall_wire::shapes::IdentityPool;
 
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
+use crate::ops::call::{Call, required};
 use crate::ops::{Handler, change_pool};
 
 impl Handler for UpdateIdentityPool {

@@ -8,11 +8,11 @@ use carryall_wire::ops::sts::assume_role_with_web_identity::{AssumedRoleUser, Cr
 use carryall_wire::shapes::Secret;
 use secrecy::ExposeSecret;
 
-use crate::call::{Call, required};
-use crate::credentials::{self, CREDENTIALS_SECONDS, CREDENTIALS_SECONDS_MIN, Temporary};
-use crate::error::{Failure, IdentityTokenFailure};
-use crate::identity_token::{Untrusted, Vouched};
+use crate::failure::{Failure, IdentityTokenFailure};
+use crate::ops::call::{Call, required};
 use crate::ops::{Handler, timestamp};
+use crate::trust::credentials::{self, CREDENTIALS_SECONDS, CREDENTIALS_SECONDS_MIN, Temporary};
+use crate::trust::identity_token::{Untrusted, Vouched};
 
 const PROVIDER: &str = "cognito-identity.amazonaws.com";
 const SESSION_NAME_PATTERN: &str = r"[\w+=,.@-]*";

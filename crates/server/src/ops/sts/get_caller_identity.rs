@@ -7,9 +7,9 @@ use carryall_wire::ops::sts::get_caller_identity::Output;
 use carryall_wire::shapes::Empty;
 
 use super::SESSION_NAME;
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
 
 impl Handler for GetCallerIdentity {
     async fn handle(call: &Call<'_>, _input: Empty) -> Result<Output, Failure> {

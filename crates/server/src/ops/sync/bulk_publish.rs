@@ -6,10 +6,10 @@ use carryall_core::rules::bulk_publish;
 use carryall_wire::ops::sync::BulkPublish;
 use carryall_wire::ops::sync::bulk_publish::{Input, Output};
 
-use crate::attempt::{Step, attempt};
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::{Call, required};
+use crate::state::attempt::{Step, attempt};
 
 impl Handler for BulkPublish {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

@@ -4,11 +4,11 @@ use carryall_core::rules::delete_dataset;
 use carryall_wire::ops::sync::DeleteDataset;
 use carryall_wire::ops::sync::delete_dataset::{Input, Output};
 
-use crate::access::Subject;
-use crate::attempt::{Step, attempt};
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::access::Subject;
+use crate::ops::call::Call;
+use crate::state::attempt::{Step, attempt};
 
 impl Handler for DeleteDataset {
     fn subject(input: &Input) -> Subject<'_> {

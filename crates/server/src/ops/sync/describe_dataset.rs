@@ -4,10 +4,10 @@ use carryall_core::refusal::Refusal;
 use carryall_wire::ops::sync::DescribeDataset;
 use carryall_wire::ops::sync::describe_dataset::{Input, Output};
 
-use crate::access::Subject;
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::access::Subject;
+use crate::ops::call::Call;
 
 impl Handler for DescribeDataset {
     fn subject(input: &Input) -> Subject<'_> {

@@ -3,9 +3,9 @@
 use carryall_wire::ops::sync::DescribeIdentityPoolUsage;
 use carryall_wire::ops::sync::describe_identity_pool_usage::{Input, Output};
 
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
 
 impl Handler for DescribeIdentityPoolUsage {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

@@ -4,9 +4,9 @@ use carryall_wire::ops::sync::DescribeIdentityUsage;
 use carryall_wire::ops::sync::describe_identity_usage::{Input, Output};
 use carryall_wire::shapes::IdentityUsage;
 
-use crate::access::Subject;
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
+use crate::ops::access::Subject;
+use crate::ops::call::Call;
 use crate::ops::{Handler, timestamp};
 
 impl Handler for DescribeIdentityUsage {

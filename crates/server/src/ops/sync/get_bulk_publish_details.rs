@@ -4,8 +4,8 @@ use carryall_core::model::BulkPublishStatus;
 use carryall_wire::ops::sync::GetBulkPublishDetails;
 use carryall_wire::ops::sync::get_bulk_publish_details::{Input, Output};
 
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
+use crate::ops::call::Call;
 use crate::ops::{Handler, timestamp};
 
 impl Handler for GetBulkPublishDetails {

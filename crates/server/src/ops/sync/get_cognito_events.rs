@@ -3,9 +3,9 @@
 use carryall_wire::ops::sync::GetCognitoEvents;
 use carryall_wire::ops::sync::get_cognito_events::{Input, Output};
 
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
 
 impl Handler for GetCognitoEvents {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

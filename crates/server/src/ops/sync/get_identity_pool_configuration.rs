@@ -3,9 +3,9 @@
 use carryall_wire::ops::sync::GetIdentityPoolConfiguration;
 use carryall_wire::ops::sync::get_identity_pool_configuration::{Input, Output};
 
-use crate::call::Call;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::Call;
 
 impl Handler for GetIdentityPoolConfiguration {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

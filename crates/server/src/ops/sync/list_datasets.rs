@@ -6,10 +6,10 @@ use carryall_core::model::Life;
 use carryall_wire::ops::sync::ListDatasets;
 use carryall_wire::ops::sync::list_datasets::{Input, Output};
 
-use crate::access::Subject;
-use crate::call::{Call, page_size};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::access::Subject;
+use crate::ops::call::{Call, page_size};
 
 impl Handler for ListDatasets {
     fn subject(input: &Input) -> Subject<'_> {

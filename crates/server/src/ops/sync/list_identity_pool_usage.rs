@@ -6,9 +6,9 @@ use carryall_core::limits::POOLS_PER_PAGE_MAX;
 use carryall_wire::ops::sync::ListIdentityPoolUsage;
 use carryall_wire::ops::sync::list_identity_pool_usage::{Input, Output};
 
-use crate::call::{Call, page_size};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::call::{Call, page_size};
 
 impl Handler for ListIdentityPoolUsage {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

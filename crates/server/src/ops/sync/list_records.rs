@@ -10,12 +10,12 @@ use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::ListRecords;
 use carryall_wire::ops::sync::list_records::{Input, Output};
 
-use crate::access::Subject;
-use crate::attempt::pause;
-use crate::call::{Call, page_size};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::seal::Purpose;
+use crate::ops::access::Subject;
+use crate::ops::call::{Call, page_size};
+use crate::state::attempt::pause;
+use crate::trust::seal::Purpose;
 
 /// How often a listing begins anew because the dataset's life ended while it was read.
 const READS_MAX: u32 = 8;

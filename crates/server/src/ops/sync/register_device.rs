@@ -13,11 +13,11 @@ use carryall_wire::ops::sync::register_device::{Input, Output};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-use crate::access::Subject;
-use crate::attempt::{Step, attempt};
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::access::Subject;
+use crate::ops::call::{Call, required};
+use crate::state::attempt::{Step, attempt};
 
 /// Time that the push service has to take a registration, in seconds.
 const REGISTRATION_SECONDS_MAX: u64 = 10;

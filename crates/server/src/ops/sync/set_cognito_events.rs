@@ -5,10 +5,10 @@ use carryall_wire::ops::sync::SetCognitoEvents;
 use carryall_wire::ops::sync::set_cognito_events::Input;
 use carryall_wire::shapes::Empty;
 
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::effects::pool_check::check_in_background;
+use crate::failure::Failure;
+use crate::ops::call::{Call, required};
 use crate::ops::{Handler, change_pool};
-use crate::pool_check::check_in_background;
 
 impl Handler for SetCognitoEvents {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {

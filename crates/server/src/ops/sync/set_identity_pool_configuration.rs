@@ -4,10 +4,10 @@ use carryall_core::rules::set_identity_pool_configuration::{self, Block};
 use carryall_wire::ops::sync::SetIdentityPoolConfiguration;
 use carryall_wire::ops::sync::set_identity_pool_configuration::{Input, Output};
 
-use crate::call::Call;
-use crate::error::Failure;
+use crate::effects::pool_check::check_in_background;
+use crate::failure::Failure;
+use crate::ops::call::Call;
 use crate::ops::{Handler, change_pool};
-use crate::pool_check::check_in_background;
 
 impl Handler for SetIdentityPoolConfiguration {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

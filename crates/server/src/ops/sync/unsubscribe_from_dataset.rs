@@ -6,11 +6,11 @@ use carryall_wire::ops::sync::UnsubscribeFromDataset;
 use carryall_wire::ops::sync::unsubscribe_from_dataset::Input;
 use carryall_wire::shapes::Empty;
 
-use crate::access::Subject;
-use crate::attempt::{Step, attempt};
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
+use crate::ops::access::Subject;
+use crate::ops::call::{Call, required};
+use crate::state::attempt::{Step, attempt};
 
 impl Handler for UnsubscribeFromDataset {
     fn subject(input: &Input) -> Subject<'_> {

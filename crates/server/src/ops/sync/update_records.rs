@@ -15,14 +15,14 @@ use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::UpdateRecords;
 use carryall_wire::ops::sync::update_records::{Input, Output, RecordPatch};
 
-use crate::access::Subject;
 use crate::app::App;
-use crate::attempt::{Step, attempt};
-use crate::call::{Call, required};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::seal::Purpose;
-use crate::trigger;
+use crate::ops::access::Subject;
+use crate::ops::call::{Call, required};
+use crate::ops::sync_trigger;
+use crate::state::attempt::{Step, attempt};
+use crate::trust::seal::Purpose;
 
 /// How often an update is decided anew, with another call of the function each time, before the caller is asked to come
 /// back.
@@ -108,7 +108,7 @@ async fn triggered_update(
         if request.patches.iter().len() == 0 {
             return Ok(Vec::new());
         }
-        let triggered = trigger::call(app, function, at, &stored.records, &request.patches).await?;
+        let triggered = sync_trigger::call(app, function, at, &stored.records, &request.patches).await?;
         let edited = update_records::UpdateRecords { patches: triggered.patches, ..request.clone() };
         let view = stored.view_of(&edited.patches.keys());
         let effects = call.effects(&at.owner).await?;

@@ -1,5 +1,5 @@
 //! Settings: as an operator writes them ([`Settings`]) and as the program uses them ([`Config`], checked once).
-//! Nothing here touches the data directory; keys that are kept there are read by [`crate::data_dir`].
+//! Nothing here touches the data directory; keys that are kept there are read by the command line.
 
 mod destinations;
 mod secrets;
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_documented_configuration_is_the_default() {
-        let documented: Settings = toml::from_str(include_str!("../config.default.toml")).unwrap();
+        let documented: Settings = toml::from_str(include_str!("../../config.default.toml")).unwrap();
         assert_eq!(documented, Settings::default());
         assert!(Config::check(documented).is_ok());
     }

@@ -13,10 +13,10 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use crate::admin::control;
 use crate::clock::Clock;
 use crate::config::RootKey;
-use crate::control;
-use crate::seal::MasterKey;
+use crate::trust::seal::MasterKey;
 
 const MASTER_KEY_FILE: &str = "master.key";
 const CREDENTIALS_FILE: &str = "credentials";

@@ -9,7 +9,7 @@ use carryall_core::time::UnixMillis;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::seal::{Purpose, Sealer};
+use crate::trust::seal::{Purpose, Sealer};
 
 /// Version of [`Sealed`]'s layout, inside the seal.
 const LAYOUT_VERSION: u8 = 1;
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::seal::MasterKey;
+    use crate::trust::seal::MasterKey;
 
     fn temporary() -> Temporary {
         Temporary {

@@ -14,7 +14,7 @@ use tokio::sync::SemaphorePermit;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::metrics::{Counted, ServerLimit};
 
 /// What one permit of the memory budget stands for.

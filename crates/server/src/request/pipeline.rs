@@ -18,14 +18,14 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::app::App;
-use crate::authenticate::{Signed, authenticate};
-use crate::body;
-use crate::call::Call;
-use crate::cors;
-use crate::error::{Failure, SignatureFailure};
+use crate::failure::{Failure, SignatureFailure};
 use crate::metrics::ServerLimit;
+use crate::ops::call::Call;
 use crate::ops::{Handler, dispatch};
-use crate::probes::Probe;
+use crate::request::authenticate::{Signed, authenticate};
+use crate::request::body;
+use crate::request::cors;
+use crate::request::probes::Probe;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
@@ -149,7 +149,7 @@ where
             Some(signed.verify(&body)?)
         }
     };
-    exchange.caller = caller.as_ref().map(crate::authenticate::describe);
+    exchange.caller = caller.as_ref().map(crate::request::authenticate::describe);
 
     let call = Call { app, caller, now, source: arrival.peer.ip() };
     let seconds_max = app.config.request_seconds_max;
@@ -169,7 +169,7 @@ async fn run<O: Handler>(
 ) -> Result<Answer, Failure> {
     let decoded = codec::decode::<O>(route, body)?;
     exchange.dialect = decoded.dialect;
-    crate::access::authorise(O::SPEC.access, call.caller.as_ref(), O::subject(&decoded.input))?;
+    crate::ops::access::authorise(O::SPEC.access, call.caller.as_ref(), O::subject(&decoded.input))?;
     let output = O::handle(call, decoded.input).await?;
     codec::encode::<O>(decoded.dialect, &exchange.request_id, &output)
         .map_err(|error| Failure::Unmodelled(error.to_string()))

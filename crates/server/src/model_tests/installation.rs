@@ -13,14 +13,14 @@ use carryall_store::{StoreOptions, StoreUrl};
 use carryall_wire::fault::Fault;
 use tempfile::TempDir;
 
-use crate::access;
 use crate::admin::{self, Verb};
 use crate::app::App;
-use crate::call::Call;
 use crate::clock::Clock;
 use crate::config::{Config, RootKey, Settings};
 use crate::ops::Handler;
-use crate::seal::MasterKey;
+use crate::ops::access;
+use crate::ops::call::Call;
+use crate::trust::seal::MasterKey;
 
 /// Which store to test, with what outlives the process.
 pub(super) enum Home {

@@ -13,8 +13,8 @@ use carryall_core::violation::{Constraint, Violation};
 
 use crate::app::App;
 use crate::effects::effects;
-use crate::error::Failure;
-use crate::seal::Purpose;
+use crate::failure::Failure;
+use crate::trust::seal::Purpose;
 
 /// What operations know of a request besides its input. There is nothing of HTTP in it, and no secret.
 pub struct Call<'a> {

@@ -11,7 +11,7 @@ use carryall_wire::spec::{Method, Service};
 use http::request::Parts;
 
 use crate::app::App;
-use crate::error::{Failure, SignatureFailure};
+use crate::failure::{Failure, SignatureFailure};
 
 /// A request whose scope, clock and key are good; its signature is still to be verified.
 pub struct Signed<'a> {

@@ -12,7 +12,7 @@ use carryall_core::changes::Changes;
 use carryall_core::store::StoreError;
 
 use crate::app::App;
-use crate::error::Failure;
+use crate::failure::Failure;
 
 /// How often one request is decided before the caller is asked to come back.
 const ATTEMPTS_MAX: u32 = 8;

@@ -1,6 +1,7 @@
 //! The operators' verbs as values: what is asked, done on an open store, and what comes of it. The same whether the
 //! command line opened the store itself or a running server was asked; printing is the command line's.
 
+pub mod control;
 mod outbox;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,12 +20,12 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::call::Call;
 use crate::config::{PoolSeed, RootKey, check_pool_region};
-use crate::error::Failure;
+use crate::effects::pool_check;
+use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::pool_check;
-use crate::seal::Purpose;
+use crate::ops::call::Call;
+use crate::trust::seal::Purpose;
 
 /// Longest description of a key, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 256;

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::admin::{self, Answer, Verb};
 use crate::app::App;
-use crate::probes;
+use crate::request::probes;
 
 const SOCKET_FILE: &str = "control.sock";
 /// Longest path that the operating system takes for a socket, in bytes.

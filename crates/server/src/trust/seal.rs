@@ -191,9 +191,6 @@ impl Sealer {
 }
 
 #[cfg(test)]
-mod fuzz_body;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 

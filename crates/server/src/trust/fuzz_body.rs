@@ -10,8 +10,8 @@ use carryall_core::ids::{
 };
 use carryall_core::time::UnixMillis;
 
+use super::seal::{MasterKey, Purpose, Sealer};
 use crate::clock::Clock;
-use crate::seal::{MasterKey, Purpose, Sealer};
 
 /// A sealer, and genuine values with the tokens that carry them.
 struct Issued {

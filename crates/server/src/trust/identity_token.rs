@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use crate::seal::Sealer;
+use crate::trust::seal::Sealer;
 
 /// Life of a token, in seconds.
 pub const IDENTITY_TOKEN_SECONDS: u32 = 600;
@@ -124,7 +124,7 @@ impl IdentityTokens {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::seal::MasterKey;
+    use crate::trust::seal::MasterKey;
 
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 

@@ -14,7 +14,7 @@ use carryall_outbound::{TriggerEvent, TriggerUndelivered};
 use carryall_wire::effects::sync_trigger::{EventRecord, SyncTriggerEvent};
 
 use crate::app::App;
-use crate::error::{Failure, TriggerFailure};
+use crate::failure::{Failure, TriggerFailure};
 use crate::metrics::ServerLimit;
 
 /// Shows `patches` to the function, with the stored `records` of their dataset, and returns what it makes of them.

@@ -93,7 +93,7 @@ impl Banner<'_> {
         let mut text = String::new();
         if self.root_is_new {
             let kept = match self.data_dir {
-                Some(dir) => format!("kept in {}", crate::data_dir::credentials_path(dir).display()),
+                Some(dir) => format!("kept in {}", crate::cli::data_dir::credentials_path(dir).display()),
                 None => "kept nowhere".to_owned(),
             };
             let _ = writeln!(text, "The root key is new; its secret is shown this once and {kept}.");

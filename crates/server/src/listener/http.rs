@@ -1,5 +1,5 @@
 //! Connections: accepting them within a limit, bounding what one may send and how slowly, and letting those that are
-//! open finish when the server stops. What a request means is decided in [`crate::pipeline`].
+//! open finish when the server stops. What a request means is decided in [`crate::request::pipeline`].
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,12 +24,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
-use crate::cors;
-use crate::framing::{Received, Tapped};
+use crate::listener::framing::{Received, Tapped};
 use crate::live::{self, LiveBody};
 use crate::metrics::ServerLimit;
-use crate::pipeline::{self, Arrival, Exchange};
-use crate::probes::{self, Probe};
+use crate::request::cors;
+use crate::request::pipeline::{self, Arrival, Exchange};
+use crate::request::probes::{self, Probe};
 use crate::stop::told_to_stop;
 
 /// Smallest read buffer of a connection, in bytes; large bodies arrive in pieces of at most this.

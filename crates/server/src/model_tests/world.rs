@@ -24,7 +24,7 @@ use super::operation::{
     VALUES, Where,
 };
 use crate::app::App;
-use crate::seal::MasterKey;
+use crate::trust::seal::MasterKey;
 
 const BEGIN: i64 = 1_700_000_000_000;
 const SWEEPS_MAX: usize = 64;
