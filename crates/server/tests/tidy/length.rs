@@ -1,0 +1,36 @@
+//! No file is longer than a reader takes in at one go.
+
+use crate::source::below;
+
+/// Lines of a file, without its inline test modules.
+const LINES_MAX: usize = 400;
+
+/// Longer files and the reason. This list may only shrink.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "crates/server/src/model_tests/model.rs",
+        "the reference model: one value whose methods mirror the operations",
+    ),
+    (
+        "crates/server/src/model_tests/world.rs",
+        "the driver of the reference model, a step for each operation",
+    ),
+    ("crates/core/src/model.rs", "every noun that the store keeps, one line over"),
+    ("crates/server/src/admin/mod.rs", "the operators' verbs are about to be divided by noun"),
+];
+
+#[test]
+fn no_file_is_longer_than_400_lines_without_its_tests() {
+    let mut complaints = Vec::new();
+    for file in below("crates").iter().filter(|file| file.path.contains("/src/")) {
+        let excepted = EXCEPTIONS.iter().any(|(path, _)| *path == file.path);
+        let lines = file.lines_without_tests;
+        if lines > LINES_MAX && !excepted {
+            complaints.push(format!("{} has {lines} lines without its tests; divide it", file.path));
+        }
+        if lines <= LINES_MAX && excepted {
+            complaints.push(format!("{} is short enough: take it off the list", file.path));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
