@@ -9,6 +9,7 @@ pub mod codec;
 pub mod effects;
 pub mod fault;
 mod member;
+pub mod names;
 pub mod ops;
 pub mod shapes;
 pub mod sigv4;

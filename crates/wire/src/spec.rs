@@ -1,13 +1,14 @@
 //! The operation table: for every operation of the three services its name, its place on the wire, who may call it
 //! and which faults it may answer with.
 //!
-//! The list at the end of this file is the only one. [`OperationName`], [`OPERATIONS`], routing and the RPC targets
-//! are derived from it, and tests compare it with the published models. What an operation decides is not here.
+//! The list in [`operations!`](crate::operations) is the only one. [`OperationName`], [`OPERATIONS`], [`Names`], routing,
+//! the RPC targets and the server's dispatch are derived from it, and tests compare it with the published models.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::fault::FaultKind;
+use crate::names::Names;
 use crate::ops;
 
 /// The services that share the port.
@@ -198,7 +199,7 @@ pub trait Operation {
     /// The row of the table.
     const SPEC: Spec;
     /// What the caller sends. Members are as they came: absent ones are `None`, constraints are not checked.
-    type Input: DeserializeOwned + Serialize + Default + Send;
+    type Input: DeserializeOwned + Serialize + Default + Names + Send;
     /// What the caller gets.
     type Output: DeserializeOwned + Serialize + Send;
 }
@@ -211,93 +212,137 @@ pub trait Visitor {
     fn visit<O: Operation>(self) -> Self::Answer;
 }
 
+/// Calls a macro with the whole table: `operations!(then, tokens…)` expands to `then! { { tokens… } table }`.
+///
+/// The table comes by service as `service { module::Operation(names…), … }`, where `names` are those members of
+/// [`Names`] that the operation's input has. Whatever needs one piece of code per operation takes it from here, so
+/// that adding an operation is one row.
+#[macro_export]
 macro_rules! operations {
-    ($($service:ident :: $module:ident :: $name:ident,)*) => {
+    ($then:ident $(, $($with:tt)*)?) => {
+        $then! {
+            { $($($with)*)? }
+            sync {
+                bulk_publish::BulkPublish(pool),
+                delete_dataset::DeleteDataset(pool, identity, dataset),
+                describe_dataset::DescribeDataset(pool, identity, dataset),
+                describe_identity_pool_usage::DescribeIdentityPoolUsage(pool),
+                describe_identity_usage::DescribeIdentityUsage(pool, identity),
+                get_bulk_publish_details::GetBulkPublishDetails(pool),
+                get_cognito_events::GetCognitoEvents(pool),
+                get_identity_pool_configuration::GetIdentityPoolConfiguration(pool),
+                list_datasets::ListDatasets(pool, identity),
+                list_identity_pool_usage::ListIdentityPoolUsage(),
+                list_records::ListRecords(pool, identity, dataset),
+                register_device::RegisterDevice(pool, identity),
+                set_cognito_events::SetCognitoEvents(pool),
+                set_identity_pool_configuration::SetIdentityPoolConfiguration(pool),
+                subscribe_to_dataset::SubscribeToDataset(pool, identity, dataset),
+                unsubscribe_from_dataset::UnsubscribeFromDataset(pool, identity, dataset),
+                update_records::UpdateRecords(pool, identity, dataset),
+            }
+            identity {
+                create_identity_pool::CreateIdentityPool(),
+                delete_identities::DeleteIdentities(),
+                delete_identity_pool::DeleteIdentityPool(pool),
+                describe_identity::DescribeIdentity(identity),
+                describe_identity_pool::DescribeIdentityPool(pool),
+                get_credentials_for_identity::GetCredentialsForIdentity(identity),
+                get_id::GetId(pool),
+                get_identity_pool_roles::GetIdentityPoolRoles(pool),
+                get_open_id_token::GetOpenIdToken(identity),
+                list_identities::ListIdentities(pool),
+                list_identity_pools::ListIdentityPools(),
+                set_identity_pool_roles::SetIdentityPoolRoles(pool),
+                update_identity_pool::UpdateIdentityPool(pool),
+            }
+            sts {
+                assume_role_with_web_identity::AssumeRoleWithWebIdentity(),
+                get_caller_identity::GetCallerIdentity(),
+            }
+        }
+    };
+}
+
+macro_rules! declare {
+    ({} $($service:ident { $($module:ident :: $name:ident ($($named:ident),*),)* })*) => {
         /// The name of an operation, for dispatch by exhaustive match.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum OperationName {
-            $(
+            $($(
                 #[doc = concat!("`", stringify!($name), "`, declared in `ops/", stringify!($service), "/", stringify!($module), ".rs`.")]
                 $name,
-            )*
+            )*)*
         }
 
         impl OperationName {
             /// Every operation, in the order of the table.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            pub const ALL: &'static [Self] = &[$($(Self::$name,)*)*];
 
             /// The name on the wire.
             pub const fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$name => stringify!($name),)*
+                    $($(Self::$name => stringify!($name),)*)*
                 }
             }
 
             /// The name of the operation's file in every layer.
             pub const fn file_name(self) -> &'static str {
                 match self {
-                    $(Self::$name => stringify!($module),)*
+                    $($(Self::$name => stringify!($module),)*)*
                 }
             }
 
             /// The operation's row.
             pub const fn spec(self) -> &'static Spec {
                 match self {
-                    $(Self::$name => &<ops::$service::$module::$name as Operation>::SPEC,)*
+                    $($(Self::$name => &<ops::$service::$module::$name as Operation>::SPEC,)*)*
                 }
             }
 
             /// Calls the visitor with the operation as a type.
             pub fn visit<V: Visitor>(self, visitor: V) -> V::Answer {
                 match self {
-                    $(Self::$name => visitor.visit::<ops::$service::$module::$name>(),)*
+                    $($(Self::$name => visitor.visit::<ops::$service::$module::$name>(),)*)*
                 }
             }
         }
 
         /// The table: every row, in the order of [`OperationName::ALL`].
-        pub static OPERATIONS: &[&Spec] = &[$(OperationName::$name.spec(),)*];
+        pub static OPERATIONS: &[&Spec] = &[$($(OperationName::$name.spec(),)*)*];
+
+        $($(
+            impl Names for <ops::$service::$module::$name as Operation>::Input {
+                $(named!($named);)*
+            }
+        )*)*
     };
 }
+
+/// The method of [`Names`] for a member that the table says an input has.
+macro_rules! named {
+    (pool) => {
+        fn pool(&self) -> Option<&str> {
+            self.identity_pool_id.as_deref()
+        }
+    };
+    (identity) => {
+        fn identity(&self) -> Option<&str> {
+            self.identity_id.as_deref()
+        }
+    };
+    (dataset) => {
+        fn dataset(&self) -> Option<&str> {
+            self.dataset_name.as_deref()
+        }
+    };
+}
+
+operations!(declare);
 
 impl OperationName {
     /// Finds an operation of one service by its name on the wire.
     pub fn parse(service: Service, name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|known| known.as_str() == name && known.spec().service == service)
     }
-}
-
-operations! {
-    sync::bulk_publish::BulkPublish,
-    sync::delete_dataset::DeleteDataset,
-    sync::describe_dataset::DescribeDataset,
-    sync::describe_identity_pool_usage::DescribeIdentityPoolUsage,
-    sync::describe_identity_usage::DescribeIdentityUsage,
-    sync::get_bulk_publish_details::GetBulkPublishDetails,
-    sync::get_cognito_events::GetCognitoEvents,
-    sync::get_identity_pool_configuration::GetIdentityPoolConfiguration,
-    sync::list_datasets::ListDatasets,
-    sync::list_identity_pool_usage::ListIdentityPoolUsage,
-    sync::list_records::ListRecords,
-    sync::register_device::RegisterDevice,
-    sync::set_cognito_events::SetCognitoEvents,
-    sync::set_identity_pool_configuration::SetIdentityPoolConfiguration,
-    sync::subscribe_to_dataset::SubscribeToDataset,
-    sync::unsubscribe_from_dataset::UnsubscribeFromDataset,
-    sync::update_records::UpdateRecords,
-    identity::create_identity_pool::CreateIdentityPool,
-    identity::delete_identities::DeleteIdentities,
-    identity::delete_identity_pool::DeleteIdentityPool,
-    identity::describe_identity::DescribeIdentity,
-    identity::describe_identity_pool::DescribeIdentityPool,
-    identity::get_credentials_for_identity::GetCredentialsForIdentity,
-    identity::get_id::GetId,
-    identity::get_identity_pool_roles::GetIdentityPoolRoles,
-    identity::get_open_id_token::GetOpenIdToken,
-    identity::list_identities::ListIdentities,
-    identity::list_identity_pools::ListIdentityPools,
-    identity::set_identity_pool_roles::SetIdentityPoolRoles,
-    identity::update_identity_pool::UpdateIdentityPool,
-    sts::assume_role_with_web_identity::AssumeRoleWithWebIdentity,
-    sts::get_caller_identity::GetCallerIdentity,
 }

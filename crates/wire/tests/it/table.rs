@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use carryall_wire::codec::{self, Dialect, Request, Routed, Wrapping};
 use carryall_wire::fault::FaultKind;
+use carryall_wire::names::Names;
 use carryall_wire::spec::{
     Access, Bind, OPERATIONS, Operation, OperationName, Service, Source, Spec, Visitor,
 };
@@ -185,4 +186,43 @@ fn every_example_survives_the_way_to_the_server_and_back_in_every_dialect() {
     for name in OperationName::ALL {
         name.visit(RoundTrip);
     }
+}
+
+struct NamesOfTheExample;
+
+impl Visitor for NamesOfTheExample {
+    type Answer = ();
+
+    fn visit<O: Operation>(self) {
+        let name = O::SPEC.name.as_str();
+        let example: Value = serde_json::from_str(O::SPEC.example.input).expect(name);
+        let input: O::Input = serde_json::from_str(O::SPEC.example.input).expect(name);
+        let member = |member: &str| example.get(member).and_then(Value::as_str);
+        let named = (input.pool(), input.identity(), input.dataset());
+        assert_eq!(named, (member("IdentityPoolId"), member("IdentityId"), member("DatasetName")), "{name}");
+    }
+}
+
+#[test]
+fn an_input_gives_the_pool_identity_and_dataset_that_it_names() {
+    for name in OperationName::ALL {
+        name.visit(NamesOfTheExample);
+    }
+}
+
+/// Dispatches as a server does: the arguments are tokens that the table hands through.
+macro_rules! rows {
+    ({$run:ident $arguments:tt} $($service:ident { $($module:ident :: $name:ident $named:tt,)* })*) => {
+        vec![$($($run::<carryall_wire::ops::$service::$module::$name> $arguments,)*)*]
+    };
+}
+
+#[test]
+fn a_macro_of_another_crate_gets_every_row_with_its_own_tokens() {
+    fn row<O: Operation>(prefix: &str) -> String {
+        format!("{prefix}{}", O::SPEC.name.as_str())
+    }
+    let listed: Vec<String> = carryall_wire::operations!(rows, row("#"));
+    let expected: Vec<String> = OPERATIONS.iter().map(|spec| format!("#{}", spec.name.as_str())).collect();
+    assert_eq!(listed, expected);
 }
