@@ -1,11 +1,12 @@
 //! One HTTP/1.1 connection that is kept open, with the smallest reader that a load generator gets by with: answers
 //! must have a content length. Requests come as ready bytes. Not an HTTP client.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::Outcome;
 
@@ -21,7 +22,16 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects.
     pub(crate) async fn open(address: SocketAddr) -> Outcome<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Ok(Self::over(TcpStream::connect(address).await?)?)
+    }
+
+    /// Connects from a given address of this machine.
+    pub(crate) async fn open_from(source: IpAddr, address: SocketAddr) -> Outcome<Self> {
+        Ok(Self::over(connect_from(source, address).await?)?)
+    }
+
+    /// Takes an open connection.
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(64 * 1024) })
     }
@@ -52,6 +62,13 @@ impl Connection {
         }
         Ok(answer.body)
     }
+}
+
+/// A plain connection from a given address of this machine.
+pub(crate) async fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
 }
 
 /// A whole answer.

@@ -2,7 +2,7 @@
 //!
 //! One command: `cargo run --release -p carryall-bench`. It builds the program, starts it on the loopback address
 //! with a directory of its own, and prints tables. The plan is here; [`floors`] and [`workloads`] hold what is
-//! measured, [`measure`] how, [`aims`] and [`report`] what it means.
+//! measured, [`measure`] how, [`aims`] and [`report`] what it means. [`effects`] and [`hostile`] are runs of their own.
 
 mod aims;
 mod clock;
@@ -10,6 +10,7 @@ mod connection;
 mod dataset;
 mod effects;
 mod floors;
+mod hostile;
 mod load;
 mod measure;
 mod payload;
@@ -48,6 +49,12 @@ const SHARED: &str =
     "server and load generator share the processors; device bytes are what the kernel counts, an upper bound";
 /// Clients of all rows but those of one client.
 const CLIENTS: usize = 64;
+/// How long each row is measured if nothing else is asked for.
+const CELL_SECONDS: u64 = 3;
+/// How long an attack goes on if nothing else is asked for: longer than a server waits for readers who do not read.
+const ATTACK_SECONDS: u64 = 12;
+/// The same in a smoke run.
+const ATTACK_SECONDS_QUICK: u64 = 2;
 /// How long a server is left alone before its idle memory is read.
 const IDLE_SECONDS: u64 = 1;
 
@@ -57,12 +64,12 @@ const IDLE_SECONDS: u64 = 1;
 #[command(name = "carryall-bench")]
 struct Arguments {
     /// The program to measure; without it the release build is made and measured
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, visible_alias = "program", value_name = "PATH")]
     carryall: Option<PathBuf>,
-    /// How long each row is measured
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
-    seconds: u64,
-    /// A smoke run: half a second for each row, less data
+    /// How long each row is measured: 3 by default, 12 for an attack
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
+    seconds: Option<u64>,
+    /// A smoke run: half a second for each row, less data; two seconds for an attack
     #[arg(long, conflicts_with = "seconds")]
     quick: bool,
     /// Reopens a store of about 1 GB after kill -9, which takes minutes to fill; without it a small one. With
@@ -72,6 +79,10 @@ struct Arguments {
     /// Measures what leaves the server instead: streams, push, a backlog, bulk publication
     #[arg(long)]
     effects: bool,
+    /// Attacks the server instead: what each attack costs it in memory and what another caller notices. All attacks,
+    /// or those of these names
+    #[arg(long, value_name = "ATTACK", num_args = 0.., conflicts_with_all = ["effects", "big"])]
+    hostile: Option<Vec<String>>,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -116,7 +127,7 @@ fn run(arguments: Arguments) -> Outcome<()> {
         cell: if arguments.quick {
             Duration::from_millis(500)
         } else {
-            Duration::from_secs(arguments.seconds)
+            Duration::from_secs(arguments.seconds.unwrap_or(CELL_SECONDS))
         },
         population: Population {
             lanes: CLIENTS,
@@ -137,9 +148,17 @@ fn run(arguments: Arguments) -> Outcome<()> {
         log_file: arguments.log_file,
     };
     let directory = temporary_directory(arguments.directory.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let how = if cfg!(debug_assertions) { ", an UNOPTIMISED build of this benchmark" } else { "" };
+    if let Some(attacks) = arguments.hostile {
+        let seconds = if arguments.quick { ATTACK_SECONDS_QUICK } else { ATTACK_SECONDS };
+        let length = Duration::from_secs(arguments.seconds.unwrap_or(seconds));
+        let how = format!("{} s for each attack{how}", length.as_secs());
+        let rows = hostile::measure(&program, directory.path(), &attacks, length, progress)?;
+        print!("{}", hostile::write_up(arguments.output, &[&machine, &how, SHARED], &rows));
+        return Ok(());
+    }
     let how = format!("{} s for each row{how}", extent.cell.as_secs_f64());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if arguments.effects {
         let extent = effects_extent(extent, arguments.quick);
         let measured = effects::measure(&runtime, &program, directory.path(), extent, progress)?;

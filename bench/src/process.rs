@@ -36,6 +36,18 @@ impl ProcessId {
         Ok(kibibytes * 1024)
     }
 
+    /// The most memory that it held since its start, or since [`Self::reset_peak`].
+    pub(crate) fn peak_resident_bytes(self) -> Outcome<u64> {
+        let kibibytes = labelled(&self.read("status")?, "VmHWM:").ok_or("/proc/PID/status has no VmHWM")?;
+        Ok(kibibytes * 1024)
+    }
+
+    /// Makes the memory that it holds now the starting point of its peak.
+    pub(crate) fn reset_peak(self) -> Outcome<()> {
+        let path = format!("/proc/{}/clear_refs", self.0);
+        fs::write(&path, "5").map_err(|error| format!("{path}: {error}").into())
+    }
+
     fn read(self, file: &str) -> Outcome<String> {
         let path = format!("/proc/{}/{file}", self.0);
         fs::read_to_string(&path).map_err(|error| format!("{path}: {error}").into())
@@ -73,6 +85,12 @@ pub(crate) fn bytes_under(path: &Path) -> Outcome<u64> {
 /// How many processors this process may use.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Memory that the machine can give without swapping.
+pub(crate) fn available_bytes() -> Outcome<u64> {
+    let kibibytes = labelled(&fs::read_to_string("/proc/meminfo")?, "MemAvailable:");
+    Ok(kibibytes.ok_or("/proc/meminfo has no MemAvailable")? * 1024)
 }
 
 /// One line about the machine and how busy it is already.
@@ -118,6 +136,9 @@ mod tests {
     fn this_process_can_be_read() {
         let own = ProcessId::own();
         assert!(own.resident_bytes().unwrap() > 0);
+        assert!(available_bytes().unwrap() > 0);
+        own.reset_peak().unwrap();
+        assert!(own.peak_resident_bytes().unwrap() > 0);
         own.cpu().unwrap();
         own.device_bytes().unwrap();
     }

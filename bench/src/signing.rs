@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use carryall_wire::codec;
+use carryall_wire::codec::{self, Request};
 use carryall_wire::sigv4::{self, BodyHash, Credentials, SignedParts, Signer};
-use carryall_wire::spec::Operation;
+use carryall_wire::spec::{Operation, Service};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::Outcome;
@@ -13,13 +13,22 @@ use crate::clock;
 /// The region that servers under test have.
 pub(crate) const REGION: &str = "us-east-1";
 
-/// The bytes of a request, signed if there are credentials to sign it with.
+/// The bytes of an operation's request, signed if there are credentials to sign it with.
 pub(crate) fn request<O: Operation>(
     address: SocketAddr,
     credentials: Option<&Credentials>,
     input: &O::Input,
 ) -> Outcome<Vec<u8>> {
-    let request = codec::request::<O>(input)?;
+    bytes(address, credentials, O::SPEC.service, &codec::request::<O>(input)?)
+}
+
+/// The bytes of any request to `service`, signed if there are credentials to sign it with.
+pub(crate) fn bytes(
+    address: SocketAddr,
+    credentials: Option<&Credentials>,
+    service: Service,
+    request: &Request,
+) -> Outcome<Vec<u8>> {
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, HeaderValue::from_str(&address.to_string())?);
     for (name, value) in &request.headers {
@@ -30,7 +39,7 @@ pub(crate) fn request<O: Operation>(
         None => (request.path_and_query.as_str(), None),
     };
     if let Some(credentials) = credentials {
-        let service = O::SPEC.service.signing_name();
+        let service = service.signing_name();
         let signer = Signer { credentials, region: REGION, service, at_millis: clock::now_milliseconds() };
         let parts = SignedParts { method: request.method.as_str(), raw_path, raw_query, headers: &headers };
         headers.extend(sigv4::sign(&parts, &BodyHash::of(&request.body), &signer)?);

@@ -119,7 +119,8 @@ impl World {
     }
 }
 
-async fn create_pool(connection: &mut Connection, address: SocketAddr) -> Outcome<String> {
+/// Creates a pool that allows guests and returns its id.
+pub(crate) async fn create_pool(connection: &mut Connection, address: SocketAddr) -> Outcome<String> {
     let input = create_identity_pool::Input {
         identity_pool_name: Some("bench".to_owned()),
         allow_unauthenticated_identities: Some(true),
@@ -131,7 +132,12 @@ async fn create_pool(connection: &mut Connection, address: SocketAddr) -> Outcom
     Ok(pool.identity_pool_id)
 }
 
-async fn create_guest(connection: &mut Connection, address: SocketAddr, pool: &str) -> Outcome<Guest> {
+/// Creates a guest of the pool, with temporary credentials.
+pub(crate) async fn create_guest(
+    connection: &mut Connection,
+    address: SocketAddr,
+    pool: &str,
+) -> Outcome<Guest> {
     let input = get_id::Input { identity_pool_id: Some(pool.to_owned()), ..get_id::Input::default() };
     let request = signing::request::<GetId>(address, None, &input)?;
     let identity = patiently(connection, &request).await?;
