@@ -1,40 +1,29 @@
 //! The program as one value: settings, store, keys and caches, shared by every request, by the background work and by
 //! the operators' verbs.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use carryall_core::changes::{Changes, Expect, Setting, Touched, Write};
+use carryall_core::changes::{Changes, Touched};
 use carryall_core::ids::{AccessKeyId, PoolId};
-use carryall_core::model::{DeveloperKey, Pool};
+use carryall_core::model::Pool;
 use carryall_core::outbox::LaneRef;
 use carryall_core::store::{Store, StoreError};
 use carryall_outbound::Outbound;
-use carryall_wire::sigv4::KeyCache;
-use lru::LruCache;
-use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use crate::capacity::new_identities::NewIdentities;
 use crate::capacity::places::Places;
-use crate::clock::{self, Clock};
-use crate::config::{Config, RootKey};
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::state::live_channels::LiveChannels;
 use crate::state::pools::Pools;
 use crate::state::sessions::SessionCounts;
 use crate::state::turns::Turns;
 use crate::state::wakes::Wakes;
-use crate::trust::credentials::{self, Opened};
-use crate::trust::identity_token::IdentityTokens;
-use crate::trust::seal::{MasterKey, Purpose, Sealer};
-
-/// What the value that checks the master key says once it is opened.
-const MASTER_KEY_CHECK: &[u8] = b"carryall";
-/// Secrets of developer keys kept opened in memory.
-const SECRETS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
-/// Opened session tokens of temporary credentials kept in memory.
-const CREDENTIALS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+use crate::trust::root_key::RootKey;
+use crate::trust::seal::MasterKey;
+use crate::trust::{OpenError, Trust};
 
 /// Devices of one pool that are being registered with their push service at a time; more are told to try again.
 const REGISTRATIONS_PER_POOL_MAX: usize = 64;
@@ -49,14 +38,10 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Time and fresh ids.
     pub clock: Clock,
-    /// Seals tokens and secrets.
-    pub sealer: Sealer,
-    /// Signs and checks identity tokens.
-    pub identity_tokens: IdentityTokens,
+    /// Keys, tokens and everything that is sealed.
+    pub trust: Arc<Trust>,
     /// Numbers for operators.
     pub metrics: Metrics,
-    /// Signing keys already derived.
-    pub signing_keys: Arc<KeyCache>,
     /// Keeps writers of one dataset in a row.
     pub turns: Turns,
     /// Sync sessions that are not stored yet.
@@ -82,36 +67,6 @@ pub struct App {
     /// Checks of pools' settings under way.
     pub pool_checks: Arc<Semaphore>,
     pools: Arc<Pools>,
-    root: RootKey,
-    secrets: Arc<Mutex<Secrets>>,
-    opened: Mutex<LruCache<String, Arc<Opened>>>,
-}
-
-/// Secrets of developer keys, opened.
-struct Secrets {
-    opened: LruCache<AccessKeyId, SecretString>,
-    /// Raised by every commit that touches a key: a secret read before such a commit must not enter after it.
-    changes: u64,
-}
-
-/// Why the program cannot begin to work on a store.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The store's secrets were sealed under another master key.
-    WrongMasterKey,
-    /// The store failed.
-    Store(StoreError),
-}
-
-impl std::fmt::Display for OpenError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::WrongMasterKey => {
-                f.write_str("the master key is not the one that this store was created with")
-            }
-            Self::Store(error) => error.fmt(f),
-        }
-    }
 }
 
 impl App {
@@ -121,23 +76,21 @@ impl App {
         store: Arc<dyn Store>,
         master: &MasterKey,
         root: RootKey,
+        clock: Clock,
     ) -> Result<Arc<Self>, OpenError> {
-        let clock = Clock::default();
-        let sealer = Sealer::new(master, clock.clone());
-        check_master_key(&*store, &sealer).await?;
+        let trust = Trust::open(Arc::clone(&store), master, root, clock.clone()).await?;
+        let outbound_clock = clock.clone();
         Ok(Arc::new(Self {
             store,
-            identity_tokens: IdentityTokens::new(&sealer),
-            sealer,
+            trust: Arc::new(trust),
             clock,
             metrics: Metrics::new(),
-            signing_keys: Arc::default(),
             turns: Turns::default(),
             sessions: Arc::default(),
             new_identities: NewIdentities::new(&config),
             requests: Semaphore::new(config.concurrent_requests_max),
             body_kilobytes: Semaphore::new(config.bodies_in_flight_bytes_max.div_ceil(1024)),
-            outbound: Outbound::new(config.outbound.clone(), clock::unix_seconds),
+            outbound: Outbound::new(config.outbound.clone(), move || outbound_clock.unix_seconds()),
             wakes: Arc::default(),
             live: Arc::new(LiveChannels::new(&config.live)),
             trigger_calls: Semaphore::new((config.concurrent_requests_max / 2).max(1)),
@@ -145,9 +98,6 @@ impl App {
             registrations: Places::new(REGISTRATIONS_PER_POOL_MAX),
             pool_checks: Arc::new(Semaphore::new(POOL_CHECKS_MAX)),
             pools: Arc::default(),
-            root,
-            secrets: Arc::new(Mutex::new(Secrets { opened: LruCache::new(SECRETS_COUNT_MAX), changes: 0 })),
-            opened: Mutex::new(LruCache::new(CREDENTIALS_COUNT_MAX)),
             config,
         }))
     }
@@ -163,16 +113,13 @@ impl App {
         // In a task of its own: a caller who hangs up ends the request, but not the commit that is on its way, and
         // caches, relay and channels must hear of it all the same.
         let (store, cached_pools) = (Arc::clone(&self.store), Arc::clone(&self.pools));
-        let (secrets, signing_keys) = (Arc::clone(&self.secrets), Arc::clone(&self.signing_keys));
+        let trust = Arc::clone(&self.trust);
         let (wakes, live) = (Arc::clone(&self.wakes), Arc::clone(&self.live));
         let commit = tokio::spawn(async move {
             let outcome = store.commit(changes).await;
             cached_pools.forget(&pools);
             for key in keys {
-                let mut secrets = secrets.lock().unwrap_or_else(PoisonError::into_inner);
-                secrets.changes += 1;
-                secrets.opened.pop(&key);
-                signing_keys.forget(key.as_str());
+                trust.forget(&key);
             }
             if outcome.is_ok() {
                 wakes.lanes(lanes);
@@ -186,55 +133,6 @@ impl App {
     /// The pool of this id, if it exists.
     pub async fn pool(&self, id: &PoolId) -> Result<Option<Arc<Pool>>, StoreError> {
         self.pools.get(&*self.store, id).await
-    }
-
-    /// The secret of a developer key, if the key exists.
-    pub async fn developer_secret(&self, id: &AccessKeyId) -> Result<Option<SecretString>, StoreError> {
-        if *id == self.root.access_key_id {
-            return Ok(Some(self.root.secret.clone()));
-        }
-        let seen = {
-            let mut secrets = self.secrets();
-            if let Some(secret) = secrets.opened.get(id) {
-                return Ok(Some(secret.clone()));
-            }
-            secrets.changes
-        };
-        let Some(key) = self.store.key(id).await? else { return Ok(None) };
-        let secret = self.open_secret(&key)?;
-        let mut secrets = self.secrets();
-        if secrets.changes == seen {
-            secrets.opened.put(id.clone(), secret.clone());
-        }
-        Ok(Some(secret))
-    }
-
-    fn secrets(&self) -> MutexGuard<'_, Secrets> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn open_secret(&self, key: &DeveloperKey) -> Result<SecretString, StoreError> {
-        self.sealer
-            .open(Purpose::DeveloperSecret, &key.sealed_secret)
-            .and_then(|plain| String::from_utf8(plain).ok())
-            .map(SecretString::from)
-            .ok_or_else(|| StoreError::Corrupt { what: format!("the sealed secret of key {}", key.id) })
-    }
-
-    /// The credentials that a session token stands for, if it was issued here together with `key`; expired or not.
-    pub fn temporary(&self, token: &str, key: &AccessKeyId) -> Option<Arc<Opened>> {
-        let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
-        let opened = if let Some(opened) = known {
-            opened
-        } else {
-            let opened = Arc::new(credentials::open(&self.sealer, token)?);
-            self.opened
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .put(token.to_owned(), Arc::clone(&opened));
-            opened
-        };
-        opened.belongs_to(key).then_some(opened)
     }
 }
 
@@ -261,27 +159,6 @@ impl Written {
     }
 }
 
-async fn check_master_key(store: &dyn Store, sealer: &Sealer) -> Result<(), OpenError> {
-    let setting = Setting::MasterKeyCheck;
-    if store.setting(setting).await.map_err(OpenError::Store)?.is_none() {
-        let sealed = sealer.seal(Purpose::MasterKeyCheck, MASTER_KEY_CHECK.to_vec());
-        let changes = Changes {
-            expect: vec![Expect::NoSetting(setting)],
-            write: vec![Write::PutSetting(setting, sealed)],
-        };
-        match store.commit(changes).await {
-            // Another node may have been quicker; its value is checked like any other.
-            Ok(()) | Err(StoreError::Conflict) => {}
-            Err(error) => return Err(OpenError::Store(error)),
-        }
-    }
-    let sealed = store.setting(setting).await.map_err(OpenError::Store)?.unwrap_or_default();
-    match sealer.open(Purpose::MasterKeyCheck, &sealed) {
-        Some(plain) if plain == MASTER_KEY_CHECK => Ok(()),
-        Some(_) | None => Err(OpenError::WrongMasterKey),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use carryall_core::ids::PoolIncarnation;
@@ -289,6 +166,8 @@ mod tests {
     use carryall_core::rules::set_identity_pool::Settings as PoolSettings;
     use carryall_core::time::UnixMillis;
     use carryall_store::{StoreOptions, StoreUrl};
+
+    use carryall_core::changes::Write;
 
     use super::*;
     use crate::config::Settings;
@@ -303,8 +182,9 @@ mod tests {
         let url = StoreUrl::Embedded(home.path().to_owned());
         let store = carryall_store::open(&url, &StoreOptions::default()).unwrap();
         let config = Config::check(Settings::default()).unwrap();
-        let master = MasterKey::generate(&Clock::default());
-        let app = App::open(config, store, &master, RootKey::generate()).await.ok().unwrap();
+        let clock = Clock::system();
+        let (master, root) = (MasterKey::generate(&clock), RootKey::generate(&clock));
+        let app = App::open(config, store, &master, root, clock).await.ok().unwrap();
         let id = PoolId::parse("us-east-1:0").unwrap();
         let at = PoolRef { id: id.clone(), incarnation: PoolIncarnation(1) };
         let pool = PoolSettings { name: "p".to_owned(), ..PoolSettings::default() }

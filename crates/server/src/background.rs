@@ -122,14 +122,16 @@ mod tests {
     use super::*;
     use crate::admin::{self, Verb};
     use crate::clock::Clock;
-    use crate::config::{Config, RootKey, Settings};
+    use crate::config::{Config, Settings};
+    use crate::trust::root_key::RootKey;
     use crate::trust::seal::MasterKey;
 
     async fn app() -> Arc<App> {
         let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
         let config = Config::check(Settings::default()).unwrap();
-        let master = MasterKey::generate(&Clock::default());
-        App::open(config, store, &master, RootKey::generate()).await.ok().unwrap()
+        let clock = Clock::system();
+        let (master, root) = (MasterKey::generate(&clock), RootKey::generate(&clock));
+        App::open(config, store, &master, root, clock).await.ok().unwrap()
     }
 
     async fn pool(app: &App) -> PoolRef {

@@ -7,18 +7,24 @@ use carryall_core::time::UnixMillis;
 use rustix::rand::{GetRandomFlags, getrandom};
 use uuid::Uuid;
 
-/// The present second since 1970, for what is sent elsewhere with a date of its own.
-pub fn unix_seconds() -> u64 {
-    u64::try_from(Clock::default().now().seconds()).unwrap_or_default()
-}
-
 /// Time and fresh ids.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Clock {
     _private: (),
 }
 
 impl Clock {
+    /// The clock and the random numbers of this machine. Made once, where the program starts, and handed down: a
+    /// function that is given no clock knows no time.
+    pub fn system() -> Self {
+        Self { _private: () }
+    }
+
+    /// The present second since 1970, for messages to others that carry a date of their own.
+    pub fn unix_seconds(&self) -> u64 {
+        u64::try_from(self.now().seconds()).unwrap_or_default()
+    }
+
     /// The present moment.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     #[expect(clippy::unused_self, reason = "only who holds the clock may know the time")]

@@ -32,7 +32,7 @@ use crate::ops::access::{Subject, authorise};
 use crate::ops::call::Call;
 use crate::request::authenticate::authenticate;
 use crate::request::cors;
-use crate::request::pipeline::{Arrival, Exchange};
+use crate::request::exchange::{Arrival, Exchange};
 use crate::stop::told_to_stop;
 
 /// How soon a browser comes back when a channel ends, in milliseconds.
@@ -84,7 +84,7 @@ pub async fn open(
     if head.method != http::Method::GET {
         return Err(Rejection::MethodNotAllowed { allow: Method::Get.as_str() }.into());
     }
-    let signed = authenticate(app, head, Method::Get, Service::Sync, now).await?;
+    let signed = authenticate(&app.trust, &app.config, head, Method::Get, Service::Sync, now).await?;
     let expires = signed.expires();
     let caller = signed.verify(&[])?;
     exchange.caller = Some(crate::request::authenticate::describe(&caller));
@@ -210,8 +210,8 @@ impl Channel {
         if self.expired() {
             return None;
         }
-        if let Caller::Developer { key } = &self.caller {
-            self.app.developer_secret(key).await.ok()??;
+        if !self.app.trust.still_stands(&self.caller).await.ok()? {
+            return None;
         }
         let pool = &self.at.owner.pool;
         let stands = self.app.pool(&pool.id).await.ok()?.is_some_and(|found| found.at == *pool);

@@ -32,7 +32,7 @@ type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// Makes signed requests. Nothing is loaded before the first.
 pub(crate) struct HttpClient {
     connections: OnceLock<Result<Connections, String>>,
-    now_unix_s: fn() -> u64,
+    now_unix_s: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// A request's content and bounds.
@@ -70,7 +70,7 @@ pub(super) enum NoAnswer {
 }
 
 impl HttpClient {
-    pub(crate) fn new(now_unix_s: fn() -> u64) -> Self {
+    pub(crate) fn new(now_unix_s: Box<dyn Fn() -> u64 + Send + Sync>) -> Self {
         Self { connections: OnceLock::new(), now_unix_s }
     }
 

@@ -20,12 +20,12 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::config::{PoolSeed, RootKey, check_pool_region};
+use crate::config::{PoolSeed, check_pool_region};
 use crate::effects::pool_check;
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::Call;
-use crate::trust::seal::Purpose;
+use crate::trust::root_key::RootKey;
 
 /// Longest description of a key, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 256;
@@ -498,11 +498,10 @@ async fn create_key(app: &App, description: String) -> Result<KeyCreated, String
     if description.chars().count() > DESCRIPTION_CHARS_MAX {
         return Err(format!("the description is longer than {DESCRIPTION_CHARS_MAX} characters"));
     }
-    let RootKey { access_key_id, secret } = RootKey::generate();
-    let secret = secret.expose_secret();
+    let RootKey { access_key_id, secret } = RootKey::generate(&app.clock);
     let key = DeveloperKey {
         id: access_key_id.clone(),
-        sealed_secret: app.sealer.seal(Purpose::DeveloperSecret, secret.as_bytes().to_vec()),
+        sealed_secret: app.trust.seal_developer_secret(&secret),
         created: app.clock.now(),
         description: description.clone(),
     };
@@ -510,7 +509,7 @@ async fn create_key(app: &App, description: String) -> Result<KeyCreated, String
     app.commit(changes).await.map_err(|error| error.to_string())?;
     Ok(KeyCreated {
         access_key_id: access_key_id.to_string(),
-        secret_access_key: secret.to_owned(),
+        secret_access_key: secret.expose_secret().to_owned(),
         description,
     })
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::RootKey;
+use crate::trust::root_key::RootKey;
 
 /// What the banner says.
 pub struct Banner<'a> {
@@ -126,6 +126,7 @@ impl Banner<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     fn text(address: &str, dir: Option<&Path>, root: &RootKey, root_is_new: bool) -> String {
         Banner {
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_new_secret_is_shown_and_an_old_one_is_not() {
-        let root = RootKey::generate();
+        let root = RootKey::generate(&Clock::system());
         let secret = root.secret.expose_secret();
         let dir = Some(Path::new("/data"));
         assert!(text("127.0.0.1:1", dir, &root, true).contains(secret));
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_line_that_programs_look_for_names_the_bound_address() {
-        let text = text("0.0.0.0:7962", None, &RootKey::generate(), true);
+        let text = text("0.0.0.0:7962", None, &RootKey::generate(&Clock::system()), true);
         assert!(text.lines().any(|line| line == "listening on http://0.0.0.0:7962"), "{text}");
         assert!(text.contains("AWS_ENDPOINT_URL_STS='http://127.0.0.1:7962'"), "{text}");
     }

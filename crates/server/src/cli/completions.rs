@@ -1,7 +1,9 @@
 //! `carryall completions SHELL`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
+
+use super::print;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -9,8 +11,8 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), String> {
+pub(super) fn run(arguments: &Arguments, command: &mut Command) -> Result<(), String> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut super::Command::command(), "carryall", &mut script);
-    super::print::bytes(&script)
+    clap_complete::generate(arguments.shell, command, "carryall", &mut script);
+    print::bytes(&script)
 }

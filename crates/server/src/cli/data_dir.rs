@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::admin::control;
 use crate::clock::Clock;
-use crate::config::RootKey;
+use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
 
 const MASTER_KEY_FILE: &str = "master.key";
@@ -38,23 +38,23 @@ pub enum Origin {
     Generated,
 }
 
-/// Who has the directory.
-pub enum Holder {
-    /// We do.
-    Us(DirLock),
+/// The process that holds the directory.
+pub enum Owner {
+    /// This one, until the lock is dropped.
+    ThisProcess(DirLock),
     /// A server that answers on its control socket.
     Server(UnixStream),
 }
 
-/// Takes hold of `dir`, or of the ear of the server that holds it.
-pub async fn hold(dir: &Path) -> Result<Holder, OpenError> {
+/// Locks `dir`, or connects to the server that has it locked.
+pub async fn acquire(dir: &Path) -> Result<Owner, OpenError> {
     let give_up = Instant::now() + Duration::from_secs(HOLD_SECONDS_MAX);
     loop {
         match DirLock::acquire(dir) {
-            Ok(lock) => return Ok(Holder::Us(lock)),
+            Ok(lock) => return Ok(Owner::ThisProcess(lock)),
             Err(OpenError::InUse { dir: held }) => {
                 if let Ok(stream) = control::connect(dir).await {
-                    return Ok(Holder::Server(stream));
+                    return Ok(Owner::Server(stream));
                 }
                 if Instant::now() >= give_up {
                     return Err(OpenError::InUse { dir: held });
@@ -134,11 +134,11 @@ pub fn kept_root_key(dir: &Path) -> Result<Option<RootKey>, String> {
 }
 
 /// The root key of the directory that is held; made and kept if there is none.
-pub fn root_key(lock: &DirLock) -> Result<(RootKey, Origin), String> {
+pub fn root_key(lock: &DirLock, clock: &Clock) -> Result<(RootKey, Origin), String> {
     if let Some(key) = kept_root_key(lock.dir())? {
         return Ok((key, Origin::Kept));
     }
-    let key = RootKey::generate();
+    let key = RootKey::generate(clock);
     let path = credentials_path(lock.dir());
     write_private(&path, credentials_text(&key).as_bytes())
         .map_err(|error| format!("{}: {error}", path.display()))?;
@@ -210,15 +210,15 @@ mod tests {
     fn keys_are_made_once_for_this_user_alone() {
         let home = tempfile::tempdir().unwrap();
         let lock = DirLock::acquire(home.path()).unwrap();
-        let clock = Clock::default();
+        let clock = Clock::system();
         let (master, origin) = master_key(&lock, &clock).unwrap();
         assert_eq!(origin, Origin::Generated);
         let (again, origin) = master_key(&lock, &clock).unwrap();
         assert_eq!(origin, Origin::Kept);
         assert_eq!(master.to_base64().expose_secret(), again.to_base64().expose_secret());
-        let (root, origin) = root_key(&lock).unwrap();
+        let (root, origin) = root_key(&lock, &clock).unwrap();
         assert_eq!(origin, Origin::Generated);
-        let (same, origin) = root_key(&lock).unwrap();
+        let (same, origin) = root_key(&lock, &clock).unwrap();
         assert_eq!((origin, &same.access_key_id), (Origin::Kept, &root.access_key_id));
         assert_eq!(same.secret.expose_secret(), root.secret.expose_secret());
         for file in [MASTER_KEY_FILE, CREDENTIALS_FILE] {
@@ -231,7 +231,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let lock = DirLock::acquire(home.path()).unwrap();
         std::fs::create_dir(home.path().join("store")).unwrap();
-        let message = master_key(&lock, &Clock::default()).err().unwrap();
+        let message = master_key(&lock, &Clock::system()).err().unwrap();
         assert!(
             message.contains("master.key is missing") && message.contains("CARRYALL_MASTER_KEY"),
             "{message}"
@@ -244,10 +244,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let lock = DirLock::acquire(home.path()).unwrap();
         std::fs::write(home.path().join(MASTER_KEY_FILE), "hunter2").unwrap();
-        let message = master_key(&lock, &Clock::default()).err().unwrap();
+        let message = master_key(&lock, &Clock::system()).err().unwrap();
         assert!(message.contains("master.key") && !message.contains("hunter2"), "{message}");
         std::fs::write(home.path().join(CREDENTIALS_FILE), "aws_secret_access_key = hunter2").unwrap();
-        let message = root_key(&lock).err().unwrap();
+        let message = root_key(&lock, &Clock::system()).err().unwrap();
         assert!(message.contains("aws_access_key_id") && !message.contains("hunter2"), "{message}");
     }
 }

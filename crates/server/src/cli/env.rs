@@ -6,14 +6,15 @@ use std::fmt::Write as _;
 use secrecy::ExposeSecret;
 
 use super::data_dir;
-use super::{Given, print};
+use super::invocation::Invocation;
+use super::print;
 use crate::admin::control;
 use crate::cli::banner::{environment, quote, reachable, url};
 use crate::config::Config;
 
-pub(super) async fn run(given: Given) -> Result<(), String> {
-    let config = &given.config;
-    let root = match (given.secrets.root, config.data_dir()) {
+pub(super) async fn run(invocation: Invocation) -> Result<(), String> {
+    let config = &invocation.config;
+    let root = match (invocation.secrets.root, config.data_dir()) {
         (Some(root), _) => root,
         (None, Some(dir)) => data_dir::kept_root_key(dir)?.ok_or_else(|| {
             let path = data_dir::credentials_path(dir);
@@ -32,7 +33,7 @@ pub(super) async fn run(given: Given) -> Result<(), String> {
         .into_iter()
         .map(|(name, value)| (name, value.expose_secret().to_owned()))
         .collect();
-    print::either(given.output, &variables, |variables| {
+    print::either(invocation.output, &variables, |variables| {
         let mut text = String::new();
         for (name, value) in variables {
             // Writing to a string cannot fail.

@@ -8,7 +8,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Given, print};
+use super::invocation::Invocation;
+use super::print;
 use crate::admin::control;
 use crate::cli::banner::reachable;
 use crate::config::Config;
@@ -18,13 +19,13 @@ const CHECK_SECONDS_MAX: u64 = 5;
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-pub(super) async fn run(given: Given) -> Result<(), String> {
+pub(super) async fn run(invocation: Invocation) -> Result<(), String> {
     let time = Duration::from_secs(CHECK_SECONDS_MAX);
-    match tokio::time::timeout(time, check(&given.config)).await {
+    match tokio::time::timeout(time, check(&invocation.config)).await {
         Ok(outcome) => outcome?,
         Err(_) => return Err(format!("the server did not answer within {CHECK_SECONDS_MAX} seconds")),
     }
-    print::either(given.output, &json!({ "Status": "ready" }), |_| "ready".to_owned())
+    print::either(invocation.output, &json!({ "Status": "ready" }), |_| "ready".to_owned())
 }
 
 async fn check(config: &Config) -> Result<(), String> {

@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 
-use super::{Given, open, print};
+use super::invocation::Invocation;
+use super::{open, print};
 use crate::admin::{self, Answer};
 
 #[derive(Subcommand)]
@@ -23,14 +24,14 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
-    let output = given.output;
+pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String> {
+    let output = invocation.output;
     let verb = match verb {
         Verb::Create { description } => admin::Verb::KeyCreate { description },
         Verb::List => admin::Verb::KeyList,
         Verb::Revoke { id } => admin::Verb::KeyRevoke { id },
     };
-    match open::execute(given, verb).await? {
+    match open::execute(invocation, verb).await? {
         Answer::KeyCreated(key) => print::either(output, &key, |key| {
             print::columns(&[
                 ["AccessKeyId", &key.access_key_id],
@@ -55,6 +56,6 @@ pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
         | Answer::PoolChecked(_)
         | Answer::Outbox(_)
         | Answer::OutboxRetried(_)
-        | Answer::OutboxDropped(_) => Err(super::ANOTHER_ANSWER.to_owned()),
+        | Answer::OutboxDropped(_) => Err(open::ANOTHER_ANSWER.to_owned()),
     }
 }

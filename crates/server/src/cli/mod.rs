@@ -1,11 +1,12 @@
-//! The command line: one file per subcommand. Done means exit code 0; anything else comes with one line on standard
-//! error that says what and where.
+//! The command line: one file per subcommand. Exit code 0 means done; any other code comes with one line on standard
+//! error that names the fault and its place.
 
 pub mod banner;
 mod completions;
 pub mod data_dir;
 mod env;
 mod healthcheck;
+mod invocation;
 mod key;
 mod open;
 mod outbox;
@@ -14,18 +15,15 @@ mod print;
 mod serve;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{Config, Overrides, Secrets, Settings};
+use self::invocation::{Invocation, Output, SettingsArgs};
+use crate::clock::Clock;
 
 /// Exit code of a command line that cannot be understood.
 const USAGE: u8 = 2;
-/// A running server of another version may answer with what was not asked for.
-const ANOTHER_ANSWER: &str = "the running server answered something else; perhaps it is of another version";
-
 #[derive(Parser)]
 #[command(
     name = "carryall",
@@ -43,30 +41,6 @@ struct Command {
     output: Output,
     #[command(subcommand)]
     verb: Verb,
-}
-
-/// Settings that can be given in three places.
-#[derive(Args)]
-#[command(next_help_heading = "Settings")]
-struct SettingsArgs {
-    /// Configuration file (TOML)
-    #[arg(long, global = true, value_name = "FILE", env = "CARRYALL_CONFIG")]
-    config: Option<PathBuf>,
-    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:7962]
-    #[arg(long, global = true, value_name = "IP:PORT", env = "CARRYALL_LISTEN")]
-    listen: Option<String>,
-    /// embedded:DIR or memory: [default: embedded:./carryall-data]
-    #[arg(long, global = true, value_name = "STORE", env = "CARRYALL_STORE", hide_env_values = true)]
-    store: Option<String>,
-    /// Region of new ids and of signature scopes [default: us-east-1]
-    #[arg(long, global = true, value_name = "REGION", env = "CARRYALL_REGION")]
-    region: Option<String>,
-    /// Account id, 12 digits [default: 000000000000]
-    #[arg(long, global = true, value_name = "ID", env = "CARRYALL_ACCOUNT_ID")]
-    account_id: Option<String>,
-    /// What to log: a level, or directives such as info,carryall=debug [default: info]
-    #[arg(long, global = true, value_name = "FILTER", env = "CARRYALL_LOG")]
-    log: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -90,40 +64,7 @@ enum Verb {
     Completions(completions::Arguments),
 }
 
-/// How verbs print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// For programs, in AWS's member names
-    Json,
-}
-
-/// The settings, checked, and the keys that came with them.
-struct Given {
-    config: Config,
-    secrets: Secrets,
-    output: Output,
-}
-
-impl Given {
-    fn read(args: SettingsArgs, output: Output) -> Result<Self, String> {
-        let told = |error: crate::config::ConfigError| error.to_string();
-        let over = Overrides {
-            listen: args.listen,
-            store: args.store,
-            region: args.region,
-            account_id: args.account_id,
-            log: args.log,
-        };
-        let settings = Settings::read(args.config.as_deref()).map_err(told)?.overridden(over);
-        let config = Config::check(settings).map_err(told)?;
-        let secrets = Secrets::read(|name| std::env::var(name).ok()).map_err(told)?;
-        Ok(Self { config, secrets, output })
-    }
-}
-
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
@@ -147,16 +88,16 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn execute(command: Command) -> Result<(), String> {
     if let Verb::Completions(arguments) = command.verb {
-        return completions::run(&arguments);
+        return completions::run(&arguments, &mut Command::command());
     }
-    let given = Given::read(command.settings, command.output)?;
+    let invocation = Invocation::read(command.settings, command.output, Clock::system())?;
     match command.verb {
-        Verb::Serve => serve::run(given),
-        Verb::Env => waiting(env::run(given)),
-        Verb::Healthcheck => waiting(healthcheck::run(given)),
-        Verb::Pool(verb) => waiting(pool::run(verb, given)),
-        Verb::Outbox(verb) => waiting(outbox::run(verb, given)),
-        Verb::Key(verb) => waiting(key::run(verb, given)),
+        Verb::Serve => serve::run(invocation),
+        Verb::Env => waiting(env::run(invocation)),
+        Verb::Healthcheck => waiting(healthcheck::run(invocation)),
+        Verb::Pool(verb) => waiting(pool::run(verb, invocation)),
+        Verb::Outbox(verb) => waiting(outbox::run(verb, invocation)),
+        Verb::Key(verb) => waiting(key::run(verb, invocation)),
         Verb::Completions(_) => Ok(()),
     }
 }
@@ -167,20 +108,18 @@ fn waiting(verb: impl Future<Output = Result<(), String>>) -> Result<(), String>
     runtime.map_err(|error| format!("the runtime could not start: {error}"))?.block_on(verb)
 }
 
-/// Makes one line of what the parser of the command line says in several.
+/// Joins the lines of a message of the command-line parser into one.
 fn usage_line(message: &str) -> String {
     let lines = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    let told = words.join(" ");
-    let told = told.strip_prefix("error: ").unwrap_or(&told);
-    let told = told.split(" For more information").next().unwrap_or_default();
-    format!("carryall: {told} (see carryall --help)")
+    let line = words.join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    let line = line.split(" For more information").next().unwrap_or_default();
+    format!("carryall: {line} (see carryall --help)")
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -199,11 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_command_line_is_told_in_one_line() {
-        for line in [&["carryall", "pool", "show"][..], &["carryall", "serve", "--lisen", "x"], &["carryall"]]
+    fn a_wrong_command_line_is_reported_in_one_line() {
+        for arguments in
+            [&["carryall", "pool", "show"][..], &["carryall", "serve", "--lisen", "x"], &["carryall"]]
         {
-            let told = usage_line(&Command::try_parse_from(line).err().unwrap().to_string());
-            assert!(!told.contains('\n') && told.ends_with("(see carryall --help)"), "{told}");
+            let line = usage_line(&Command::try_parse_from(arguments).err().unwrap().to_string());
+            assert!(!line.contains('\n') && line.ends_with("(see carryall --help)"), "{line}");
         }
     }
 }

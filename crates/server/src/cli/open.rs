@@ -5,14 +5,20 @@ use std::sync::Arc;
 use carryall_core::store::Store;
 use carryall_store::{DirLock, StoreUrl};
 
-use super::Given;
+use super::invocation::Invocation;
 use crate::admin::control;
 use crate::admin::{self, Answer, Verb};
-use crate::app::{App, OpenError};
-use crate::cli::data_dir::{self, Holder, Origin};
+use crate::app::App;
+use crate::cli::data_dir::{self, Origin, Owner};
 use crate::clock::Clock;
-use crate::config::{Config, RootKey, Secrets};
+use crate::config::{Config, Secrets};
+use crate::trust::OpenError;
+use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
+
+/// The error when a running server of another version answers in an unknown form.
+pub(super) const ANOTHER_ANSWER: &str =
+    "the running server answered something else; perhaps it is of another version";
 
 /// The keys that a start found or made.
 pub(super) struct Keys {
@@ -24,17 +30,16 @@ pub(super) struct Keys {
 
 impl Keys {
     /// The keys for a directory that is held, or for a store without one.
-    pub(super) fn find(secrets: Secrets, lock: Option<&DirLock>) -> Result<Self, String> {
-        let clock = Clock::default();
+    pub(super) fn find(secrets: Secrets, lock: Option<&DirLock>, clock: &Clock) -> Result<Self, String> {
         let (master, master_origin) = match (secrets.master, lock) {
             (Some(master), _) => (master, Origin::Settings),
-            (None, Some(lock)) => data_dir::master_key(lock, &clock)?,
-            (None, None) => (MasterKey::generate(&clock), Origin::Generated),
+            (None, Some(lock)) => data_dir::master_key(lock, clock)?,
+            (None, None) => (MasterKey::generate(clock), Origin::Generated),
         };
         let (root, root_origin) = match (secrets.root, lock) {
             (Some(root), _) => (root, Origin::Settings),
-            (None, Some(lock)) => data_dir::root_key(lock)?,
-            (None, None) => (RootKey::generate(), Origin::Generated),
+            (None, Some(lock)) => data_dir::root_key(lock, clock)?,
+            (None, None) => (RootKey::generate(clock), Origin::Generated),
         };
         Ok(Self { master, master_origin, root, root_origin })
     }
@@ -55,21 +60,22 @@ pub(super) async fn app(
     store: Arc<dyn Store>,
     master: &MasterKey,
     root: RootKey,
+    clock: Clock,
 ) -> Result<Arc<App>, String> {
     let place = config.store.to_string();
-    App::open(config, store, master, root).await.map_err(|error| match error {
+    App::open(config, store, master, root, clock).await.map_err(|error| match error {
         OpenError::WrongMasterKey => format!("store {place}: {error}"),
         OpenError::Store(error) => format!("store {place}: {error}"),
     })
 }
 
 /// Does a verb: on the store, or through the running server that holds it.
-pub(super) async fn execute(given: Given, verb: Verb) -> Result<Answer, String> {
-    let Given { config, mut secrets, .. } = given;
+pub(super) async fn execute(invocation: Invocation, verb: Verb) -> Result<Answer, String> {
+    let Invocation { config, mut secrets, clock, .. } = invocation;
     let lock = match &config.store {
-        StoreUrl::Embedded(dir) => match data_dir::hold(dir).await.map_err(|error| error.to_string())? {
-            Holder::Us(lock) => Some(lock),
-            Holder::Server(stream) => return control::ask(stream, verb).await,
+        StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await.map_err(|error| error.to_string())? {
+            Owner::ThisProcess(lock) => Some(lock),
+            Owner::Server(stream) => return control::ask(stream, verb).await,
         },
         StoreUrl::Memory => {
             return Err(
@@ -79,9 +85,9 @@ pub(super) async fn execute(given: Given, verb: Verb) -> Result<Answer, String> 
         StoreUrl::Postgres => None,
     };
     // No verb needs the root key, and the first start shows the one that it makes: a stand-in keeps it unmade.
-    secrets.root.get_or_insert_with(RootKey::generate);
-    let keys = Keys::find(secrets, lock.as_ref())?;
+    secrets.root.get_or_insert_with(|| RootKey::generate(&clock));
+    let keys = Keys::find(secrets, lock.as_ref(), &clock)?;
     let store = store(&config, lock)?;
-    let app = app(config, store, &keys.master, keys.root).await?;
+    let app = app(config, store, &keys.master, keys.root, clock).await?;
     admin::execute(&app, verb).await
 }

@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 
-use super::{Given, open, print};
+use super::invocation::Invocation;
+use super::{open, print};
 use crate::admin::{self, Answer, OutboxList, ParkedLine};
 
 #[derive(Subcommand)]
@@ -26,14 +27,14 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
-    let output = given.output;
+pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String> {
+    let output = invocation.output;
     let verb = match verb {
         Verb::List => admin::Verb::OutboxList,
         Verb::Retry { event, all: _ } => admin::Verb::OutboxRetry { event },
         Verb::Drop { event } => admin::Verb::OutboxDrop { event },
     };
-    match open::execute(given, verb).await? {
+    match open::execute(invocation, verb).await? {
         Answer::Outbox(list) => print::either(output, &list, lines),
         Answer::OutboxRetried(retried) => {
             print::either(output, &retried, |retried| format!("{} parked lanes go on", retried.lanes))
@@ -48,7 +49,7 @@ pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
         | Answer::PoolChecked(_)
         | Answer::KeyCreated(_)
         | Answer::Keys(_)
-        | Answer::KeyRevoked(_) => Err(super::ANOTHER_ANSWER.to_owned()),
+        | Answer::KeyRevoked(_) => Err(open::ANOTHER_ANSWER.to_owned()),
     }
 }
 

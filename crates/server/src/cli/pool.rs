@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 
-use super::{Given, open, print};
+use super::invocation::Invocation;
+use super::{open, print};
 use crate::admin::{self, Answer, CheckLine, PoolCheck, PoolShow};
 
 #[derive(Subcommand)]
@@ -41,8 +42,8 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
-    let output = given.output;
+pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String> {
+    let output = invocation.output;
     let verb = match verb {
         Verb::Create { name, id, no_guests } => {
             admin::Verb::PoolCreate { id, name, allow_guests: !no_guests }
@@ -52,7 +53,7 @@ pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
         Verb::Check { id } => admin::Verb::PoolCheck { id },
         Verb::Delete { id } => admin::Verb::PoolDelete { id },
     };
-    match open::execute(given, verb).await? {
+    match open::execute(invocation, verb).await? {
         Answer::PoolCreated(pool) => print::either(output, &pool, |pool| pool.identity_pool_id.clone()),
         Answer::Pools(pools) => print::either(output, &pools, |pools| {
             let guests = |allowed| if allowed { "guests" } else { "no guests" };
@@ -93,7 +94,7 @@ pub(super) async fn run(verb: Verb, given: Given) -> Result<(), String> {
         | Answer::KeyRevoked(_)
         | Answer::Outbox(_)
         | Answer::OutboxRetried(_)
-        | Answer::OutboxDropped(_) => Err(super::ANOTHER_ANSWER.to_owned()),
+        | Answer::OutboxDropped(_) => Err(open::ANOTHER_ANSWER.to_owned()),
     }
 }
 

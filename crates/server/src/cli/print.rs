@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::Output;
+use super::invocation::Output;
 
 /// Prints `bytes` on standard output, past its buffer.
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), String> {

@@ -10,14 +10,17 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Given, open, print};
+use super::invocation::Invocation;
+use super::{open, print};
 use crate::admin::control::Control;
 use crate::app::App;
 use crate::cli::banner::{Banner, url};
-use crate::cli::data_dir::{self, Holder, Origin};
-use crate::config::{Config, RootKey, Secrets};
+use crate::cli::data_dir::{self, Origin, Owner};
+use crate::clock::Clock;
+use crate::config::{Config, Secrets};
 use crate::listener::http::{Http, Stopped};
 use crate::listener::tls::Certificate;
+use crate::trust::root_key::RootKey;
 use crate::{admin, background, logging, relay};
 
 /// Fewest worker threads. Reads of the embedded store run on the worker itself, since most of them are answered from
@@ -25,8 +28,8 @@ use crate::{admin, background, logging, relay};
 const WORKERS_MIN: usize = 4;
 const WORKERS_PER_CORE: usize = 2;
 
-pub(super) fn run(given: Given) -> Result<(), String> {
-    logging::begin(&given.config.log);
+pub(super) fn run(invocation: Invocation) -> Result<(), String> {
+    logging::begin(&invocation.config.log);
     raise_open_files();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -34,7 +37,7 @@ pub(super) fn run(given: Given) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not start: {error}"))?;
-    runtime.block_on(serve(given))
+    runtime.block_on(serve(invocation))
 }
 
 /// Connections and table files need more descriptors than the usual soft limit of 1,024; the hard limit is the
@@ -56,9 +59,9 @@ struct Started {
     master_origin: Origin,
 }
 
-async fn serve(given: Given) -> Result<(), String> {
+async fn serve(invocation: Invocation) -> Result<(), String> {
     let mut signals = Signals::listen()?;
-    let started = start(given.config, given.secrets).await?;
+    let started = start(invocation.config, invocation.secrets, invocation.clock).await?;
     let app = &started.app;
     let certificate = app.config.tls.as_ref().map(Certificate::read).transpose()?;
     let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
@@ -113,11 +116,11 @@ async fn serve(given: Given) -> Result<(), String> {
 }
 
 /// Takes the directory, finds or makes the keys, opens the store and puts the pools of the settings into it.
-async fn start(config: Config, secrets: Secrets) -> Result<Started, String> {
+async fn start(config: Config, secrets: Secrets, clock: Clock) -> Result<Started, String> {
     let lock = match &config.store {
-        StoreUrl::Embedded(dir) => match data_dir::hold(dir).await.map_err(|error| error.to_string())? {
-            Holder::Us(lock) => Some(lock),
-            Holder::Server(_) => {
+        StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await.map_err(|error| error.to_string())? {
+            Owner::ThisProcess(lock) => Some(lock),
+            Owner::Server(_) => {
                 return Err(format!(
                     "the data directory {} is in use by a running server; stop it, or name another with --store",
                     dir.display()
@@ -128,9 +131,9 @@ async fn start(config: Config, secrets: Secrets) -> Result<Started, String> {
     };
     let data_dir = lock.as_ref().map(|lock| std::path::absolute(lock.dir()));
     let data_dir = data_dir.transpose().map_err(|error| format!("data directory: {error}"))?;
-    let keys = open::Keys::find(secrets, lock.as_ref())?;
+    let keys = open::Keys::find(secrets, lock.as_ref(), &clock)?;
     let store = open::store(&config, lock)?;
-    let app = open::app(config, store, &keys.master, keys.root.clone()).await?;
+    let app = open::app(config, store, &keys.master, keys.root.clone(), clock).await?;
     admin::seed_pools(&app).await?;
     Ok(Started {
         app,

@@ -20,7 +20,7 @@ use carryall_core::rules::{set_cognito_events, set_identity_pool};
 use carryall_outbound::OutboundSettings;
 use carryall_store::{StoreOptions, StoreUrl};
 
-pub use self::secrets::{RootKey, Secrets};
+pub use self::secrets::Secrets;
 use self::settings::{EmbeddedSettings, LimitSettings, OutboxSettings, PoolSettings};
 pub use self::settings::{LiveSettings, Overrides, Settings, TlsFiles, TriggerSettings};
 

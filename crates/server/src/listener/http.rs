@@ -28,7 +28,8 @@ use crate::listener::framing::{Received, Tapped};
 use crate::live::{self, LiveBody};
 use crate::metrics::ServerLimit;
 use crate::request::cors;
-use crate::request::pipeline::{self, Arrival, Exchange};
+use crate::request::exchange::{Arrival, Exchange};
+use crate::request::pipeline;
 use crate::request::probes::{self, Probe};
 use crate::stop::told_to_stop;
 
@@ -177,12 +178,10 @@ impl Http {
         let mut exchange = Exchange::begin(&self.app);
         match live::open(&self.app, head, arrival, self.stop.clone(), &mut exchange).await {
             Ok(response) => {
-                pipeline::opened(&self.app, &exchange, arrival);
+                exchange.channel_opened(&self.app, arrival);
                 response.map(Either::Right)
             }
-            Err(failure) => {
-                pipeline::refuse(&self.app, &head.headers, &exchange, failure, arrival).map(Either::Left)
-            }
+            Err(failure) => exchange.refuse(&self.app, &head.headers, failure, arrival).map(Either::Left),
         }
     }
 

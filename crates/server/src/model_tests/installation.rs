@@ -16,10 +16,11 @@ use tempfile::TempDir;
 use crate::admin::{self, Verb};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, RootKey, Settings};
+use crate::config::{Config, Settings};
 use crate::ops::Handler;
 use crate::ops::access;
 use crate::ops::call::Call;
+use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
 
 /// Which store to test, with what outlives the process.
@@ -64,11 +65,13 @@ pub(super) fn settings(limits: &Limits, developer_updates: bool) -> Settings {
 
 pub(super) async fn app(store: Arc<dyn Store>, master: &MasterKey, settings: Settings) -> Arc<App> {
     let config = Config::check(settings).unwrap();
-    App::open(config, store, master, RootKey::generate()).await.ok().unwrap()
+    let clock = Clock::system();
+    let root = RootKey::generate(&clock);
+    App::open(config, store, master, root, clock).await.ok().unwrap()
 }
 
 pub(super) fn master_key() -> MasterKey {
-    MasterKey::generate(&Clock::default())
+    MasterKey::generate(&Clock::system())
 }
 
 pub(super) fn developer() -> Caller {

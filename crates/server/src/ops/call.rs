@@ -14,7 +14,6 @@ use carryall_core::violation::{Constraint, Violation};
 use crate::app::App;
 use crate::effects::effects;
 use crate::failure::Failure;
-use crate::trust::seal::Purpose;
 
 /// What operations know of a request besides its input. There is nothing of HTTP in it, and no secret.
 pub struct Call<'a> {
@@ -69,7 +68,7 @@ impl Call<'_> {
     /// Where a page of a listing by name begins, from the token of the page before it.
     pub fn names_page(&self, list: &str, token: Option<&str>) -> Result<Option<String>, Failure> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
-        let opened = self.app.sealer.open_text(Purpose::Page, token);
+        let opened = self.app.trust.open_page(token);
         match opened.as_deref().and_then(NamesPage::from_bytes) {
             Some(page) if page.list == list => Ok(Some(page.after)),
             Some(_) => Err(Refusal::PageToken(TokenTrouble::Foreign).into()),
@@ -92,7 +91,7 @@ impl Call<'_> {
         rows.truncate(max);
         let after = name(rows.last()?);
         let page = NamesPage { list, after };
-        Some(self.app.sealer.seal_text(Purpose::Page, page.to_bytes()))
+        Some(self.app.trust.seal_page(page.to_bytes()))
     }
 }
 

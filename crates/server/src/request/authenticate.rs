@@ -1,5 +1,5 @@
-//! Whose request this is: finds the key that a signature names, and verifies the signature once the body is there
-//! (`docs/protocol.md` sections 4 and 5). Nothing behind this file sees a secret.
+//! Authentication: finds the key that a signature names, and verifies the signature once the body has arrived
+//! (`docs/protocol.md` sections 4 and 5). The secrets behind the keys stay in [`Trust`].
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use carryall_wire::sigv4::{self, BodyHash, Expected, InScope, SignedParts, Signi
 use carryall_wire::spec::{Method, Service};
 use http::request::Parts;
 
-use crate::app::App;
+use crate::config::Config;
 use crate::failure::{Failure, SignatureFailure};
+use crate::trust::Trust;
 
 /// A request whose scope, clock and key are good; its signature is still to be verified.
 pub struct Signed<'a> {
@@ -37,7 +38,8 @@ impl Signed<'_> {
 
 /// Checks everything about a request's authentication that can be checked without its body.
 pub async fn authenticate<'a>(
-    app: &App,
+    trust: &Trust,
+    config: &Config,
     head: &'a Parts,
     method: Method,
     service: Service,
@@ -51,31 +53,30 @@ pub async fn authenticate<'a>(
     };
     let presented =
         sigv4::parse(&parts).map_err(SignatureFailure::Trouble)?.ok_or(SignatureFailure::Missing)?;
-    let expected = Expected { region: &app.config.region, service: service.signing_name() };
+    let expected = Expected { region: &config.region, service: service.signing_name() };
     let in_scope = presented
-        .check_scope_and_clock(&expected, now.0, app.config.clock_skew_seconds_max)
+        .check_scope_and_clock(&expected, now.0, config.clock_skew_seconds_max)
         .map_err(SignatureFailure::Trouble)?;
-    let (key, caller, expires) = find_key(app, &in_scope, now).await?;
+    let (key, caller, expires) = find_key(trust, &in_scope, now).await?;
     Ok(Signed { in_scope, key, caller, expires })
 }
 
 async fn find_key(
-    app: &App,
+    trust: &Trust,
     in_scope: &InScope<'_>,
     now: UnixMillis,
 ) -> Result<(Arc<SigningKey>, Caller, Option<UnixMillis>), Failure> {
     let presented = in_scope.presented();
     let id = AccessKeyId::parse(presented.access_key_id()).map_err(|_| SignatureFailure::UnknownKey)?;
     let Some(token) = presented.session_token() else {
-        let secret = app.developer_secret(&id).await?.ok_or(SignatureFailure::UnknownKey)?;
-        let key = app.signing_keys.signing_key(in_scope, &secret);
+        let key = trust.developer_signing_key(&id, in_scope).await?.ok_or(SignatureFailure::UnknownKey)?;
         return Ok((key, Caller::Developer { key: id }, None));
     };
-    let opened = app.temporary(token, &id).ok_or(SignatureFailure::UnknownKey)?;
+    let (opened, key) =
+        trust.temporary_signing_key(&id, token, in_scope).ok_or(SignatureFailure::UnknownKey)?;
     if opened.temporary.expires <= now {
         return Err(SignatureFailure::Expired.into());
     }
-    let key = app.signing_keys.signing_key(in_scope, &opened.secret);
     let at = opened.temporary.identity.clone();
     let caller = Caller::Identity { at, epoch: opened.temporary.epoch };
     Ok((key, caller, Some(opened.temporary.expires)))

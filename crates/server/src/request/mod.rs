@@ -3,5 +3,6 @@
 pub mod authenticate;
 mod body;
 pub mod cors;
+pub mod exchange;
 pub mod pipeline;
 pub mod probes;

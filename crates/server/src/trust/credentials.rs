@@ -60,7 +60,7 @@ struct Sealed {
 }
 
 /// Makes credentials for `temporary`.
-pub fn issue(sealer: &Sealer, temporary: &Temporary) -> Issued {
+pub(super) fn issue(sealer: &Sealer, temporary: &Temporary) -> Issued {
     let sealed = Sealed {
         pool: temporary.identity.pool.id.to_string(),
         incarnation: temporary.identity.pool.incarnation.0,
@@ -87,7 +87,7 @@ pub struct Opened {
     /// What they vouch for. The caller checks the expiry.
     pub temporary: Temporary,
     /// The secret that they sign with.
-    pub secret: SecretString,
+    pub(super) secret: SecretString,
     access_key_id: String,
 }
 
@@ -99,7 +99,7 @@ impl Opened {
 }
 
 /// Opens a session token; `None` unless it was issued here.
-pub fn open(sealer: &Sealer, session_token: &str) -> Option<Opened> {
+pub(super) fn open(sealer: &Sealer, session_token: &str) -> Option<Opened> {
     let plain = sealer.open_text(Purpose::Credentials, session_token)?;
     let (version, json) = plain.split_first()?;
     if *version != LAYOUT_VERSION {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn sealer() -> Sealer {
-        let clock = Clock::default();
+        let clock = Clock::system();
         Sealer::new(&MasterKey::generate(&clock), clock)
     }
 

@@ -22,7 +22,7 @@ struct Issued {
 fn issued() -> &'static Issued {
     static ISSUED: OnceLock<Issued> = OnceLock::new();
     ISSUED.get_or_init(|| {
-        let clock = Clock::default();
+        let clock = Clock::system();
         let sealer = Sealer::new(&MasterKey::generate(&clock), clock);
         let session = Session {
             pool: PoolIncarnation(7),

@@ -129,7 +129,7 @@ mod tests {
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
     fn tokens() -> IdentityTokens {
-        let clock = Clock::default();
+        let clock = Clock::system();
         IdentityTokens::new(&Sealer::new(&MasterKey::generate(&clock), clock))
     }
 

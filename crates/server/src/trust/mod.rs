@@ -1,8 +1,192 @@
 //! Secrets and everything that is sealed or signed with them: developer keys, temporary credentials, identity tokens
-//! and the tokens that callers bring back.
+//! and the tokens that callers bring back. No secret leaves this room, apart from those that are being issued.
 
 pub mod credentials;
+mod developer_keys;
 #[cfg(test)]
 mod fuzz_body;
 pub mod identity_token;
+pub mod root_key;
 pub mod seal;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use carryall_core::changes::{Changes, Expect, Setting, Write};
+use carryall_core::ids::AccessKeyId;
+use carryall_core::model::Caller;
+use carryall_core::store::{Store, StoreError};
+use carryall_wire::sigv4::{InScope, KeyCache, SigningKey};
+use lru::LruCache;
+use secrecy::SecretString;
+
+use self::credentials::{Issued, Opened, Temporary};
+use self::developer_keys::DeveloperKeys;
+use self::identity_token::IdentityTokens;
+use self::root_key::RootKey;
+use self::seal::{MasterKey, Purpose, Sealer};
+use crate::clock::Clock;
+
+/// The plain text of the value that checks the master key.
+const MASTER_KEY_CHECK: &[u8] = b"carryall";
+/// Opened session tokens of temporary credentials kept in memory: 4,096.
+const CREDENTIALS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// The keys of the installation and the values that they seal and sign.
+pub struct Trust {
+    store: Arc<dyn Store>,
+    sealer: Sealer,
+    /// Identity tokens of the classic flow.
+    pub identity_tokens: IdentityTokens,
+    developer_keys: DeveloperKeys,
+    signing_keys: KeyCache,
+    credentials: Mutex<LruCache<String, Arc<Opened>>>,
+}
+
+/// The reasons why a store cannot be taken into use.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The store's secrets were sealed under another master key.
+    WrongMasterKey,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::WrongMasterKey => {
+                f.write_str("the master key is not the one that this store was created with")
+            }
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Trust {
+    /// Derives the keys of the installation from `master` and checks that the store belongs to it. A new store is
+    /// marked as belonging to it.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        master: &MasterKey,
+        root: RootKey,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        let sealer = Sealer::new(master, clock);
+        check_master_key(&*store, &sealer).await?;
+        Ok(Self {
+            store,
+            identity_tokens: IdentityTokens::new(&sealer),
+            sealer,
+            developer_keys: DeveloperKeys::new(root),
+            signing_keys: KeyCache::default(),
+            credentials: Mutex::new(LruCache::new(CREDENTIALS_COUNT_MAX)),
+        })
+    }
+
+    /// The key that a developer signs with in this scope, if the developer's key exists.
+    pub async fn developer_signing_key(
+        &self,
+        id: &AccessKeyId,
+        in_scope: &InScope<'_>,
+    ) -> Result<Option<Arc<SigningKey>>, StoreError> {
+        let secret = self.developer_secret(id).await?;
+        Ok(secret.map(|secret| self.signing_keys.signing_key(in_scope, &secret)))
+    }
+
+    /// The temporary credentials that a session token was issued with, expired or not, and the key that they sign with
+    /// in this scope. `None` if the token was not issued here, or not together with the key id `id`.
+    pub fn temporary_signing_key(
+        &self,
+        id: &AccessKeyId,
+        token: &str,
+        in_scope: &InScope<'_>,
+    ) -> Option<(Arc<Opened>, Arc<SigningKey>)> {
+        let opened = self.opened(token)?;
+        if !opened.belongs_to(id) {
+            return None;
+        }
+        let key = self.signing_keys.signing_key(in_scope, &opened.secret);
+        Some((opened, key))
+    }
+
+    /// True if the caller's key still exists. Temporary credentials stand until they expire, which their holder checks.
+    pub async fn still_stands(&self, caller: &Caller) -> Result<bool, StoreError> {
+        match caller {
+            Caller::Developer { key } => Ok(self.developer_secret(key).await?.is_some()),
+            Caller::Identity { .. } => Ok(true),
+        }
+    }
+
+    /// Drops everything derived from a developer key that has changed.
+    pub fn forget(&self, key: &AccessKeyId) {
+        self.developer_keys.forget(key);
+        self.signing_keys.forget(key.as_str());
+    }
+
+    /// Issues temporary credentials.
+    pub fn issue(&self, temporary: &Temporary) -> Issued {
+        credentials::issue(&self.sealer, temporary)
+    }
+
+    /// The sealed form of a developer's secret, for the store.
+    pub fn seal_developer_secret(&self, secret: &SecretString) -> Vec<u8> {
+        developer_keys::seal(&self.sealer, secret)
+    }
+
+    /// Seals a sync session into the token that the caller brings back.
+    pub fn seal_sync_session(&self, session: Vec<u8>) -> String {
+        self.sealer.seal_text(Purpose::SyncSession, session)
+    }
+
+    /// Opens a sync session token; `None` unless it was sealed here.
+    pub fn open_sync_session(&self, token: &str) -> Option<Vec<u8>> {
+        self.sealer.open_text(Purpose::SyncSession, token)
+    }
+
+    /// Seals the place where a listing continues into a page token.
+    pub fn seal_page(&self, page: Vec<u8>) -> String {
+        self.sealer.seal_text(Purpose::Page, page)
+    }
+
+    /// Opens a page token; `None` unless it was sealed here.
+    pub fn open_page(&self, token: &str) -> Option<Vec<u8>> {
+        self.sealer.open_text(Purpose::Page, token)
+    }
+
+    async fn developer_secret(&self, id: &AccessKeyId) -> Result<Option<SecretString>, StoreError> {
+        self.developer_keys.secret(id, &*self.store, &self.sealer).await
+    }
+
+    fn opened(&self, token: &str) -> Option<Arc<Opened>> {
+        let known = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
+        if known.is_some() {
+            return known;
+        }
+        let opened = Arc::new(credentials::open(&self.sealer, token)?);
+        let mut credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        credentials.put(token.to_owned(), Arc::clone(&opened));
+        Some(opened)
+    }
+}
+
+async fn check_master_key(store: &dyn Store, sealer: &Sealer) -> Result<(), OpenError> {
+    let setting = Setting::MasterKeyCheck;
+    if store.setting(setting).await.map_err(OpenError::Store)?.is_none() {
+        let sealed = sealer.seal(Purpose::MasterKeyCheck, MASTER_KEY_CHECK.to_vec());
+        let changes = Changes {
+            expect: vec![Expect::NoSetting(setting)],
+            write: vec![Write::PutSetting(setting, sealed)],
+        };
+        match store.commit(changes).await {
+            // Another node may have been quicker; its value is checked like any other.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(OpenError::Store(error)),
+        }
+    }
+    let sealed = store.setting(setting).await.map_err(OpenError::Store)?.unwrap_or_default();
+    match sealer.open(Purpose::MasterKeyCheck, &sealed) {
+        Some(plain) if plain == MASTER_KEY_CHECK => Ok(()),
+        Some(_) | None => Err(OpenError::WrongMasterKey),
+    }
+}

@@ -196,7 +196,7 @@ mod tests {
 
     fn sealer(byte: u8) -> Sealer {
         let master = MasterKey::from_base64(&STANDARD.encode([byte; KEY_BYTES])).unwrap();
-        Sealer::new(&master, Clock::default())
+        Sealer::new(&master, Clock::system())
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_master_key_has_32_bytes() {
         assert!(MasterKey::from_base64("c2hvcnQ=").is_err());
-        let key = MasterKey::generate(&Clock::default());
+        let key = MasterKey::generate(&Clock::system());
         assert!(MasterKey::from_base64(key.to_base64().expose_secret()).is_ok());
     }
 

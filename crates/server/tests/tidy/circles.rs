@@ -37,51 +37,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "verbs and answers are about to be divided by noun",
     ),
     (
-        "crates/server/src/cli/completions.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/cli/env.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/cli/healthcheck.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/cli/key.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/cli/open.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/cli/outbox.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/cli/pool.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/cli/print.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/cli/serve.rs",
-        "crates/server/src/cli/mod.rs",
-        "the parsed command line is about to get a file of its own",
-    ),
-    (
         "crates/server/src/config/destinations.rs",
         "crates/server/src/config/mod.rs",
         "the error is about to get a file of its own",

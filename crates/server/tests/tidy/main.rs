@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with the test")]
 
 mod circles;
+mod clock;
 mod imports;
 mod length;
 mod prose;

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use crate::failure::Failure;
 use crate::ops::call::Call;
 use crate::ops::{Handler, timestamp};
-use crate::trust::credentials::{self, CREDENTIALS_SECONDS, Temporary};
+use crate::trust::credentials::{CREDENTIALS_SECONDS, Temporary};
 
 impl Handler for GetCredentialsForIdentity {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -22,7 +22,7 @@ impl Handler for GetCredentialsForIdentity {
             providers: Vec::new(),
             expires: call.now.plus_seconds(CREDENTIALS_SECONDS),
         };
-        let issued = credentials::issue(&call.app.sealer, &temporary);
+        let issued = call.app.trust.issue(&temporary);
         Ok(Output {
             identity_id: temporary.identity.identity.to_string(),
             credentials: Credentials {

@@ -21,7 +21,7 @@ impl Handler for GetOpenIdToken {
             Vouched { identity: identity.at, epoch: identity.epoch, amr: vec!["unauthenticated".to_owned()] };
         Ok(Output {
             identity_id: vouched.identity.identity.to_string(),
-            token: Secret::from(call.app.identity_tokens.issue(&vouched, call.now)),
+            token: Secret::from(call.app.trust.identity_tokens.issue(&vouched, call.now)),
         })
     }
 }

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use crate::failure::{Failure, IdentityTokenFailure};
 use crate::ops::call::{Call, required};
 use crate::ops::{Handler, timestamp};
-use crate::trust::credentials::{self, CREDENTIALS_SECONDS, CREDENTIALS_SECONDS_MIN, Temporary};
+use crate::trust::credentials::{CREDENTIALS_SECONDS, CREDENTIALS_SECONDS_MIN, Temporary};
 use crate::trust::identity_token::{Untrusted, Vouched};
 
 const PROVIDER: &str = "cognito-identity.amazonaws.com";
@@ -35,7 +35,7 @@ impl Handler for AssumeRoleWithWebIdentity {
             epoch: vouched.epoch,
             expires: call.now.plus_seconds(seconds),
         };
-        let issued = credentials::issue(&call.app.sealer, &temporary);
+        let issued = call.app.trust.issue(&temporary);
         let role_name = role.rsplit('/').next().unwrap_or(role);
         Ok(Output {
             credentials: Credentials {
@@ -62,7 +62,7 @@ impl Handler for AssumeRoleWithWebIdentity {
 
 /// A genuine token of an identity that still exists, in the epoch that it was made in.
 async fn check(call: &Call<'_>, token: &str) -> Result<Vouched, Failure> {
-    let vouched = call.app.identity_tokens.check(token, call.now).map_err(|untrusted| {
+    let vouched = call.app.trust.identity_tokens.check(token, call.now).map_err(|untrusted| {
         Failure::IdentityToken(match untrusted {
             Untrusted::Expired => IdentityTokenFailure::Expired,
             Untrusted::Invalid => IdentityTokenFailure::Invalid,

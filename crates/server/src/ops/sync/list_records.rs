@@ -15,7 +15,6 @@ use crate::ops::Handler;
 use crate::ops::access::Subject;
 use crate::ops::call::{Call, page_size};
 use crate::state::attempt::pause;
-use crate::trust::seal::Purpose;
 
 /// How often a listing begins anew because the dataset's life ended while it was read.
 const READS_MAX: u32 = 8;
@@ -92,13 +91,13 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Option<
     Ok(Some(Output {
         count: records.len() as u64,
         records: records.into_iter().map(super::record).collect(),
-        next_token: next.map(|page| call.app.sealer.seal_text(Purpose::Page, page.to_bytes())),
+        next_token: next.map(|page| call.app.trust.seal_page(page.to_bytes())),
         dataset_sync_count: listing.dataset_sync_count.0,
         last_modified_by: last_modified_by(&head),
         merged_dataset_names: Vec::new(),
         dataset_exists: listing.exists,
         dataset_deleted_after_requested_sync_count: listing.deleted_after,
-        sync_session_token: call.app.sealer.seal_text(Purpose::SyncSession, session.to_bytes()),
+        sync_session_token: call.app.trust.seal_sync_session(session.to_bytes()),
     }))
 }
 
@@ -133,7 +132,7 @@ fn session(call: &Call<'_>, token: Option<&str>) -> Result<Option<Session>, Refu
 
 fn page(call: &Call<'_>, token: Option<&str>) -> Result<Option<RecordsPage>, Refusal> {
     let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
-    let opened = call.app.sealer.open_text(Purpose::Page, token);
+    let opened = call.app.trust.open_page(token);
     let page = opened.as_deref().and_then(RecordsPage::from_bytes);
     page.ok_or(Refusal::PageToken(TokenTrouble::Forged)).map(Some)
 }

@@ -22,7 +22,6 @@ use crate::ops::access::Subject;
 use crate::ops::call::{Call, required};
 use crate::ops::sync_trigger;
 use crate::state::attempt::{Step, attempt};
-use crate::trust::seal::Purpose;
 
 /// How often an update is decided anew, with another call of the function each time, before the caller is asked to come
 /// back.
@@ -187,7 +186,7 @@ impl Whole {
 
 /// Opens a sync session token; whether it fits the request is for the rules to say.
 pub(super) fn open_session(call: &Call<'_>, token: &str) -> Result<Session, Refusal> {
-    let opened = call.app.sealer.open_text(Purpose::SyncSession, token);
+    let opened = call.app.trust.open_sync_session(token);
     opened.as_deref().and_then(Session::from_bytes).ok_or(Refusal::SessionToken(TokenTrouble::Forged))
 }
 

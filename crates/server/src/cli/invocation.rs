@@ -1,0 +1,66 @@
+//! The settings of one run of the program, from the command line, the environment and the configuration file.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, Overrides, Secrets, Settings};
+
+/// Settings that can be given in three places.
+#[derive(Args)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct SettingsArgs {
+    /// Configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE", env = "CARRYALL_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:7962]
+    #[arg(long, global = true, value_name = "IP:PORT", env = "CARRYALL_LISTEN")]
+    listen: Option<String>,
+    /// embedded:DIR or memory: [default: embedded:./carryall-data]
+    #[arg(long, global = true, value_name = "STORE", env = "CARRYALL_STORE", hide_env_values = true)]
+    store: Option<String>,
+    /// Region of new ids and of signature scopes [default: us-east-1]
+    #[arg(long, global = true, value_name = "REGION", env = "CARRYALL_REGION")]
+    pub(super) region: Option<String>,
+    /// Account id, 12 digits [default: 000000000000]
+    #[arg(long, global = true, value_name = "ID", env = "CARRYALL_ACCOUNT_ID")]
+    account_id: Option<String>,
+    /// What to log: a level, or directives such as info,carryall=debug [default: info]
+    #[arg(long, global = true, value_name = "FILTER", env = "CARRYALL_LOG")]
+    log: Option<String>,
+}
+
+/// The format in which verbs print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Text,
+    /// For programs, in AWS's member names
+    Json,
+}
+
+/// The parsed command line: the settings, checked, the keys that came with them, and the clock of the process.
+pub(super) struct Invocation {
+    pub(super) config: Config,
+    pub(super) secrets: Secrets,
+    pub(super) output: Output,
+    pub(super) clock: Clock,
+}
+
+impl Invocation {
+    pub(super) fn read(args: SettingsArgs, output: Output, clock: Clock) -> Result<Self, String> {
+        let line = |error: ConfigError| error.to_string();
+        let over = Overrides {
+            listen: args.listen,
+            store: args.store,
+            region: args.region,
+            account_id: args.account_id,
+            log: args.log,
+        };
+        let settings = Settings::read(args.config.as_deref()).map_err(line)?.overridden(over);
+        let config = Config::check(settings).map_err(line)?;
+        let secrets = Secrets::read(|name| std::env::var(name).ok()).map_err(line)?;
+        Ok(Self { config, secrets, output, clock })
+    }
+}
