@@ -8,6 +8,7 @@
 pub mod codec;
 pub mod effects;
 pub mod fault;
+pub mod json_size;
 mod member;
 pub mod names;
 pub mod ops;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::json_size;
 use crate::member;
 use crate::timestamp::Timestamp;
 
@@ -88,6 +89,20 @@ pub struct Record {
     pub last_modified_by: Option<Arc<str>>,
     /// When the device says that it wrote it; the server's time when the device did not say.
     pub device_last_modified_date: Timestamp,
+}
+
+impl Record {
+    /// The size in a listing or an update, in bytes of JSON.
+    pub fn json_bytes(&self) -> usize {
+        json_size::record(
+            &self.key,
+            self.value.as_deref(),
+            self.sync_count,
+            self.last_modified_date,
+            self.last_modified_by.as_deref(),
+            self.device_last_modified_date,
+        )
+    }
 }
 
 /// A pool's usage (`docs/protocol.md` section 8.2).

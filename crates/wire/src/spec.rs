@@ -202,6 +202,11 @@ pub trait Operation {
     type Input: DeserializeOwned + Serialize + Default + Names + Send;
     /// What the caller gets.
     type Output: DeserializeOwned + Serialize + Send;
+
+    /// The size of an answer in bytes of JSON, where answers can be large enough for it to matter.
+    fn json_bytes(_output: &Self::Output) -> Option<usize> {
+        None
+    }
 }
 
 /// Something to do for an operation that is known by name only.

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::{Dialect, Wrapping, envelope, xml};
+use super::{Dialect, Wrapping, envelope, json, xml};
 use crate::fault::{Fault, FaultKind};
 use crate::spec::Operation;
 
@@ -41,9 +41,11 @@ pub fn encode<O: Operation>(
 ) -> Result<Answer, EncodeError> {
     let body = match dialect {
         Dialect::Rest | Dialect::Rpc(Wrapping::Bare) | Dialect::Json => {
-            serde_json::to_vec(output).map_err(json_error)
+            json::written(output, O::json_bytes(output)).map_err(json_error)
         }
-        Dialect::Rpc(Wrapping::Enveloped) => envelope::seal(O::SPEC.name, output).map_err(json_error),
+        Dialect::Rpc(Wrapping::Enveloped) => {
+            envelope::seal(O::SPEC.name, output, O::json_bytes(output)).map_err(json_error)
+        }
         Dialect::Query => {
             xml::success(O::SPEC.name, request_id, output).map_err(|error| EncodeError(error.to_string()))
         }

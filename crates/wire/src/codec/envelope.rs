@@ -63,8 +63,16 @@ struct Typed<'o, O> {
     members: &'o O,
 }
 
-/// Puts an answer into its envelope.
-pub(super) fn seal<O: Serialize>(operation: OperationName, output: &O) -> Result<Vec<u8>, serde_json::Error> {
+/// An envelope without the name of its type and without the members; these bring one brace too many.
+const ENVELOPE: &str = r#"{"Output":{"__type":"",},"Version":"1.0"}"#;
+
+/// Puts an answer into its envelope. `json_bytes` is the answer's own size, if it is known.
+pub(super) fn seal<O: Serialize>(
+    operation: OperationName,
+    output: &O,
+    json_bytes: Option<usize>,
+) -> Result<Vec<u8>, serde_json::Error> {
     let kind = format!("{NAMESPACE}{}Response", operation.as_str());
-    serde_json::to_vec(&Sealed { output: Typed { kind, members: output }, version: VERSION })
+    let json_bytes = json_bytes.map(|bytes| ENVELOPE.len() + kind.len() + bytes - "{}".len());
+    json::written(&Sealed { output: Typed { kind, members: output }, version: VERSION }, json_bytes)
 }

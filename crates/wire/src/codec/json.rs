@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Serialize;
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -17,6 +18,9 @@ use crate::timestamp::STRING_DATE_MESSAGE;
 
 /// How deep a body may nest; the deepest input needs six levels.
 pub const JSON_DEPTH_MAX: usize = 32;
+
+/// What is reserved for an answer of unknown size.
+const SMALL_ANSWER_BYTES: usize = 128;
 
 /// A body as text, once it is known to be UTF-8 and not too deep. An empty body stands for an empty object.
 pub(super) fn text(body: &[u8]) -> Result<&str, Rejection> {
@@ -72,6 +76,16 @@ pub(super) fn members<T: DeserializeOwned>(text: &str, bound: &Bound<'_>) -> Res
 /// Reads an input from a tree that another syntax than JSON was turned into.
 pub(super) fn members_of<T: DeserializeOwned>(tree: Map<String, Value>) -> Result<T, Rejection> {
     read(&Bound::none(), |visitor| Value::Object(tree).deserialize_map(visitor))
+}
+
+/// Writes a value into exactly as many bytes as it needs, if its size is known.
+pub(super) fn written<T: Serialize>(
+    value: &T,
+    json_bytes: Option<usize>,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::with_capacity(json_bytes.unwrap_or(SMALL_ANSWER_BYTES));
+    serde_json::to_writer(&mut bytes, value)?;
+    Ok(bytes)
 }
 
 fn read<'b, T>(

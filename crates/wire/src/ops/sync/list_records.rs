@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::json_size;
 use crate::member;
 use crate::shapes::Record;
 use crate::spec::{
@@ -44,6 +45,10 @@ impl Operation for ListRecords {
     };
     type Input = Input;
     type Output = Output;
+
+    fn json_bytes(output: &Output) -> Option<usize> {
+        Some(output.json_bytes())
+    }
 }
 
 /// What the caller sends.
@@ -90,6 +95,28 @@ pub struct Output {
     pub dataset_deleted_after_requested_sync_count: bool,
     /// The token that an update needs.
     pub sync_session_token: String,
+}
+
+/// An answer without its nine values.
+const OUTPUT_MEMBERS: &str = concat!(
+    r#"{"Records":,"NextToken":,"Count":,"DatasetSyncCount":,"LastModifiedBy":,"MergedDatasetNames":,"#,
+    r#""DatasetExists":,"DatasetDeletedAfterRequestedSyncCount":,"SyncSessionToken":}"#,
+);
+
+impl Output {
+    /// The size of the answer, in bytes of JSON without an envelope.
+    pub fn json_bytes(&self) -> usize {
+        OUTPUT_MEMBERS.len()
+            + json_size::list(self.records.iter().map(Record::json_bytes))
+            + json_size::optional_text(self.next_token.as_deref())
+            + json_size::number(self.count)
+            + json_size::number(self.dataset_sync_count)
+            + json_size::optional_text(self.last_modified_by.as_deref())
+            + json_size::list(self.merged_dataset_names.iter().map(|name| json_size::text(name)))
+            + json_size::boolean(self.dataset_exists)
+            + json_size::boolean(self.dataset_deleted_after_requested_sync_count)
+            + json_size::text(&self.sync_session_token)
+    }
 }
 
 const INPUT_EXAMPLE: &str = r#"{

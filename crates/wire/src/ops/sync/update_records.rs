@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::json_size;
 use crate::member;
 use crate::shapes::Record;
 use crate::spec::{
@@ -44,6 +45,10 @@ impl Operation for UpdateRecords {
     };
     type Input = Input;
     type Output = Output;
+
+    fn json_bytes(output: &Output) -> Option<usize> {
+        Some(output.json_bytes())
+    }
 }
 
 /// What the caller sends.
@@ -73,6 +78,13 @@ pub struct Input {
 pub struct Output {
     /// Every record that was written, tombstones included.
     pub records: Vec<Record>,
+}
+
+impl Output {
+    /// The size of the answer, in bytes of JSON without an envelope.
+    pub fn json_bytes(&self) -> usize {
+        r#"{"Records":}"#.len() + json_size::list(self.records.iter().map(Record::json_bytes))
+    }
 }
 
 /// A change of one record.
