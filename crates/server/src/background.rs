@@ -120,7 +120,7 @@ mod tests {
     use carryall_store::{StoreOptions, StoreUrl};
 
     use super::*;
-    use crate::admin::{self, Verb};
+    use crate::admin::{self, Verb, pool};
     use crate::clock::Clock;
     use crate::config::{Config, Settings};
     use crate::trust::root_key::RootKey;
@@ -136,7 +136,11 @@ mod tests {
 
     async fn pool(app: &App) -> PoolRef {
         let id = PoolId::parse("us-east-1:0").unwrap();
-        let verb = Verb::PoolCreate { id: Some(id.to_string()), name: "p".to_owned(), allow_guests: true };
+        let verb = Verb::Pool(pool::Verb::Create {
+            id: Some(id.to_string()),
+            name: "p".to_owned(),
+            allow_guests: true,
+        });
         assert!(admin::execute(app, verb).await.is_ok());
         app.store.pool(&id).await.unwrap().unwrap().at
     }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::admin::{self, Answer, Verb};
+use crate::admin::{self, Answer, OperatorError, Verb};
 use crate::app::App;
 use crate::request::probes;
 
@@ -43,7 +43,7 @@ enum Question {
 }
 
 /// What it answers: the outcome, or in one line why there is none.
-type Reply<T> = Result<T, String>;
+type Reply<T> = Result<T, OperatorError>;
 
 /// A path to the socket that is short enough for the operating system, and what keeps it valid.
 fn path(dir: &Path) -> io::Result<(PathBuf, Option<File>)> {
@@ -125,7 +125,7 @@ async fn answer(app: &App, address: &str, mut stream: UnixStream) -> io::Result<
             tracing::info!(?verb, "an operator asks");
             line_of(&admin::execute(app, verb).await)
         }
-        Err(error) => line_of(&Reply::<()>::Err(format!("the question is not understood: {error}"))),
+        Err(error) => line_of(&Reply::<()>::Err(format!("the question is not understood: {error}").into())),
     };
     stream.write_all(reply?.as_bytes()).await?;
     stream.shutdown().await
@@ -164,7 +164,7 @@ async fn put<T: DeserializeOwned>(stream: UnixStream, question: &Question) -> Re
     let line = line
         .map_err(|_| "the running server does not answer on its control socket".to_owned())?
         .map_err(|error| format!("the running server's control socket: {error}"))?;
-    serde_json::from_str(&line).map_err(|error| {
+    serde_json::from_str::<Reply<T>>(&line).map_err(|error| {
         format!("the running server's answer is not understood, perhaps it is of another version: {error}")
     })?
 }

@@ -1,13 +1,14 @@
-//! What an operator can do about events that could not be delivered: see them, have them delivered once more, drop them
-//! (`docs/protocol.md` section 13.2).
+//! Verbs about events that could not be delivered: list them, deliver them once more, drop them (`docs/protocol.md`
+//! section 13.2).
 
 use carryall_core::outbox::{Due, EventId, Lane, LaneRef, Parked, Position, Sink};
 use carryall_core::rules::outbox;
 use carryall_core::store::StoreError;
 use carryall_wire::timestamp::Timestamp;
 use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
 
-use super::{OutboxList, ParkedLine};
+use super::error::OperatorError;
 use crate::app::App;
 
 /// Lanes that a listing shows; an operator who has more needs another remedy first.
@@ -15,10 +16,94 @@ const LANES_SHOWN_MAX: usize = 1000;
 /// Lanes that are read at a time.
 const LANES_PER_PAGE: usize = 256;
 
+/// A request about the outbox.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Verb {
+    /// List the parked lanes.
+    List,
+    /// Deliver parked lanes once more: one lane by the id of its first event, or every one.
+    Retry {
+        /// The event; `None` for all.
+        event: Option<String>,
+    },
+    /// Drop the first event of a parked lane.
+    Drop {
+        /// The event.
+        event: String,
+    },
+}
+
+/// The result of a request about the outbox.
+#[derive(Serialize, Deserialize)]
+pub enum Answer {
+    /// The parked lanes.
+    Listed(OutboxList),
+    /// The number of lanes that are delivered from again.
+    Retried(OutboxRetried),
+    /// The dropped event.
+    Dropped(OutboxDropped),
+}
+
 /// The parked lanes.
-pub(super) async fn list(app: &App) -> Result<OutboxList, String> {
-    let lanes =
-        app.store.lanes_parked(None, None, LANES_SHOWN_MAX + 1).await.map_err(|error| told(&error))?;
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OutboxList {
+    /// Parked lanes, by pool, identity, dataset and destination.
+    pub parked: Vec<ParkedLine>,
+    /// True if there are more than are listed.
+    pub more: bool,
+}
+
+/// One parked lane.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ParkedLine {
+    /// Its first event.
+    pub event_id: String,
+    /// Events that wait in it, the first included.
+    pub events: u64,
+    /// The time since which it has been parked.
+    pub parked: String,
+    /// True if it resumes by itself once streaming is switched on again.
+    pub switched_off: bool,
+    /// Deliveries of the first event that failed.
+    pub attempts: u32,
+    /// The reason why the last one failed.
+    pub trouble: String,
+}
+
+/// Lanes that are delivered from again.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OutboxRetried {
+    /// The number of lanes.
+    pub lanes: u64,
+}
+
+/// A dropped event.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OutboxDropped {
+    /// The event's id.
+    pub event_id: String,
+}
+
+/// Carries out `verb`.
+pub(super) async fn execute(app: &App, verb: Verb) -> Result<Answer, OperatorError> {
+    match verb {
+        Verb::List => list(app).await.map(Answer::Listed),
+        Verb::Retry { event } => {
+            retry(app, event.as_deref()).await.map(|lanes| Answer::Retried(OutboxRetried { lanes }))
+        }
+        Verb::Drop { event } => {
+            drop_event(app, &event).await.map(|event_id| Answer::Dropped(OutboxDropped { event_id }))
+        }
+    }
+}
+
+/// The parked lanes.
+async fn list(app: &App) -> Result<OutboxList, OperatorError> {
+    let lanes = app.store.lanes_parked(None, None, LANES_SHOWN_MAX + 1).await.map_err(lane_error)?;
     let more = lanes.len() > LANES_SHOWN_MAX;
     let mut parked = Vec::new();
     for lane in lanes.into_iter().take(LANES_SHOWN_MAX) {
@@ -27,7 +112,7 @@ pub(super) async fn list(app: &App) -> Result<OutboxList, String> {
     Ok(OutboxList { parked, more })
 }
 
-async fn line(app: &App, lane: &Lane) -> Result<Option<ParkedLine>, String> {
+async fn line(app: &App, lane: &Lane) -> Result<Option<ParkedLine>, OperatorError> {
     let Due::Parked { why, since } = lane.state.due else { return Ok(None) };
     let first = first_position(app, lane).await?;
     Ok(Some(ParkedLine {
@@ -42,28 +127,24 @@ async fn line(app: &App, lane: &Lane) -> Result<Option<ParkedLine>, String> {
 
 /// Where the lane's first event stands. One that cannot be read is taken to stand where the lane begins, so that it can
 /// still be named.
-async fn first_position(app: &App, lane: &Lane) -> Result<Position, String> {
+async fn first_position(app: &App, lane: &Lane) -> Result<Position, OperatorError> {
     match app.store.events(&lane.at, 1, 0).await {
         Ok(events) => Ok(events.first().map_or(lane.first, |event| event.position)),
         Err(StoreError::Corrupt { .. }) => Ok(lane.first),
-        Err(error @ (StoreError::Conflict | StoreError::Unavailable { .. })) => Err(told(&error)),
+        Err(error @ (StoreError::Conflict | StoreError::Unavailable { .. })) => Err(lane_error(error)),
     }
 }
 
 /// Has parked lanes delivered from once more: the one of an event, or every one. Says how many.
-pub(super) async fn retry(app: &App, event: Option<&str>) -> Result<u64, String> {
+async fn retry(app: &App, event: Option<&str>) -> Result<u64, OperatorError> {
     if let Some(event) = event {
         let (lane, _) = parked(app, event).await?;
-        app.commit(outbox::try_again(&lane, app.clock.now())).await.map_err(|error| told(&error))?;
+        app.commit(outbox::try_again(&lane, app.clock.now())).await.map_err(lane_error)?;
         return Ok(1);
     }
     let (mut after, mut retried): (Option<LaneRef>, u64) = (None, 0);
     loop {
-        let page = app
-            .store
-            .lanes_parked(None, after.as_ref(), LANES_PER_PAGE)
-            .await
-            .map_err(|error| told(&error))?;
+        let page = app.store.lanes_parked(None, after.as_ref(), LANES_PER_PAGE).await.map_err(lane_error)?;
         let Some(last) = page.last() else { return Ok(retried) };
         after = Some(last.at.clone());
         // Together, so that they share syncs.
@@ -74,7 +155,7 @@ pub(super) async fn retry(app: &App, event: Option<&str>) -> Result<u64, String>
                 // The relay, or another operator, was quicker.
                 Err(StoreError::Conflict) => {}
                 Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-                    return Err(told(&error));
+                    return Err(lane_error(error));
                 }
             }
         }
@@ -82,25 +163,25 @@ pub(super) async fn retry(app: &App, event: Option<&str>) -> Result<u64, String>
 }
 
 /// Drops the first event of a parked lane.
-pub(super) async fn drop_event(app: &App, event: &str) -> Result<String, String> {
+async fn drop_event(app: &App, event: &str) -> Result<String, OperatorError> {
     let (lane, first) = parked(app, event).await?;
-    app.commit(outbox::drop_first(&lane, first, app.clock.now())).await.map_err(|error| told(&error))?;
+    app.commit(outbox::drop_first(&lane, first, app.clock.now())).await.map_err(lane_error)?;
     let (dataset, what) = (&lane.at.dataset, kind(&lane.at.sink));
     tracing::warn!(event, identity = %dataset.owner.identity, dataset = %dataset.name, what, "an operator dropped an event");
     Ok(event.to_owned())
 }
 
 /// The parked lane whose first event has this id.
-async fn parked(app: &App, event: &str) -> Result<(Lane, Position), String> {
+async fn parked(app: &App, event: &str) -> Result<(Lane, Position), OperatorError> {
     let id = EventId::parse(event)
         .ok_or_else(|| format!("'{event}' is no id of an event; carryall outbox list shows them"))?;
-    let lane = app.store.lane(&id.lane).await.map_err(|error| told(&error))?;
+    let lane = app.store.lane(&id.lane).await.map_err(lane_error)?;
     let lane = lane.filter(|lane| matches!(lane.state.due, Due::Parked { .. }));
     let lane = lane.ok_or_else(|| format!("no event with the id {event} is parked"))?;
     let first = first_position(app, &lane).await?;
     if first != id.position {
         let first = EventId { lane: lane.at.clone(), position: first };
-        return Err(format!("{event} is not the first of its lane; {first} is"));
+        return Err(format!("{event} is not the first of its lane; {first} is").into());
     }
     Ok((lane, first))
 }
@@ -112,9 +193,9 @@ fn kind(sink: &Sink) -> &'static str {
     }
 }
 
-fn told(error: &StoreError) -> String {
+fn lane_error(error: StoreError) -> OperatorError {
     match error {
-        StoreError::Conflict => "the lane changed meanwhile; list the outbox again".to_owned(),
-        StoreError::Unavailable { .. } | StoreError::Corrupt { .. } => error.to_string(),
+        StoreError::Conflict => "the lane changed meanwhile; list the outbox again".into(),
+        StoreError::Unavailable { .. } | StoreError::Corrupt { .. } => error.into(),
     }
 }

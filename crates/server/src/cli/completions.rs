@@ -4,6 +4,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::print;
+use crate::admin::OperatorError;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -11,7 +12,7 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments, command: &mut Command) -> Result<(), String> {
+pub(super) fn run(arguments: &Arguments, command: &mut Command) -> Result<(), OperatorError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, command, "carryall", &mut script);
     print::bytes(&script)

@@ -8,11 +8,11 @@ use secrecy::ExposeSecret;
 use super::data_dir;
 use super::invocation::Invocation;
 use super::print;
-use crate::admin::control;
+use crate::admin::{OperatorError, control};
 use crate::cli::banner::{environment, quote, reachable, url};
 use crate::config::Config;
 
-pub(super) async fn run(invocation: Invocation) -> Result<(), String> {
+pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
     let config = &invocation.config;
     let root = match (invocation.secrets.root, config.data_dir()) {
         (Some(root), _) => root,
@@ -25,7 +25,8 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), String> {
                 "the root key of the store {} is not kept; set CARRYALL_ROOT_ACCESS_KEY_ID and \
                  CARRYALL_ROOT_SECRET_ACCESS_KEY",
                 config.store
-            ));
+            )
+            .into());
         }
     };
     let url = server_url(config).await?;
@@ -47,7 +48,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), String> {
 
 /// Where the server is reached from this machine: as the one that runs on the data directory says, else as the
 /// settings say.
-async fn server_url(config: &Config) -> Result<String, String> {
+async fn server_url(config: &Config) -> Result<String, OperatorError> {
     let running = match config.data_dir() {
         Some(dir) => control::connect(dir).await.ok(),
         None => None,
@@ -55,7 +56,7 @@ async fn server_url(config: &Config) -> Result<String, String> {
     match running {
         Some(stream) => control::ask_address(stream).await,
         None if config.listen.port() == 0 => {
-            Err("the port is chosen at start, and no server runs on the data directory".to_owned())
+            Err("the port is chosen at start, and no server runs on the data directory".into())
         }
         None => Ok(url(reachable(config.listen), config.tls.is_some())),
     }

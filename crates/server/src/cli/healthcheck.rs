@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::invocation::Invocation;
 use super::print;
-use crate::admin::control;
+use crate::admin::{OperatorError, control};
 use crate::cli::banner::reachable;
 use crate::config::Config;
 
@@ -19,16 +19,16 @@ const CHECK_SECONDS_MAX: u64 = 5;
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-pub(super) async fn run(invocation: Invocation) -> Result<(), String> {
+pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
     let time = Duration::from_secs(CHECK_SECONDS_MAX);
     match tokio::time::timeout(time, check(&invocation.config)).await {
         Ok(outcome) => outcome?,
-        Err(_) => return Err(format!("the server did not answer within {CHECK_SECONDS_MAX} seconds")),
+        Err(_) => return Err(format!("the server did not answer within {CHECK_SECONDS_MAX} seconds").into()),
     }
     print::either(invocation.output, &json!({ "Status": "ready" }), |_| "ready".to_owned())
 }
 
-async fn check(config: &Config) -> Result<(), String> {
+async fn check(config: &Config) -> Result<(), OperatorError> {
     // With a data directory its own server is asked, whatever else may listen on the configured address.
     if let Some(dir) = config.data_dir()
         && let Ok(stream) = control::connect(dir).await
@@ -36,8 +36,9 @@ async fn check(config: &Config) -> Result<(), String> {
         return control::ask_ready(stream).await;
     }
     if config.listen.port() == 0 || config.tls.is_some() {
-        return Err("no server runs on the data directory; without one, this needs a fixed port without TLS"
-            .to_owned());
+        return Err(
+            "no server runs on the data directory; without one, this needs a fixed port without TLS".into()
+        );
     }
     let address = reachable(config.listen);
     let answer =
@@ -45,8 +46,8 @@ async fn check(config: &Config) -> Result<(), String> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     match head.split(' ').nth(1) {
         Some("200") => Ok(()),
-        Some(status) => Err(format!("the server on {address} is not ready: {status} {body}")),
-        None => Err(format!("what answers on {address} does not speak HTTP")),
+        Some(status) => Err(format!("the server on {address} is not ready: {status} {body}").into()),
+        None => Err(format!("what answers on {address} does not speak HTTP").into()),
     }
 }
 

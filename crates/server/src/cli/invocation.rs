@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::admin::OperatorError;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Overrides, Secrets, Settings};
+use crate::config::{Config, Overrides, Secrets, Settings};
 
 /// Settings that can be given in three places.
 #[derive(Args)]
@@ -49,8 +50,7 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    pub(super) fn read(args: SettingsArgs, output: Output, clock: Clock) -> Result<Self, String> {
-        let line = |error: ConfigError| error.to_string();
+    pub(super) fn read(args: SettingsArgs, output: Output, clock: Clock) -> Result<Self, OperatorError> {
         let over = Overrides {
             listen: args.listen,
             store: args.store,
@@ -58,9 +58,9 @@ impl Invocation {
             account_id: args.account_id,
             log: args.log,
         };
-        let settings = Settings::read(args.config.as_deref()).map_err(line)?.overridden(over);
-        let config = Config::check(settings).map_err(line)?;
-        let secrets = Secrets::read(|name| std::env::var(name).ok()).map_err(line)?;
+        let settings = Settings::read(args.config.as_deref())?.overridden(over);
+        let config = Config::check(settings)?;
+        let secrets = Secrets::read(|name| std::env::var(name).ok())?;
         Ok(Self { config, secrets, output, clock })
     }
 }

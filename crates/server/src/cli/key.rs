@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::invocation::Invocation;
 use super::{open, print};
-use crate::admin::{self, Answer};
+use crate::admin::{self, Answer, OperatorError, key};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -18,27 +18,30 @@ pub(super) enum Verb {
     List,
     /// Delete a developer key; requests that it signs are refused at once
     Revoke {
-        /// Which
+        /// The id
         #[arg(value_name = "ACCESS_KEY_ID")]
         id: String,
     },
 }
 
-pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String> {
+pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), OperatorError> {
     let output = invocation.output;
     let verb = match verb {
-        Verb::Create { description } => admin::Verb::KeyCreate { description },
-        Verb::List => admin::Verb::KeyList,
-        Verb::Revoke { id } => admin::Verb::KeyRevoke { id },
+        Verb::Create { description } => key::Verb::Create { description },
+        Verb::List => key::Verb::List,
+        Verb::Revoke { id } => key::Verb::Revoke { id },
     };
-    match open::execute(invocation, verb).await? {
-        Answer::KeyCreated(key) => print::either(output, &key, |key| {
+    let Answer::Key(answer) = open::execute(invocation, admin::Verb::Key(verb)).await? else {
+        return Err(open::ANOTHER_ANSWER.into());
+    };
+    match answer {
+        key::Answer::Created(key) => print::either(output, &key, |key| {
             print::columns(&[
                 ["AccessKeyId", &key.access_key_id],
                 ["SecretAccessKey", &key.secret_access_key],
             ])
         }),
-        Answer::Keys(keys) => print::either(output, &keys, |keys| {
+        key::Answer::Listed(keys) => print::either(output, &keys, |keys| {
             let rows: Vec<[&str; 3]> = keys
                 .access_keys
                 .iter()
@@ -46,16 +49,8 @@ pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String
                 .collect();
             print::columns(&rows)
         }),
-        Answer::KeyRevoked(key) => {
+        key::Answer::Revoked(key) => {
             print::either(output, &key, |key| format!("revoked key {}", key.access_key_id))
         }
-        Answer::PoolCreated(_)
-        | Answer::Pools(_)
-        | Answer::Pool(_)
-        | Answer::PoolDeleted(_)
-        | Answer::PoolChecked(_)
-        | Answer::Outbox(_)
-        | Answer::OutboxRetried(_)
-        | Answer::OutboxDropped(_) => Err(open::ANOTHER_ANSWER.to_owned()),
     }
 }

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::invocation::{Invocation, Output, SettingsArgs};
+use crate::admin::OperatorError;
 use crate::clock::Clock;
 
 /// Exit code of a command line that cannot be understood.
@@ -79,14 +80,14 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     match execute(command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
-            eprintln!("carryall: {}", line.replace('\n', " "));
+        Err(error) => {
+            eprintln!("carryall: {}", error.to_string().replace('\n', " "));
             ExitCode::FAILURE
         }
     }
 }
 
-fn execute(command: Command) -> Result<(), String> {
+fn execute(command: Command) -> Result<(), OperatorError> {
     if let Verb::Completions(arguments) = command.verb {
         return completions::run(&arguments, &mut Command::command());
     }
@@ -103,7 +104,7 @@ fn execute(command: Command) -> Result<(), String> {
 }
 
 /// Runs a short verb to its end on this thread.
-fn waiting(verb: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+fn waiting(verb: impl Future<Output = Result<(), OperatorError>>) -> Result<(), OperatorError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| format!("the runtime could not start: {error}"))?.block_on(verb)
 }

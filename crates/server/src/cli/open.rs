@@ -7,7 +7,7 @@ use carryall_store::{DirLock, StoreUrl};
 
 use super::invocation::Invocation;
 use crate::admin::control;
-use crate::admin::{self, Answer, Verb};
+use crate::admin::{self, Answer, OperatorError, Verb};
 use crate::app::App;
 use crate::cli::data_dir::{self, Origin, Owner};
 use crate::clock::Clock;
@@ -30,7 +30,11 @@ pub(super) struct Keys {
 
 impl Keys {
     /// The keys for a directory that is held, or for a store without one.
-    pub(super) fn find(secrets: Secrets, lock: Option<&DirLock>, clock: &Clock) -> Result<Self, String> {
+    pub(super) fn find(
+        secrets: Secrets,
+        lock: Option<&DirLock>,
+        clock: &Clock,
+    ) -> Result<Self, OperatorError> {
         let (master, master_origin) = match (secrets.master, lock) {
             (Some(master), _) => (master, Origin::Settings),
             (None, Some(lock)) => data_dir::master_key(lock, clock)?,
@@ -46,12 +50,12 @@ impl Keys {
 }
 
 /// Opens the store of a directory that is held, or the one that needs none.
-pub(super) fn store(config: &Config, lock: Option<DirLock>) -> Result<Arc<dyn Store>, String> {
+pub(super) fn store(config: &Config, lock: Option<DirLock>) -> Result<Arc<dyn Store>, OperatorError> {
     let opened = match lock {
         Some(lock) => carryall_store::open_locked(lock, &config.store_options),
         None => carryall_store::open(&config.store, &config.store_options),
     };
-    opened.map_err(|error| error.to_string())
+    opened.map_err(|error| error.to_string().into())
 }
 
 /// Takes the store into use.
@@ -61,16 +65,16 @@ pub(super) async fn app(
     master: &MasterKey,
     root: RootKey,
     clock: Clock,
-) -> Result<Arc<App>, String> {
+) -> Result<Arc<App>, OperatorError> {
     let place = config.store.to_string();
     App::open(config, store, master, root, clock).await.map_err(|error| match error {
-        OpenError::WrongMasterKey => format!("store {place}: {error}"),
-        OpenError::Store(error) => format!("store {place}: {error}"),
+        OpenError::WrongMasterKey => format!("store {place}: {error}").into(),
+        OpenError::Store(error) => format!("store {place}: {error}").into(),
     })
 }
 
 /// Does a verb: on the store, or through the running server that holds it.
-pub(super) async fn execute(invocation: Invocation, verb: Verb) -> Result<Answer, String> {
+pub(super) async fn execute(invocation: Invocation, verb: Verb) -> Result<Answer, OperatorError> {
     let Invocation { config, mut secrets, clock, .. } = invocation;
     let lock = match &config.store {
         StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await.map_err(|error| error.to_string())? {
@@ -78,9 +82,7 @@ pub(super) async fn execute(invocation: Invocation, verb: Verb) -> Result<Answer
             Owner::Server(stream) => return control::ask(stream, verb).await,
         },
         StoreUrl::Memory => {
-            return Err(
-                "the store memory: is inside its server alone; use the API, or embedded:DIR".to_owned()
-            );
+            return Err("the store memory: is inside its server alone; use the API, or embedded:DIR".into());
         }
         StoreUrl::Postgres => None,
     };

@@ -4,7 +4,8 @@ use clap::Subcommand;
 
 use super::invocation::Invocation;
 use super::{open, print};
-use crate::admin::{self, Answer, OutboxList, ParkedLine};
+use crate::admin::outbox::{self, OutboxList, ParkedLine};
+use crate::admin::{self, Answer, OperatorError};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -21,35 +22,30 @@ pub(super) enum Verb {
     },
     /// Drop an event; those behind it go on
     Drop {
-        /// Which, as listed
+        /// The id of the event, as listed
         #[arg(value_name = "EVENT_ID")]
         event: String,
     },
 }
 
-pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String> {
+pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), OperatorError> {
     let output = invocation.output;
     let verb = match verb {
-        Verb::List => admin::Verb::OutboxList,
-        Verb::Retry { event, all: _ } => admin::Verb::OutboxRetry { event },
-        Verb::Drop { event } => admin::Verb::OutboxDrop { event },
+        Verb::List => outbox::Verb::List,
+        Verb::Retry { event, all: _ } => outbox::Verb::Retry { event },
+        Verb::Drop { event } => outbox::Verb::Drop { event },
     };
-    match open::execute(invocation, verb).await? {
-        Answer::Outbox(list) => print::either(output, &list, lines),
-        Answer::OutboxRetried(retried) => {
+    let Answer::Outbox(answer) = open::execute(invocation, admin::Verb::Outbox(verb)).await? else {
+        return Err(open::ANOTHER_ANSWER.into());
+    };
+    match answer {
+        outbox::Answer::Listed(list) => print::either(output, &list, lines),
+        outbox::Answer::Retried(retried) => {
             print::either(output, &retried, |retried| format!("{} parked lanes go on", retried.lanes))
         }
-        Answer::OutboxDropped(dropped) => {
+        outbox::Answer::Dropped(dropped) => {
             print::either(output, &dropped, |dropped| format!("dropped {}", dropped.event_id))
         }
-        Answer::PoolCreated(_)
-        | Answer::Pools(_)
-        | Answer::Pool(_)
-        | Answer::PoolDeleted(_)
-        | Answer::PoolChecked(_)
-        | Answer::KeyCreated(_)
-        | Answer::Keys(_)
-        | Answer::KeyRevoked(_) => Err(open::ANOTHER_ANSWER.to_owned()),
     }
 }
 

@@ -4,13 +4,14 @@ use clap::Subcommand;
 
 use super::invocation::Invocation;
 use super::{open, print};
-use crate::admin::{self, Answer, CheckLine, PoolCheck, PoolShow};
+use crate::admin::pool::{self, CheckLine, PoolCheck, PoolShow};
+use crate::admin::{self, Answer, OperatorError};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
     /// Create an identity pool
     Create {
-        /// What to call it
+        /// The name of the pool
         #[arg(long, default_value = "carryall")]
         name: String,
         /// Keep the id of an existing app's pool; its region must be the server's
@@ -24,38 +25,39 @@ pub(super) enum Verb {
     List,
     /// Show an identity pool with its settings and usage
     Show {
-        /// Which
+        /// The id
         #[arg(value_name = "POOL_ID")]
         id: String,
     },
     /// Try everything that a pool's settings name: roles, platform applications, stream, function
     Check {
-        /// Which
+        /// The id
         #[arg(value_name = "POOL_ID")]
         id: String,
     },
     /// Delete an identity pool with all its identities and data
     Delete {
-        /// Which
+        /// The id
         #[arg(value_name = "POOL_ID")]
         id: String,
     },
 }
 
-pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String> {
+pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), OperatorError> {
     let output = invocation.output;
     let verb = match verb {
-        Verb::Create { name, id, no_guests } => {
-            admin::Verb::PoolCreate { id, name, allow_guests: !no_guests }
-        }
-        Verb::List => admin::Verb::PoolList,
-        Verb::Show { id } => admin::Verb::PoolShow { id },
-        Verb::Check { id } => admin::Verb::PoolCheck { id },
-        Verb::Delete { id } => admin::Verb::PoolDelete { id },
+        Verb::Create { name, id, no_guests } => pool::Verb::Create { id, name, allow_guests: !no_guests },
+        Verb::List => pool::Verb::List,
+        Verb::Show { id } => pool::Verb::Show { id },
+        Verb::Check { id } => pool::Verb::Check { id },
+        Verb::Delete { id } => pool::Verb::Delete { id },
     };
-    match open::execute(invocation, verb).await? {
-        Answer::PoolCreated(pool) => print::either(output, &pool, |pool| pool.identity_pool_id.clone()),
-        Answer::Pools(pools) => print::either(output, &pools, |pools| {
+    let Answer::Pool(answer) = open::execute(invocation, admin::Verb::Pool(verb)).await? else {
+        return Err(open::ANOTHER_ANSWER.into());
+    };
+    match answer {
+        pool::Answer::Created(pool) => print::either(output, &pool, |pool| pool.identity_pool_id.clone()),
+        pool::Answer::Listed(pools) => print::either(output, &pools, |pools| {
             let guests = |allowed| if allowed { "guests" } else { "no guests" };
             let rows: Vec<[&str; 3]> = pools
                 .identity_pools
@@ -67,8 +69,8 @@ pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String
                 .collect();
             print::columns(&rows)
         }),
-        Answer::Pool(pool) => print::either(output, &pool, |pool| show(pool)),
-        Answer::PoolDeleted(deleted) => print::either(output, &deleted, |deleted| {
+        pool::Answer::Shown(pool) => print::either(output, &pool, |pool| show(pool)),
+        pool::Answer::Deleted(deleted) => print::either(output, &deleted, |deleted| {
             format!(
                 "deleted pool {} ({}): {} identities, {} bytes of data",
                 deleted.identity_pool_id,
@@ -77,7 +79,7 @@ pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String
                 deleted.data_storage
             )
         }),
-        Answer::PoolChecked(checked) => {
+        pool::Answer::Checked(checked) => {
             print::either(output, &checked, checks)?;
             let wrong = checked.checks.iter().filter(|line| line.trouble.is_some()).count();
             if wrong == 0 {
@@ -87,14 +89,9 @@ pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), String
                 "{wrong} of {} checks of pool {} failed",
                 checked.checks.len(),
                 checked.identity_pool_id
-            ))
+            )
+            .into())
         }
-        Answer::KeyCreated(_)
-        | Answer::Keys(_)
-        | Answer::KeyRevoked(_)
-        | Answer::Outbox(_)
-        | Answer::OutboxRetried(_)
-        | Answer::OutboxDropped(_) => Err(open::ANOTHER_ANSWER.to_owned()),
     }
 }
 

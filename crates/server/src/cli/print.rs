@@ -5,11 +5,14 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::invocation::Output;
+use crate::admin::OperatorError;
 
 /// Prints `bytes` on standard output, past its buffer.
-pub(super) fn bytes(bytes: &[u8]) -> Result<(), String> {
+pub(super) fn bytes(bytes: &[u8]) -> Result<(), OperatorError> {
     let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| format!("standard output: {error}"))
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("standard output: {error}").into())
 }
 
 /// Prints `value` for programs, or `text` for people.
@@ -17,7 +20,7 @@ pub(super) fn either<T: Serialize>(
     output: Output,
     value: &T,
     text: impl FnOnce(&T) -> String,
-) -> Result<(), String> {
+) -> Result<(), OperatorError> {
     let mut printed = match output {
         Output::Text => text(value),
         Output::Json => serde_json::to_string_pretty(value).map_err(|error| error.to_string())?,

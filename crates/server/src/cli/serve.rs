@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::invocation::Invocation;
 use super::{open, print};
+use crate::admin::OperatorError;
 use crate::admin::control::Control;
 use crate::app::App;
 use crate::cli::banner::{Banner, url};
@@ -28,7 +29,7 @@ use crate::{admin, background, logging, relay};
 const WORKERS_MIN: usize = 4;
 const WORKERS_PER_CORE: usize = 2;
 
-pub(super) fn run(invocation: Invocation) -> Result<(), String> {
+pub(super) fn run(invocation: Invocation) -> Result<(), OperatorError> {
     logging::begin(&invocation.config.log);
     raise_open_files();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -59,7 +60,7 @@ struct Started {
     master_origin: Origin,
 }
 
-async fn serve(invocation: Invocation) -> Result<(), String> {
+async fn serve(invocation: Invocation) -> Result<(), OperatorError> {
     let mut signals = Signals::listen()?;
     let started = start(invocation.config, invocation.secrets, invocation.clock).await?;
     let app = &started.app;
@@ -111,12 +112,12 @@ async fn serve(invocation: Invocation) -> Result<(), String> {
             tracing::warn!("connections were still open when the time to stop was over");
             Ok(())
         }
-        Err(error) => Err(format!("the listener failed: {error}")),
+        Err(error) => Err(format!("the listener failed: {error}").into()),
     }
 }
 
 /// Takes the directory, finds or makes the keys, opens the store and puts the pools of the settings into it.
-async fn start(config: Config, secrets: Secrets, clock: Clock) -> Result<Started, String> {
+async fn start(config: Config, secrets: Secrets, clock: Clock) -> Result<Started, OperatorError> {
     let lock = match &config.store {
         StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await.map_err(|error| error.to_string())? {
             Owner::ThisProcess(lock) => Some(lock),
@@ -124,7 +125,8 @@ async fn start(config: Config, secrets: Secrets, clock: Clock) -> Result<Started
                 return Err(format!(
                     "the data directory {} is in use by a running server; stop it, or name another with --store",
                     dir.display()
-                ));
+                )
+                .into());
             }
         },
         StoreUrl::Memory | StoreUrl::Postgres => None,
@@ -159,7 +161,7 @@ fn announce(started: &Started, address: SocketAddr) {
         program: &program,
     };
     if let Err(error) = print::bytes(banner.text().as_bytes()) {
-        tracing::warn!(error, "nobody reads the banner");
+        tracing::warn!(%error, "the banner could not be printed");
     }
     tracing::info!(%address, store = %config.store, region = config.region, "ready");
 }
@@ -189,7 +191,7 @@ struct Signals {
 
 impl Signals {
     /// From here on these signals no longer end the process by themselves.
-    fn listen() -> Result<Self, String> {
+    fn listen() -> Result<Self, OperatorError> {
         let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,

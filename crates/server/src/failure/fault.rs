@@ -9,7 +9,8 @@ use carryall_wire::sigv4::Trouble;
 use carryall_wire::spec::{Service, Spec};
 use carryall_wire::timestamp::Timestamp;
 
-use super::{SignatureFailure, TriggerFailure};
+use super::signature::{IdentityTokenFailure, SignatureFailure};
+use super::sync_trigger::TriggerFailure;
 
 pub(super) fn signature_fault(failure: &SignatureFailure) -> Fault {
     match failure {
@@ -130,6 +131,18 @@ pub(super) fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&S
     }
 }
 
+pub(super) fn identity_token_fault(failure: &IdentityTokenFailure) -> Fault {
+    match failure {
+        IdentityTokenFailure::Expired => {
+            Fault::new(FaultKind::ExpiredIdentityToken, "The web identity token has expired.")
+        }
+        IdentityTokenFailure::Invalid => Fault::new(
+            FaultKind::InvalidIdentityToken,
+            "The web identity token was not issued by this server, or its identity no longer exists.",
+        ),
+    }
+}
+
 /// Named for what the caller can do about it: throttled calls are worth repeating, the others are not.
 pub(super) fn trigger_fault(failure: &TriggerFailure) -> Fault {
     match failure {
@@ -212,5 +225,36 @@ fn limit_text(what: LimitKind, limit: u64, would_be: u64) -> String {
         LimitKind::DatasetBytes => {
             format!("Size of the dataset would be {would_be} bytes; at most {limit} bytes are allowed.")
         }
+    }
+}
+
+/// The cause of a refusal for the log, without what users keep.
+pub(super) fn refusal_reason(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Violation(violation) => format!("Violation({})", violation.member),
+        Refusal::SessionToken(trouble) => format!("SessionToken({trouble:?})"),
+        Refusal::PageToken(trouble) => format!("PageToken({trouble:?})"),
+        Refusal::Limit { what, .. } => format!("Limit({})", what.setting()),
+        Refusal::StaleRecord { server, client, .. } => {
+            format!("StaleRecord(server {server}, client {client})")
+        }
+        Refusal::DeveloperUpdates => "DeveloperUpdates(allow_developer_updates is off)".to_owned(),
+        Refusal::NoSuchSyncCount(_)
+        | Refusal::DatasetDeleted(_)
+        | Refusal::DatasetNotFound(_)
+        | Refusal::PoolNotFound(_)
+        | Refusal::IdentityNotFound(_)
+        | Refusal::DeviceNotFound(_)
+        | Refusal::TooManySubscriptions(_)
+        | Refusal::SubscriptionNotFound(_)
+        | Refusal::PushNotConfigured(_)
+        | Refusal::NoApplication { .. }
+        | Refusal::BulkPublishRunning(_)
+        | Refusal::AlreadyStreamed { .. }
+        | Refusal::StreamingDisabled(_)
+        | Refusal::GuestsNotAllowed(_)
+        | Refusal::LoginsNotSupported
+        | Refusal::ClassicFlowNotAllowed(_)
+        | Refusal::NotAuthorized => format!("{refusal:?}"),
     }
 }

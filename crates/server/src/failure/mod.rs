@@ -1,9 +1,10 @@
-//! Everything that can end a request early, and the one mapping from there to what the caller is told.
+//! Everything that can end a request early, and the one mapping from there to the caller's answer and the log.
 //!
-//! A failure has two faces: the [`Fault`] for the caller, and its own `Debug` text for the log. The matches below
-//! have no wildcard arms: a new refusal does not compile until somebody chooses its fault.
+//! A failure has two faces: the [`Fault`] for the caller, and the reason for the log. The mapping has no wildcard arms:
+//! a new failure does not compile until its [`Verdict`] is written.
 
 mod fault;
+mod signature;
 mod sync_trigger;
 
 use carryall_core::refusal::Refusal;
@@ -12,9 +13,9 @@ use carryall_core::violation::Violation;
 use carryall_outbound::Undelivered;
 use carryall_wire::codec::Rejection;
 use carryall_wire::fault::{Fault, FaultKind};
-use carryall_wire::sigv4::Trouble;
 use carryall_wire::spec::{Service, Spec};
 
+pub use self::signature::{IdentityTokenFailure, SignatureFailure};
 pub use self::sync_trigger::TriggerFailure;
 use crate::metrics::ServerLimit;
 
@@ -64,40 +65,25 @@ pub enum Failure {
     Unmodelled(String),
 }
 
-/// Trouble with the signature, in the order in which it is found.
-pub enum SignatureFailure {
-    /// There is none.
-    Missing,
-    /// It is malformed, out of its window, or wrong.
-    Trouble(Trouble),
-    /// Nobody has this key, or the token does not belong to it.
-    UnknownKey,
-    /// The temporary credentials have expired.
-    Expired,
+/// Everything that follows from a failure.
+pub struct Verdict {
+    /// The answer to the caller.
+    pub fault: Fault,
+    /// The side that has to act.
+    pub blame: Blame,
+    /// The limit of the server that turned the request away, if one did.
+    pub limit: Option<ServerLimit>,
+    /// The cause, for the log, without what users keep: keys and values of records.
+    pub reason: String,
 }
 
-impl std::fmt::Debug for SignatureFailure {
-    /// For the log: the message for the caller goes on to repeat the request, headers and all; its first line says
-    /// what was wrong.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Missing => f.write_str("Missing"),
-            Self::Trouble(trouble) => {
-                write!(f, "Trouble({:?})", trouble.message().lines().next().unwrap_or_default())
-            }
-            Self::UnknownKey => f.write_str("UnknownKey"),
-            Self::Expired => f.write_str("Expired"),
-        }
-    }
-}
-
-/// Trouble with an identity token.
-#[derive(Debug)]
-pub enum IdentityTokenFailure {
-    /// It has expired.
-    Expired,
-    /// It was not issued here, or its pool or identity is gone.
-    Invalid,
+/// The side that has to act on a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The caller, or nobody: the failure is routine.
+    Caller,
+    /// An operator of the server.
+    Server,
 }
 
 impl From<Refusal> for Failure {
@@ -131,147 +117,82 @@ impl From<SignatureFailure> for Failure {
 }
 
 impl Failure {
-    /// What the caller of `spec`, or of `service` before the operation is known, is told.
-    pub fn fault(&self, service: Service, spec: Option<&Spec>) -> Fault {
+    /// Everything that follows from the failure for the caller of `spec`, or of `service` before the operation is known.
+    pub fn verdict(&self, service: Service, spec: Option<&Spec>) -> Verdict {
         match self {
-            Self::Rejected(rejection) => rejection.fault(),
-            Self::Signature(failure) => fault::signature_fault(failure),
-            Self::Refused(refusal) => fault::refusal_fault(refusal, service, spec),
+            Self::Rejected(rejection) => self.callers(rejection.fault()),
+            Self::Signature(failure) => self.callers(fault::signature_fault(failure)),
+            Self::Refused(refusal) => Verdict {
+                fault: fault::refusal_fault(refusal, service, spec),
+                blame: Blame::Caller,
+                limit: None,
+                reason: fault::refusal_reason(refusal),
+            },
             Self::RetriesExhausted => {
                 let modelled = spec.is_some_and(|spec| spec.allows(FaultKind::ConcurrentModification));
                 let kind =
                     if modelled { FaultKind::ConcurrentModification } else { FaultKind::TooManyRequests };
-                Fault::new(kind, "Too many requests are changing this at the same time; try again.")
+                let text = "Too many requests are changing this at the same time; try again.";
+                self.callers(Fault::new(kind, text))
             }
-            Self::Throttled => Fault::new(
+            Self::Throttled => self.at_limit(
+                ServerLimit::NewIdentities,
                 FaultKind::TooManyRequests,
                 "Rate exceeded: too many new identities were asked for; try again later.",
             ),
-            Self::IdentityToken(IdentityTokenFailure::Expired) => {
-                Fault::new(FaultKind::ExpiredIdentityToken, "The web identity token has expired.")
-            }
-            Self::IdentityToken(IdentityTokenFailure::Invalid) => Fault::new(
-                FaultKind::InvalidIdentityToken,
-                "The web identity token was not issued by this server, or its identity no longer exists.",
-            ),
-            Self::BodyTooLarge { bytes_max } => Fault::new(
+            Self::IdentityToken(failure) => self.callers(fault::identity_token_fault(failure)),
+            Self::BodyTooLarge { bytes_max } => self.at_limit(
+                ServerLimit::BodyBytes,
                 FaultKind::RequestEntityTooLarge,
                 format!("The request body is larger than {bytes_max} bytes, the most that is accepted here."),
             ),
             Self::BodyBroken(_) => {
-                Fault::new(FaultKind::Serialization, "The request body ended before it was complete.")
+                let text = "The request body ended before it was complete.";
+                self.callers(Fault::new(FaultKind::Serialization, text))
             }
-            Self::Overloaded(_) => Fault::new(
+            Self::Overloaded(limit) => self.at_limit(
+                *limit,
                 FaultKind::ServiceUnavailable,
                 "The server is busy with other requests; try again.",
             ),
-            Self::BodyTooSlow { seconds_max } => Fault::new(
+            Self::BodyTooSlow { seconds_max } => self.at_limit(
+                ServerLimit::RequestSeconds,
                 FaultKind::RequestTimeout,
                 format!("The request body was not complete within {seconds_max} seconds."),
             ),
-            Self::DeadlineExceeded { seconds_max } => Fault::new(
-                FaultKind::ServiceUnavailable,
-                format!("The operation was not complete within {seconds_max} seconds; try again."),
-            ),
-            Self::Trigger(failure) => fault::trigger_fault(failure),
-            Self::Push(undelivered) => fault::push_fault(undelivered),
-            Self::Store(StoreError::Unavailable { .. }) => Fault::new(
-                FaultKind::ServiceUnavailable,
-                "The service cannot store or read data at the moment; try again.",
-            ),
+            Self::DeadlineExceeded { seconds_max } => Verdict {
+                blame: Blame::Server,
+                ..self.at_limit(
+                    ServerLimit::RequestSeconds,
+                    FaultKind::ServiceUnavailable,
+                    format!("The operation was not complete within {seconds_max} seconds; try again."),
+                )
+            },
+            Self::Trigger(failure) => self.callers(fault::trigger_fault(failure)),
+            Self::Push(undelivered) => self.callers(fault::push_fault(undelivered)),
+            Self::Store(StoreError::Unavailable { .. }) => {
+                let text = "The service cannot store or read data at the moment; try again.";
+                self.servers(Fault::new(FaultKind::ServiceUnavailable, text))
+            }
             Self::Store(StoreError::Conflict | StoreError::Corrupt { .. }) | Self::Unmodelled(_) => {
-                Fault::new(FaultKind::InternalError, "The service met an internal error.")
+                self.servers(Fault::new(FaultKind::InternalError, "The service met an internal error."))
             }
         }
     }
 
-    /// Whether an operator should look at it: everything that is neither the caller's doing nor routine.
-    pub fn is_ours(&self) -> bool {
-        match self {
-            Self::Store(_) | Self::Unmodelled(_) | Self::DeadlineExceeded { .. } => true,
-            Self::Rejected(_)
-            | Self::Signature(_)
-            | Self::Refused(_)
-            | Self::RetriesExhausted
-            | Self::Throttled
-            | Self::IdentityToken(_)
-            | Self::BodyTooLarge { .. }
-            | Self::BodyBroken(_)
-            | Self::BodyTooSlow { .. }
-            | Self::Trigger(_)
-            | Self::Push(_)
-            | Self::Overloaded(_) => false,
-        }
+    fn callers(&self, fault: Fault) -> Verdict {
+        Verdict { fault, blame: Blame::Caller, limit: None, reason: format!("{self:?}") }
     }
 
-    /// Why, for the log: the kind of failure, without what users keep (keys and values of records).
-    pub fn reason(&self) -> String {
-        match self {
-            Self::Refused(refusal) => match refusal {
-                Refusal::Violation(violation) => format!("Violation({})", violation.member),
-                Refusal::SessionToken(trouble) => format!("SessionToken({trouble:?})"),
-                Refusal::PageToken(trouble) => format!("PageToken({trouble:?})"),
-                Refusal::Limit { what, .. } => format!("Limit({})", what.setting()),
-                Refusal::StaleRecord { server, client, .. } => {
-                    format!("StaleRecord(server {server}, client {client})")
-                }
-                Refusal::DeveloperUpdates => "DeveloperUpdates(allow_developer_updates is off)".to_owned(),
-                Refusal::NoSuchSyncCount(_)
-                | Refusal::DatasetDeleted(_)
-                | Refusal::DatasetNotFound(_)
-                | Refusal::PoolNotFound(_)
-                | Refusal::IdentityNotFound(_)
-                | Refusal::DeviceNotFound(_)
-                | Refusal::TooManySubscriptions(_)
-                | Refusal::SubscriptionNotFound(_)
-                | Refusal::PushNotConfigured(_)
-                | Refusal::NoApplication { .. }
-                | Refusal::BulkPublishRunning(_)
-                | Refusal::AlreadyStreamed { .. }
-                | Refusal::StreamingDisabled(_)
-                | Refusal::GuestsNotAllowed(_)
-                | Refusal::LoginsNotSupported
-                | Refusal::ClassicFlowNotAllowed(_)
-                | Refusal::NotAuthorized => format!("{refusal:?}"),
-            },
-            Self::Rejected(_)
-            | Self::Signature(_)
-            | Self::RetriesExhausted
-            | Self::Throttled
-            | Self::IdentityToken(_)
-            | Self::BodyTooLarge { .. }
-            | Self::BodyBroken(_)
-            | Self::BodyTooSlow { .. }
-            | Self::Overloaded(_)
-            | Self::DeadlineExceeded { .. }
-            | Self::Trigger(_)
-            | Self::Push(_)
-            | Self::Store(_)
-            | Self::Unmodelled(_) => format!("{self:?}"),
-        }
+    fn servers(&self, fault: Fault) -> Verdict {
+        Verdict { blame: Blame::Server, ..self.callers(fault) }
     }
 
-    /// The limit of the server that turned the request away, if one did.
-    pub fn limit(&self) -> Option<ServerLimit> {
-        match self {
-            Self::Overloaded(limit) => Some(*limit),
-            Self::BodyTooLarge { .. } => Some(ServerLimit::BodyBytes),
-            Self::BodyTooSlow { .. } | Self::DeadlineExceeded { .. } => Some(ServerLimit::RequestSeconds),
-            Self::Throttled => Some(ServerLimit::NewIdentities),
-            Self::Rejected(_)
-            | Self::Signature(_)
-            | Self::Refused(_)
-            | Self::RetriesExhausted
-            | Self::IdentityToken(_)
-            | Self::BodyBroken(_)
-            | Self::Trigger(_)
-            | Self::Push(_)
-            | Self::Store(_)
-            | Self::Unmodelled(_) => None,
-        }
+    fn at_limit(&self, limit: ServerLimit, kind: FaultKind, text: impl Into<String>) -> Verdict {
+        Verdict { limit: Some(limit), ..self.callers(Fault::new(kind, text)) }
     }
 
-    /// Whether the rest of the request may still be on its way, so that the connection cannot be used again.
+    /// True if the rest of the request may still be on its way, so that the connection cannot be used again.
     pub fn ends_connection(&self) -> bool {
         matches!(self, Self::BodyTooLarge { .. } | Self::BodyBroken(_) | Self::BodyTooSlow { .. })
     }

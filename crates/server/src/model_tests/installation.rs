@@ -13,10 +13,11 @@ use carryall_store::{StoreOptions, StoreUrl};
 use carryall_wire::fault::Fault;
 use tempfile::TempDir;
 
-use crate::admin::{self, Verb};
+use crate::admin::{self, OperatorError, Verb, pool};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
+use crate::failure::Blame;
 use crate::ops::Handler;
 use crate::ops::access;
 use crate::ops::call::Call;
@@ -79,8 +80,12 @@ pub(super) fn developer() -> Caller {
 }
 
 /// Creates a pool with the given id and says which incarnation it got, and when it was created.
-pub(super) async fn create_pool(app: &App, id: &str) -> Result<(PoolRef, UnixMillis), String> {
-    let verb = Verb::PoolCreate { id: Some(id.to_owned()), name: "tested".to_owned(), allow_guests: true };
+pub(super) async fn create_pool(app: &App, id: &str) -> Result<(PoolRef, UnixMillis), OperatorError> {
+    let verb = Verb::Pool(pool::Verb::Create {
+        id: Some(id.to_owned()),
+        name: "tested".to_owned(),
+        allow_guests: true,
+    });
     admin::execute(app, verb).await?;
     let pool = app.store.pool(&PoolId::parse(id).unwrap()).await.unwrap().unwrap();
     Ok((pool.at, pool.created))
@@ -99,8 +104,8 @@ pub(super) async fn call<O: Handler>(
         Err(refusal) => Err(refusal.into()),
     };
     outcome.map_err(|failure| {
-        let fault = failure.fault(O::SPEC.service, Some(&O::SPEC));
-        assert!(!failure.is_ours(), "{failure:?}");
-        fault
+        let verdict = failure.verdict(O::SPEC.service, Some(&O::SPEC));
+        assert_eq!(verdict.blame, Blame::Caller, "{failure:?}");
+        verdict.fault
     })
 }

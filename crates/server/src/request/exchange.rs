@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use carryall_wire::codec::{self, Answer, Dialect, Refused};
-use carryall_wire::fault::Fault;
 use carryall_wire::spec::{OperationName, Service, Spec};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::app::App;
-use crate::failure::Failure;
+use crate::failure::{Blame, Failure, Verdict};
 use crate::metrics::OK;
 use crate::request::cors;
 
@@ -84,10 +83,10 @@ impl Exchange {
         arrival: Arrival,
     ) -> Response<Full<Bytes>> {
         let spec = self.operation.map(OperationName::spec);
-        let (failure, fault) = modelled(failure, self.dialect.service(), spec);
-        let answer = codec::encode_fault(self.dialect, &self.request_id, &fault);
+        let (failure, verdict) = modelled(failure, self.dialect.service(), spec);
+        let answer = codec::encode_fault(self.dialect, &self.request_id, &verdict.fault);
         let outcome = answer.error_type.as_deref().map_or(OK, |name| name.trim_end_matches(':'));
-        self.record(app, answer.status, outcome, answer.body.len(), Some(&failure), arrival);
+        self.record(app, answer.status, outcome, answer.body.len(), Some(&verdict), arrival);
         self.respond(app, headers, answer, Some(&failure))
     }
 
@@ -103,30 +102,28 @@ impl Exchange {
         status: u16,
         outcome: &str,
         answer_bytes: usize,
-        failure: Option<&Failure>,
+        verdict: Option<&Verdict>,
         arrival: Arrival,
     ) {
         let elapsed = arrival.received.elapsed();
         let operation = self.operation.map_or(self.label, OperationName::as_str);
         app.metrics.record_request(operation, outcome, elapsed.as_secs_f64());
         app.metrics.bytes(self.body_bytes, answer_bytes);
-        if let Some(limit) = failure.and_then(Failure::limit) {
+        if let Some(limit) = verdict.and_then(|verdict| verdict.limit) {
             app.metrics.limit_hit(limit);
         }
         let caller = self.caller.as_deref().unwrap_or("-");
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let (request_id, peer) = (&self.request_id, arrival.peer);
-        match failure {
+        match verdict.map(|verdict| (verdict.blame, &verdict.reason)) {
             None => {
                 tracing::info!(request_id, operation, caller, %peer, outcome, status, micros, "request");
             }
-            Some(failure) => {
-                let reason = failure.reason();
-                if failure.is_ours() {
-                    tracing::error!(request_id, operation, caller, %peer, outcome, status, micros, reason, "request");
-                } else {
-                    tracing::info!(request_id, operation, caller, %peer, outcome, status, micros, reason, "request");
-                }
+            Some((Blame::Caller, reason)) => {
+                tracing::info!(request_id, operation, caller, %peer, outcome, status, micros, reason, "request");
+            }
+            Some((Blame::Server, reason)) => {
+                tracing::error!(request_id, operation, caller, %peer, outcome, status, micros, reason, "request");
             }
         }
     }
@@ -162,13 +159,13 @@ impl Exchange {
     }
 }
 
-/// The failure and the fault that the caller gets. An operation may fail only in the ways that its model, or the
-/// protocol, knows; any other failure is a bug and becomes one.
-fn modelled(failure: Failure, service: Service, spec: Option<&Spec>) -> (Failure, Fault) {
-    let fault = failure.fault(service, spec);
-    let Some(spec) = spec.filter(|spec| !spec.allows(fault.kind)) else { return (failure, fault) };
-    let bug =
-        Failure::Unmodelled(format!("{} may not answer {:?}: {failure:?}", spec.name.as_str(), fault.kind));
-    let fault = bug.fault(service, Some(spec));
-    (bug, fault)
+/// The failure and its verdict. An operation may fail only in the ways that its model, or the protocol, knows; any
+/// other failure is a bug and becomes one.
+fn modelled(failure: Failure, service: Service, spec: Option<&Spec>) -> (Failure, Verdict) {
+    let verdict = failure.verdict(service, spec);
+    let kind = verdict.fault.kind;
+    let Some(spec) = spec.filter(|spec| !spec.allows(kind)) else { return (failure, verdict) };
+    let bug = Failure::Unmodelled(format!("{} may not answer {kind:?}: {failure:?}", spec.name.as_str()));
+    let verdict = bug.verdict(service, Some(spec));
+    (bug, verdict)
 }

@@ -32,11 +32,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "the limits of calls belong in a file below both",
     ),
     (
-        "crates/server/src/admin/outbox.rs",
-        "crates/server/src/admin/mod.rs",
-        "verbs and answers are about to be divided by noun",
-    ),
-    (
         "crates/server/src/config/destinations.rs",
         "crates/server/src/config/mod.rs",
         "the error is about to get a file of its own",
@@ -45,11 +40,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "crates/server/src/config/settings.rs",
         "crates/server/src/config/mod.rs",
         "the error is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/failure/fault.rs",
-        "crates/server/src/failure/mod.rs",
-        "the mapping is about to become one match",
     ),
 ];
 

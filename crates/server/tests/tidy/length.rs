@@ -16,7 +16,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "the driver of the reference model, a step for each operation",
     ),
     ("crates/core/src/model.rs", "every noun that the store keeps, one line over"),
-    ("crates/server/src/admin/mod.rs", "the operators' verbs are about to be divided by noun"),
 ];
 
 #[test]

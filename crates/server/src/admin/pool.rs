@@ -1,0 +1,313 @@
+//! Verbs about identity pools.
+
+use std::collections::BTreeMap;
+
+use carryall_core::changes::{Changes, Expect, Write};
+use carryall_core::ids::PoolId;
+use carryall_core::limits::POOLS_PER_PAGE_MAX;
+use carryall_core::model::{BulkPublishStatus, Pool, PoolRef};
+use carryall_core::rules::set_identity_pool::Settings;
+use carryall_core::store::StoreError;
+use carryall_wire::ops::{identity, sync};
+use carryall_wire::shapes;
+use carryall_wire::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::OperatorError;
+use super::operator::run;
+use crate::app::App;
+use crate::config::check_pool_region;
+use crate::effects::pool_check;
+
+/// Identities that are counted at a time when a pool is deleted.
+const IDENTITIES_PER_PAGE: usize = 1024;
+
+/// A request about pools.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Verb {
+    /// Create a pool, with an id of the operator's choice or a fresh one.
+    Create {
+        /// The id to use.
+        id: Option<String>,
+        /// The pool's name.
+        name: String,
+        /// True if identities without a login are handed out.
+        allow_guests: bool,
+    },
+    /// List all pools.
+    List,
+    /// Show a pool with its settings and usage.
+    Show {
+        /// The pool's id.
+        id: String,
+    },
+    /// Delete a pool with all its data.
+    Delete {
+        /// The pool's id.
+        id: String,
+    },
+    /// Try everything that a pool's settings name.
+    Check {
+        /// The pool's id.
+        id: String,
+    },
+}
+
+/// The result of a request about pools.
+#[derive(Serialize, Deserialize)]
+pub enum Answer {
+    /// The created pool.
+    Created(shapes::IdentityPool),
+    /// All pools.
+    Listed(PoolList),
+    /// One pool.
+    Shown(Box<PoolShow>),
+    /// The deleted pool.
+    Deleted(PoolDeleted),
+    /// The findings about a pool's settings.
+    Checked(PoolCheck),
+}
+
+/// All pools.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PoolList {
+    /// In the order of their ids.
+    pub identity_pools: Vec<PoolLine>,
+}
+
+/// One pool of the list.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PoolLine {
+    /// Its id.
+    pub identity_pool_id: String,
+    /// Its name.
+    pub identity_pool_name: String,
+    /// True if identities without a login are handed out.
+    pub allow_unauthenticated_identities: bool,
+}
+
+/// One pool with its settings and usage.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PoolShow {
+    /// The pool.
+    #[serde(flatten)]
+    pub pool: shapes::IdentityPool,
+    /// Its roles by kind of identity.
+    pub roles: BTreeMap<String, String>,
+    /// Its push settings.
+    pub push_sync: Option<shapes::PushSync>,
+    /// Its stream settings.
+    pub cognito_streams: Option<shapes::CognitoStreams>,
+    /// Functions by event.
+    pub events: BTreeMap<String, String>,
+    /// The totals of its datasets.
+    pub usage: shapes::IdentityPoolUsage,
+    /// Events that wait to be delivered.
+    pub events_waiting: u64,
+    /// Its latest bulk publication.
+    pub bulk_publish: Option<BulkPublishShow>,
+    /// Members that are stored and echoed, and have no effect in this version.
+    pub not_in_effect: Vec<String>,
+}
+
+/// The progress of a bulk publication.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct BulkPublishShow {
+    /// The status in the words of GetBulkPublishDetails.
+    pub bulk_publish_status: String,
+    /// When it began.
+    pub bulk_publish_start_time: String,
+    /// Datasets published so far.
+    pub datasets_published: u64,
+    /// The reason if it failed.
+    pub failure_message: Option<String>,
+}
+
+/// The findings about a pool's settings.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PoolCheck {
+    /// The pool.
+    pub identity_pool_id: String,
+    /// In the order in which they were tried.
+    pub checks: Vec<CheckLine>,
+}
+
+/// One finding.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CheckLine {
+    /// The thing that was tried.
+    pub what: String,
+    /// The fault; `None` if it worked.
+    pub trouble: Option<String>,
+}
+
+/// A pool that is gone, and what went with it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PoolDeleted {
+    /// Its id.
+    pub identity_pool_id: String,
+    /// Its name.
+    pub identity_pool_name: String,
+    /// Identities that it had handed out.
+    pub identity_count: u64,
+    /// Bytes of its datasets.
+    pub data_storage: u64,
+}
+
+/// Carries out `verb`.
+pub(super) async fn execute(app: &App, verb: Verb) -> Result<Answer, OperatorError> {
+    match verb {
+        Verb::Create { id, name, allow_guests } => {
+            create(app, id.as_deref(), &name, allow_guests).await.map(Answer::Created)
+        }
+        Verb::List => list(app).await.map(Answer::Listed),
+        Verb::Show { id } => show(app, id).await.map(Answer::Shown),
+        Verb::Delete { id } => delete(app, &id).await.map(Answer::Deleted),
+        Verb::Check { id } => check(app, &id).await.map(Answer::Checked),
+    }
+}
+
+/// Creates a pool with `id` or a fresh id.
+pub(super) async fn create(
+    app: &App,
+    id: Option<&str>,
+    name: &str,
+    allow_guests: bool,
+) -> Result<shapes::IdentityPool, OperatorError> {
+    let region = &app.config.region;
+    let id = match id {
+        Some(id) => PoolId::parse(id),
+        None => PoolId::parse(&format!("{region}:{}", app.clock.uuid())),
+    };
+    let id = id?;
+    check_pool_region(&id, region)?;
+    let settings = Settings { name: name.to_owned(), allow_guests, ..Settings::default() };
+    settings.check()?;
+    let at = PoolRef { id: id.clone(), incarnation: app.clock.pool_incarnation() };
+    let pool = settings.create(at, app.clock.now());
+    let changes =
+        Changes { expect: vec![Expect::NoPool(id.clone())], write: vec![Write::PutPool(Box::new(pool))] };
+    match app.commit(changes).await {
+        Ok(()) => {}
+        Err(StoreError::Conflict) => return Err(format!("pool {id} exists already").into()),
+        Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
+            return Err(error.into());
+        }
+    }
+    let input = identity::describe_identity_pool::Input { identity_pool_id: Some(id.to_string()) };
+    run::<identity::DescribeIdentityPool>(app, input).await
+}
+
+async fn list(app: &App) -> Result<PoolList, OperatorError> {
+    let mut identity_pools: Vec<PoolLine> = Vec::new();
+    let mut after: Option<PoolId> = None;
+    loop {
+        let page = app.store.pools(after.as_ref(), POOLS_PER_PAGE_MAX as usize).await?;
+        let Some(last) = page.last() else { return Ok(PoolList { identity_pools }) };
+        after = Some(last.at.id.clone());
+        identity_pools.extend(page.into_iter().map(|pool| PoolLine {
+            identity_pool_id: pool.at.id.to_string(),
+            identity_pool_name: pool.name,
+            allow_unauthenticated_identities: pool.allow_guests,
+        }));
+    }
+}
+
+async fn show(app: &App, id: String) -> Result<Box<PoolShow>, OperatorError> {
+    let id = || Some(id.clone());
+    let input = identity::describe_identity_pool::Input { identity_pool_id: id() };
+    let pool = run::<identity::DescribeIdentityPool>(app, input).await?;
+    let input = identity::get_identity_pool_roles::Input { identity_pool_id: id() };
+    let roles = run::<identity::GetIdentityPoolRoles>(app, input).await?.roles;
+    let input = sync::get_identity_pool_configuration::Input { identity_pool_id: id() };
+    let configuration = run::<sync::GetIdentityPoolConfiguration>(app, input).await?;
+    let input = sync::get_cognito_events::Input { identity_pool_id: id() };
+    let events = run::<sync::GetCognitoEvents>(app, input).await?.events;
+    let input = sync::describe_identity_pool_usage::Input { identity_pool_id: id() };
+    let usage = run::<sync::DescribeIdentityPoolUsage>(app, input).await?.identity_pool_usage;
+    let (events_waiting, bulk_publish) = waiting_and_published(app, &id().unwrap_or_default()).await?;
+    Ok(Box::new(PoolShow {
+        not_in_effect: not_in_effect(&pool),
+        pool,
+        roles,
+        push_sync: configuration.push_sync,
+        cognito_streams: configuration.cognito_streams,
+        events,
+        usage,
+        events_waiting,
+        bulk_publish,
+    }))
+}
+
+/// The members that are stored and have no effect, since logins are not supported yet.
+fn not_in_effect(pool: &shapes::IdentityPool) -> Vec<String> {
+    let set = [
+        ("SupportedLoginProviders", pool.supported_login_providers.is_some()),
+        ("DeveloperProviderName", pool.developer_provider_name.is_some()),
+        ("OpenIdConnectProviderARNs", pool.open_id_connect_provider_arns.is_some()),
+        ("CognitoIdentityProviders", pool.cognito_identity_providers.is_some()),
+        ("SamlProviderARNs", pool.saml_provider_arns.is_some()),
+    ];
+    set.into_iter().filter(|(_, set)| *set).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The number of events that wait in the outbox for a pool, and its latest bulk publication.
+async fn waiting_and_published(app: &App, id: &str) -> Result<(u64, Option<BulkPublishShow>), OperatorError> {
+    let pool = existing(app, id).await?;
+    let waiting = app.store.pool_usage(&pool.at).await?.events_waiting;
+    let bulk = app.store.bulk_publish(&pool.at).await?.map(|bulk| {
+        let (status, failure_message) = match bulk.status {
+            BulkPublishStatus::InProgress => ("IN_PROGRESS", None),
+            BulkPublishStatus::Succeeded => ("SUCCEEDED", None),
+            BulkPublishStatus::Failed { message } => ("FAILED", Some(message)),
+        };
+        BulkPublishShow {
+            bulk_publish_status: status.to_owned(),
+            bulk_publish_start_time: Timestamp::from_unix_milliseconds(bulk.started.0).to_iso8601(),
+            datasets_published: bulk.datasets,
+            failure_message,
+        }
+    });
+    Ok((waiting, bulk))
+}
+
+async fn existing(app: &App, id: &str) -> Result<Pool, OperatorError> {
+    let id = PoolId::parse(id)?;
+    let found = app.store.pool(&id).await?;
+    found.ok_or_else(|| format!("pool {id} does not exist").into())
+}
+
+async fn check(app: &App, id: &str) -> Result<PoolCheck, OperatorError> {
+    let pool = existing(app, id).await?;
+    let findings = pool_check::check(&app.outbound, &pool).await;
+    let checks =
+        findings.into_iter().map(|finding| CheckLine { what: finding.what, trouble: finding.trouble });
+    Ok(PoolCheck { identity_pool_id: pool.at.id.to_string(), checks: checks.collect() })
+}
+
+async fn delete(app: &App, id: &str) -> Result<PoolDeleted, OperatorError> {
+    let pool = existing(app, id).await?;
+    let usage = app.store.pool_usage(&pool.at).await?;
+    let (mut identity_count, mut after) = (0, None);
+    loop {
+        let page = app.store.identities(&pool.at, after.as_ref(), IDENTITIES_PER_PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.at.identity.clone());
+        identity_count += page.len() as u64;
+    }
+    let input = identity::delete_identity_pool::Input { identity_pool_id: Some(id.to_owned()) };
+    run::<identity::DeleteIdentityPool>(app, input).await?;
+    Ok(PoolDeleted {
+        identity_pool_id: id.to_string(),
+        identity_pool_name: pool.name,
+        identity_count,
+        data_storage: usage.data_bytes,
+    })
+}
