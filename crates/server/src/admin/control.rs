@@ -26,9 +26,14 @@ const PATH_BYTES_MAX: usize = 100;
 const QUESTION_BYTES_MAX: u64 = 64 * 1024;
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// Questions worked on at a time; more wait to be accepted.
+/// Connections at a time; more wait to be accepted. A connection that sends no question is closed soon, so many of them
+/// delay a question but do not stop it.
+const CONNECTIONS_MAX: usize = 256;
+/// Time for a connection to send its question.
+const ARRIVAL_SECONDS_MAX: u64 = 2;
+/// Questions worked on at a time; more wait.
 const QUESTIONS_MAX: usize = 16;
-/// Time for one question, from the connection to the answer.
+/// Time for one question, from its arrival to the end of the answer.
 const QUESTION_SECONDS_MAX: u64 = 60;
 
 /// What a running server can be asked.
@@ -79,9 +84,10 @@ impl Control {
 
     /// Answers until dropped.
     pub async fn serve(&self, app: &Arc<App>, address: &str) {
-        let room = Arc::new(Semaphore::new(QUESTIONS_MAX));
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let questions = Arc::new(Semaphore::new(QUESTIONS_MAX));
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            let Ok(connection) = Arc::clone(&connections).acquire_owned().await else { return };
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -90,14 +96,15 @@ impl Control {
                     continue;
                 }
             };
-            let (app, address) = (Arc::clone(app), address.to_owned());
+            let (app, address, questions) = (Arc::clone(app), address.to_owned(), Arc::clone(&questions));
             tokio::spawn(async move {
-                let _place = place;
-                let time = Duration::from_secs(QUESTION_SECONDS_MAX);
-                match tokio::time::timeout(time, answer(&app, &address, stream)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!(%error, "a question on the control socket failed"),
-                    Err(_) => tracing::warn!("a question on the control socket took too long"),
+                let _connection = connection;
+                match converse(&app, &address, &questions, stream).await {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                        tracing::warn!(%error, "a question on the control socket took too long");
+                    }
+                    Err(error) => tracing::debug!(%error, "a question on the control socket failed"),
                 }
             });
         }
@@ -111,14 +118,31 @@ impl Drop for Control {
     }
 }
 
-async fn answer(app: &App, address: &str, mut stream: UnixStream) -> io::Result<()> {
-    let mut line = String::new();
-    BufReader::new((&mut stream).take(QUESTION_BYTES_MAX)).read_line(&mut line).await?;
-    if line.is_empty() {
-        // Somebody looked whether a server is here.
+/// Reads one question and answers it.
+async fn converse(app: &App, address: &str, questions: &Semaphore, mut stream: UnixStream) -> io::Result<()> {
+    let Some(line) = question(&mut stream, Duration::from_secs(ARRIVAL_SECONDS_MAX)).await? else {
         return Ok(());
+    };
+    let time = Duration::from_secs(QUESTION_SECONDS_MAX);
+    tokio::time::timeout(time, async {
+        let _place = questions.acquire().await.map_err(io::Error::other)?;
+        answer(app, address, &line, stream).await
+    })
+    .await?
+}
+
+/// The line that the peer sends within `time`; `None` if it only looked for a server, or sends nothing.
+async fn question(stream: &mut UnixStream, time: Duration) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    let mut reader = BufReader::new(stream.take(QUESTION_BYTES_MAX));
+    match tokio::time::timeout(time, reader.read_line(&mut line)).await {
+        Ok(read) => Ok((read? > 0).then_some(line)),
+        Err(_) => Ok(None),
     }
-    let reply = match serde_json::from_str(&line) {
+}
+
+async fn answer(app: &App, address: &str, line: &str, mut stream: UnixStream) -> io::Result<()> {
+    let reply = match serde_json::from_str(line) {
         Ok(Question::Address) => line_of(&Reply::Ok(address)),
         Ok(Question::Ready) => line_of(&probes::readiness(app).await),
         Ok(Question::Do(verb)) => {
@@ -174,4 +198,51 @@ async fn exchange(mut stream: UnixStream, question: &Question) -> io::Result<Str
     let mut line = String::new();
     BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_line(&mut line).await?;
     Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_store::{StoreOptions, StoreUrl};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Config, Settings};
+    use crate::trust::root_key::RootKey;
+    use crate::trust::seal::MasterKey;
+
+    async fn app() -> Arc<App> {
+        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        let config = Config::check(Settings::default()).unwrap();
+        let clock = Clock::system();
+        let (master, root) = (MasterKey::generate(&clock), RootKey::generate(&clock));
+        App::open(config, store, &master, root, clock).await.ok().unwrap()
+    }
+
+    #[tokio::test]
+    async fn connections_that_say_nothing_do_not_keep_a_verb_waiting() {
+        let home = tempfile::tempdir().unwrap();
+        let control = Control::open(home.path()).unwrap();
+        let app = app().await;
+        let server = tokio::spawn(async move { control.serve(&app, "http://127.0.0.1:1").await });
+        let mut idle = Vec::new();
+        for _ in 0..QUESTIONS_MAX * 4 {
+            idle.push(connect(home.path()).await.unwrap());
+        }
+        let stream = connect(home.path()).await.unwrap();
+        // Well below the time after which idle connections of old gave way.
+        let answer = tokio::time::timeout(Duration::from_secs(QUESTION_SECONDS_MAX / 2), ask_ready(stream));
+        assert_eq!(answer.await.unwrap(), Ok(()));
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_sends_no_whole_line_in_time_has_no_question() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"{\"Do\"").await.unwrap();
+        assert_eq!(question(&mut ours, Duration::from_millis(1)).await.unwrap(), None);
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"\"Ready\"\n").await.unwrap();
+        let line = question(&mut ours, Duration::from_secs(ARRIVAL_SECONDS_MAX)).await.unwrap();
+        assert_eq!(line.as_deref(), Some("\"Ready\"\n"));
+    }
 }

@@ -7,12 +7,16 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use carryall_core::ids::AccessKeyId;
 use carryall_store::{DirLock, OpenError};
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use super::ownership;
 use crate::admin::control;
 use crate::clock::Clock;
 use crate::trust::root_key::RootKey;
@@ -20,6 +24,8 @@ use crate::trust::seal::MasterKey;
 
 const MASTER_KEY_FILE: &str = "master.key";
 const CREDENTIALS_FILE: &str = "credentials";
+/// The beginning of the comment in `credentials` that carries the check value. Files of earlier versions have none.
+const CHECK_VALUE: &str = "# check value of the key: ";
 /// Files that may lie in a directory whose data is not sealed yet.
 const BEFORE_ANY_DATA: [&str; 3] = ["lock", "control.sock", CREDENTIALS_FILE];
 /// How long to wait for a directory that is held by something that does not answer: a verb at work, or a server that
@@ -46,18 +52,23 @@ pub enum Owner {
     Server(UnixStream),
 }
 
-/// Locks `dir`, or connects to the server that has it locked.
-pub async fn acquire(dir: &Path) -> Result<Owner, OpenError> {
+/// Locks `dir`, or connects to the server that has locked it. A directory that another user can change is refused.
+pub async fn acquire(dir: &Path) -> Result<Owner, String> {
+    ownership::check(dir)?;
     let give_up = Instant::now() + Duration::from_secs(HOLD_SECONDS_MAX);
     loop {
         match DirLock::acquire(dir) {
-            Ok(lock) => return Ok(Owner::ThisProcess(lock)),
+            Ok(lock) => {
+                // Another user may have created it since the check.
+                ownership::check_itself(dir)?;
+                return Ok(Owner::ThisProcess(lock));
+            }
             Err(OpenError::InUse { dir: held }) => {
                 if let Ok(stream) = control::connect(dir).await {
                     return Ok(Owner::Server(stream));
                 }
                 if Instant::now() >= give_up {
-                    return Err(OpenError::InUse { dir: held });
+                    return Err(OpenError::InUse { dir: held }.to_string());
                 }
             }
             Err(
@@ -65,7 +76,7 @@ pub async fn acquire(dir: &Path) -> Result<Owner, OpenError> {
                 | OpenError::Damaged { .. }
                 | OpenError::Io { .. }
                 | OpenError::NotYet { .. }),
-            ) => return Err(error),
+            ) => return Err(error.to_string()),
         }
         tokio::time::sleep(HOLD_PAUSE).await;
     }
@@ -123,26 +134,62 @@ pub fn credentials_path(dir: &Path) -> PathBuf {
     dir.join(CREDENTIALS_FILE)
 }
 
-/// The root key that is kept in `dir`; `None` if there is none.
+/// The root key that is kept in `dir`; `None` if there is none. A file that another user can change is refused.
 pub fn kept_root_key(dir: &Path) -> Result<Option<RootKey>, String> {
-    let path = credentials_path(dir);
-    match read_private(&path) {
-        Ok(text) => parse_credentials(&text).map(Some).map_err(|why| format!("{}: {why}", path.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("{}: {error}", path.display())),
-    }
+    ownership::check(dir)?;
+    Ok(read_credentials(dir)?.map(|kept| kept.key))
 }
 
 /// The root key of the directory that is held; made and kept if there is none.
 pub fn root_key(lock: &DirLock, clock: &Clock) -> Result<(RootKey, Origin), String> {
-    if let Some(key) = kept_root_key(lock.dir())? {
-        return Ok((key, Origin::Kept));
-    }
-    let key = RootKey::generate(clock);
+    let (key, text, origin) = match read_credentials(lock.dir())? {
+        Some(Kept { key, is_checked: true, .. }) => return Ok((key, Origin::Kept)),
+        // The file is of an earlier version, or the operator removed the line after setting another key.
+        Some(Kept { key, text, .. }) => (key, text, Origin::Kept),
+        None => {
+            let key = RootKey::generate(clock);
+            let text = credentials_text(&key);
+            (key, text, Origin::Generated)
+        }
+    };
+    let text = Zeroizing::new(format!("{CHECK_VALUE}{}\n{}", check_value(&key), *text));
     let path = credentials_path(lock.dir());
-    write_private(&path, credentials_text(&key).as_bytes())
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok((key, Origin::Generated))
+    write_private(&path, text.as_bytes()).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok((key, origin))
+}
+
+/// The content of `credentials`.
+struct Kept {
+    key: RootKey,
+    text: Zeroizing<String>,
+    /// True if the file has a check value, which then is that of the key.
+    is_checked: bool,
+}
+
+fn read_credentials(dir: &Path) -> Result<Option<Kept>, String> {
+    let path = credentials_path(dir);
+    let text = match read_private(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let key = parse_credentials(&text).map_err(|why| format!("{}: {why}", path.display()))?;
+    let check = text.lines().find_map(|line| line.strip_prefix(CHECK_VALUE));
+    if check.is_some_and(|check| check.trim_end() != check_value(&key)) {
+        return Err(format!(
+            "{} is damaged: its check value is not that of the key in it. Restore the file, or remove it to have a new \
+             root key generated; a key that was set by hand needs the line that begins with '{}' removed",
+            path.display(),
+            CHECK_VALUE.trim_end()
+        ));
+    }
+    Ok(Some(Kept { key, is_checked: check.is_some(), text }))
+}
+
+/// A digest of both halves of the key, by which damage to the file is noticed.
+fn check_value(key: &RootKey) -> String {
+    let halves = Zeroizing::new(format!("{}\n{}\n", key.access_key_id, key.secret.expose_secret()));
+    STANDARD_NO_PAD.encode(digest(&SHA256, halves.as_bytes()))
 }
 
 /// The AWS shared-credentials form, so that `AWS_SHARED_CREDENTIALS_FILE` may point at the file.
@@ -249,5 +296,60 @@ mod tests {
         std::fs::write(home.path().join(CREDENTIALS_FILE), "aws_secret_access_key = hunter2").unwrap();
         let message = root_key(&lock, &Clock::system()).err().unwrap();
         assert!(message.contains("aws_access_key_id") && !message.contains("hunter2"), "{message}");
+    }
+
+    fn secret_of(dir: &Path) -> Result<String, String> {
+        let key = kept_root_key(dir)?.ok_or("there is none")?;
+        Ok(key.secret.expose_secret().to_owned())
+    }
+
+    #[test]
+    fn a_run_of_bytes_inserted_into_credentials_never_yields_another_secret() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(home.path()).unwrap();
+        root_key(&lock, &Clock::system()).unwrap();
+        let path = credentials_path(home.path());
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let secret = secret_of(home.path()).unwrap();
+        for at in 0..whole.len() {
+            for damaged in [
+                format!("{}AAAA{}", &whole[..at], &whole[at..]),
+                whole[..at].to_owned(),
+                format!("{}{}", &whole[..at], &whole[(at + 4).min(whole.len())..]),
+            ] {
+                std::fs::write(&path, &damaged).unwrap();
+                if let Ok(read) = secret_of(home.path()) {
+                    assert_eq!(read, secret, "{damaged}");
+                }
+            }
+        }
+        let damaged = whole.replace(&secret, &format!("{}A", &secret[1..]));
+        std::fs::write(&path, damaged).unwrap();
+        let message = root_key(&lock, &Clock::system()).err().unwrap();
+        assert!(message.contains("credentials is damaged") && !message.contains(&secret[1..]), "{message}");
+    }
+
+    #[test]
+    fn credentials_of_an_earlier_version_are_read_and_get_a_check_value() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(home.path()).unwrap();
+        let path = credentials_path(home.path());
+        let old = "[default]\naws_access_key_id = AKIAEXAMPLEEXAMPLE00\naws_secret_access_key = hunter2\n";
+        std::fs::write(&path, old).unwrap();
+        let (key, origin) = root_key(&lock, &Clock::system()).unwrap();
+        assert_eq!((key.secret.expose_secret(), origin), ("hunter2", Origin::Kept));
+        let new = std::fs::read_to_string(&path).unwrap();
+        assert!(new.starts_with(CHECK_VALUE) && new.ends_with(old), "{new}");
+        std::fs::write(&path, new.replace("hunter2", "hunter3")).unwrap();
+        assert!(secret_of(home.path()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_others_can_write_to_is_not_taken() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+        let message = acquire(home.path()).await.err().unwrap();
+        assert!(message.contains("chmod -R go-w"), "{message}");
+        assert!(!home.path().join("lock").exists());
     }
 }

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::data_dir;
 use super::invocation::Invocation;
-use super::print;
+use super::{ownership, print};
 use crate::admin::{OperatorError, control};
 use crate::cli::banner::{environment, quote, reachable, url};
 use crate::config::Config;
@@ -50,7 +50,10 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
 /// settings say.
 async fn server_url(config: &Config) -> Result<String, OperatorError> {
     let running = match config.data_dir() {
-        Some(dir) => control::connect(dir).await.ok(),
+        Some(dir) => {
+            ownership::check(dir)?;
+            control::connect(dir).await.ok()
+        }
         None => None,
     };
     match running {

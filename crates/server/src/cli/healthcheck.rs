@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::invocation::Invocation;
-use super::print;
+use super::{ownership, print};
 use crate::admin::{OperatorError, control};
 use crate::cli::banner::reachable;
 use crate::config::Config;
@@ -30,10 +30,11 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
 
 async fn check(config: &Config) -> Result<(), OperatorError> {
     // With a data directory its own server is asked, whatever else may listen on the configured address.
-    if let Some(dir) = config.data_dir()
-        && let Ok(stream) = control::connect(dir).await
-    {
-        return control::ask_ready(stream).await;
+    if let Some(dir) = config.data_dir() {
+        ownership::check(dir)?;
+        if let Ok(stream) = control::connect(dir).await {
+            return control::ask_ready(stream).await;
+        }
     }
     if config.listen.port() == 0 || config.tls.is_some() {
         return Err(

@@ -10,6 +10,7 @@ mod invocation;
 mod key;
 mod open;
 mod outbox;
+mod ownership;
 mod pool;
 mod print;
 mod serve;

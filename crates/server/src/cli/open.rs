@@ -77,7 +77,7 @@ pub(super) async fn app(
 pub(super) async fn execute(invocation: Invocation, verb: Verb) -> Result<Answer, OperatorError> {
     let Invocation { config, mut secrets, clock, .. } = invocation;
     let lock = match &config.store {
-        StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await.map_err(|error| error.to_string())? {
+        StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await? {
             Owner::ThisProcess(lock) => Some(lock),
             Owner::Server(stream) => return control::ask(stream, verb).await,
         },

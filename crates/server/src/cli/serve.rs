@@ -119,7 +119,7 @@ async fn serve(invocation: Invocation) -> Result<(), OperatorError> {
 /// Takes the directory, finds or makes the keys, opens the store and puts the pools of the settings into it.
 async fn start(config: Config, secrets: Secrets, clock: Clock) -> Result<Started, OperatorError> {
     let lock = match &config.store {
-        StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await.map_err(|error| error.to_string())? {
+        StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await? {
             Owner::ThisProcess(lock) => Some(lock),
             Owner::Server(_) => {
                 return Err(format!(
