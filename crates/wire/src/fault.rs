@@ -3,7 +3,7 @@
 //! The names are the published ones; why a request fails is decided elsewhere. `docs/protocol.md` section 3 has the
 //! tables.
 
-use crate::spec::Service;
+use crate::service::Service;
 
 /// What went wrong, as the caller may know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -200,6 +200,14 @@ impl FaultKind {
             Self::RequestTimeout => everywhere("RequestTimeoutException", 408),
             Self::Throttling => row("ThrottlingException", 400, 400, ("Throttling", 400)),
             Self::ServiceUnavailable => everywhere("ServiceUnavailableException", 503),
+        }
+    }
+
+    /// The fault for a member that breaks a constraint of its own.
+    pub const fn broken_constraint(service: Service) -> Self {
+        match service {
+            Service::Sync => Self::InvalidParameter,
+            Service::Identity | Service::Sts => Self::Validation,
         }
     }
 

@@ -7,7 +7,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+
+use crate::limits::{Limit, too_many_entries};
 
 /// The largest magnitude up to which a double holds every integer, 2^53.
 const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
@@ -27,33 +29,44 @@ where
     Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
 }
 
-/// A list of structures, each of which must come as an object.
-pub(crate) fn objects<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+/// A list of at most as many entries as `L` says.
+pub(crate) fn list<'de, L, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
+    L: Limit,
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
-    Ok(objects.map(|objects| objects.into_iter().map(|Object(value)| value).collect()))
+    deserializer.deserialize_option(List::<L, _, _>::new(|entry: T| entry))
 }
 
-/// A map in which no key may come twice; serde would keep the last.
-pub(crate) fn map<'de, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
+/// A list of structures, with the rules of [`list`] and [`object`].
+pub(crate) fn objects<'de, L, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
+    L: Limit,
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    Ok(Option::<Distinct<T>>::deserialize(deserializer)?.map(|Distinct(entries)| entries))
+    deserializer.deserialize_option(List::<L, _, _>::new(|Object(entry): Object<T>| entry))
+}
+
+/// A map of at most as many entries as `L` says, in which no key may come twice; serde would keep the last.
+pub(crate) fn map<'de, L, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
+where
+    L: Limit,
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_option(Map::<L, _, _>::new(|entry: T| entry))
 }
 
 /// A map of structures, with the rules of [`map`] and [`object`].
-pub(crate) fn object_map<'de, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
+pub(crate) fn object_map<'de, L, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
 where
+    L: Limit,
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    let objects = map::<D, Object<T>>(deserializer)?;
-    Ok(objects.map(|objects| objects.into_iter().map(|(key, Object(value))| (key, value)).collect()))
+    deserializer.deserialize_option(Map::<L, _, _>::new(|Object(entry): Object<T>| entry))
 }
 
 struct Integer(i64);
@@ -123,50 +136,103 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-struct Distinct<T>(BTreeMap<String, T>);
+/// Reads a list under the limit `L`, or nothing from null. An entry is read as `R`, and `keep` makes of it what is kept.
+struct List<L, R, K> {
+    keep: K,
+    entry: PhantomData<(L, R)>,
+}
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Distinct<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(DistinctVisitor(PhantomData))
+impl<L, R, K> List<L, R, K> {
+    const fn new(keep: K) -> Self {
+        Self { keep, entry: PhantomData }
     }
 }
 
-struct DistinctVisitor<T>(PhantomData<T>);
+impl<'de, L: Limit, R: Deserialize<'de>, T, K: Fn(R) -> T> Visitor<'de> for List<L, R, K> {
+    type Value = Option<Vec<T>>;
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for DistinctVisitor<T> {
-    type Value = Distinct<T>;
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a sequence")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element::<R>()? {
+            if entries.len() == L::ENTRIES_MAX {
+                return Err(A::Error::custom(too_many_entries::<L>()));
+            }
+            entries.push((self.keep)(entry));
+        }
+        Ok(Some(entries))
+    }
+}
+
+/// Reads a map under the limit `L`, or nothing from null. An entry is read as `R`, and `keep` makes of it what is kept.
+struct Map<L, R, K> {
+    keep: K,
+    entry: PhantomData<(L, R)>,
+}
+
+impl<L, R, K> Map<L, R, K> {
+    const fn new(keep: K) -> Self {
+        Self { keep, entry: PhantomData }
+    }
+}
+
+impl<'de, L: Limit, R: Deserialize<'de>, T, K: Fn(R) -> T> Visitor<'de> for Map<L, R, K> {
+    type Value = Option<BTreeMap<String, T>>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Distinct<T>, A::Error> {
+    fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut entries = BTreeMap::new();
-        while let Some((key, value)) = map.next_entry::<String, T>()? {
-            if entries.insert(key, value).is_some() {
+        while let Some((key, entry)) = map.next_entry::<String, R>()? {
+            if entries.len() == L::ENTRIES_MAX {
+                return Err(A::Error::custom(too_many_entries::<L>()));
+            }
+            if entries.insert(key, (self.keep)(entry)).is_some() {
                 return Err(A::Error::custom("a key occurs twice in a map"));
             }
         }
-        Ok(Distinct(entries))
+        Ok(Some(entries))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Logins;
 
     #[derive(Debug, Default, serde::Deserialize)]
     #[serde(default)]
     struct Sample {
         #[serde(deserialize_with = "integer")]
         count: Option<i64>,
-        #[serde(deserialize_with = "objects")]
+        #[serde(deserialize_with = "objects::<Logins, _, _>")]
         pairs: Option<Vec<Pair>>,
         #[serde(deserialize_with = "object")]
         pair: Option<Pair>,
-        #[serde(deserialize_with = "map")]
+        #[serde(deserialize_with = "map::<Logins, _, _>")]
         names: Option<BTreeMap<String, String>>,
-        #[serde(deserialize_with = "object_map")]
+        #[serde(deserialize_with = "object_map::<Logins, _, _>")]
         by_name: Option<BTreeMap<String, Pair>>,
     }
 

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json_size;
+use crate::limits;
 use crate::member;
 use crate::timestamp::Timestamp;
 
@@ -140,6 +141,7 @@ pub struct IdentityUsage {
 #[serde(rename_all = "PascalCase", default)]
 pub struct PushSync {
     /// The SNS platform applications.
+    #[serde(deserialize_with = "member::list::<limits::ApplicationArns, _, _>")]
     pub application_arns: Option<Vec<String>>,
     /// The role that may publish to them.
     pub role_arn: Option<String>,
@@ -189,22 +191,44 @@ pub struct IdentityPool {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_classic_flow: Option<bool>,
     /// Public login providers and the app's id at each.
-    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "member::map")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "member::map::<limits::SupportedLoginProviders, _, _>"
+    )]
     pub supported_login_providers: Option<BTreeMap<String, String>>,
     /// The name under which the developer's own backend vouches for users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub developer_provider_name: Option<String>,
     /// OpenID Connect providers.
-    #[serde(rename = "OpenIdConnectProviderARNs", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "OpenIdConnectProviderARNs",
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "member::list::<limits::OpenIdConnectProviderArns, _, _>"
+    )]
     pub open_id_connect_provider_arns: Option<Vec<String>>,
     /// User pools.
-    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "member::objects")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "member::objects::<limits::CognitoIdentityProviders, _, _>"
+    )]
     pub cognito_identity_providers: Option<Vec<CognitoIdentityProvider>>,
     /// SAML providers.
-    #[serde(rename = "SamlProviderARNs", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "SamlProviderARNs",
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "member::list::<limits::SamlProviderArns, _, _>"
+    )]
     pub saml_provider_arns: Option<Vec<String>>,
     /// Tags.
-    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "member::map")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "member::map::<limits::IdentityPoolTags, _, _>"
+    )]
     pub identity_pool_tags: Option<BTreeMap<String, String>>,
 }
 
@@ -246,7 +270,7 @@ pub struct RoleMapping {
 #[serde(rename_all = "PascalCase", default)]
 pub struct RulesConfiguration {
     /// In the order in which they are tried.
-    #[serde(deserialize_with = "member::objects")]
+    #[serde(deserialize_with = "member::objects::<limits::Rules, _, _>")]
     pub rules: Option<Vec<MappingRule>>,
 }
 

@@ -120,7 +120,7 @@ impl Failure {
     /// Everything that follows from the failure for the caller of `spec`, or of `service` before the operation is known.
     pub fn verdict(&self, service: Service, spec: Option<&Spec>) -> Verdict {
         match self {
-            Self::Rejected(rejection) => self.callers(rejection.fault()),
+            Self::Rejected(rejection) => self.callers(rejection.fault(service)),
             Self::Signature(failure) => self.callers(fault::signature_fault(failure)),
             Self::Refused(refusal) => Verdict {
                 fault: fault::refusal_fault(refusal, service, spec),

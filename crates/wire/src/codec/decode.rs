@@ -43,7 +43,7 @@ mod tests {
         DeleteDataset, ListRecords, SetCognitoEvents, SetIdentityPoolConfiguration, UpdateRecords,
         list_records, update_records,
     };
-    use crate::spec::Source;
+    use crate::spec::{Service, Source};
     use crate::timestamp::STRING_DATE_MESSAGE;
 
     const DATASET: &str = "/identitypools/us-east-1%3A01/identities/us-east-1%3A02/datasets/prefs";
@@ -161,8 +161,8 @@ mod tests {
                 matches!(rejection, Rejection::QueryNumber { name: "maxResults", .. }),
                 "{value}: {rejection:?}"
             );
-            assert_eq!(rejection.fault().kind, FaultKind::InvalidParameter);
-            assert!(rejection.fault().message.contains("'maxResults'"));
+            assert_eq!(rejection.fault(Service::Sync).kind, FaultKind::InvalidParameter);
+            assert!(rejection.fault(Service::Sync).message.contains("'maxResults'"));
         }
         assert_eq!(list("maxResults=-3").expect("an integer").max_results, Some(-3));
     }
@@ -218,7 +218,7 @@ mod tests {
             r#"{"RecordPatches":[{"DeviceLastModifiedDate":1e20}]}"#,
         ] {
             let rejection = update(body).expect_err(body);
-            assert_eq!(rejection.fault().kind, FaultKind::Serialization, "{body}");
+            assert_eq!(rejection.fault(Service::Sync).kind, FaultKind::Serialization, "{body}");
         }
         let path = "/identitypools/p/configuration";
         for body in
@@ -261,7 +261,7 @@ mod tests {
             "[\"a\",\"b\"]",
         ] {
             let rejection = update(body).expect_err(body);
-            assert_eq!(rejection.fault().kind, FaultKind::Serialization, "{body}");
+            assert_eq!(rejection.fault(Service::Sync).kind, FaultKind::Serialization, "{body}");
         }
         assert_eq!(update(" \r\n\t{ } "), update(""));
     }
@@ -279,6 +279,48 @@ mod tests {
         assert_eq!(update(b"{\"DeviceId\":\"\xff\"}"), Err(Rejection::BodyNotUtf8));
         assert_eq!(update(b"{\"unknown\":\"\xc3\x28\"}"), Err(Rejection::BodyNotUtf8));
         assert_eq!(update(b"{\"\xed\xa0\x80\":1}"), Err(Rejection::BodyNotUtf8));
+    }
+
+    #[test]
+    fn an_escape_of_half_a_surrogate_pair_is_refused_even_in_a_member_that_is_ignored() {
+        for text in [
+            r"\ud800",
+            r"a\uDBFFb",
+            r"\udc00",
+            r"\ude00\ud83d",
+            r"\ud83d\n",
+            r"\ud83d\ud83d\ude00",
+            r"\\\ud800",
+            r"\ud83dé",
+        ] {
+            for body in [
+                format!(r#"{{"ignored":["{text}"]}}"#),
+                format!(r#"{{"{text}":1}}"#),
+                format!(r#"{{"DeviceId":"{text}"}}"#),
+            ] {
+                assert_eq!(update(&body), Err(Rejection::BodyUnpairedSurrogate), "{body}");
+            }
+            let body = format!(r#"{{"Input":{{"ignored":"{text}"}}}}"#);
+            assert_eq!(rpc::<ListRecords>(&body).map(|_| ()), Err(Rejection::BodyUnpairedSurrogate));
+        }
+        for text in [r"\ud83d\ude00", r"\\ud800", r"\\\\ud800\uD83D\uDE00", "ud800", r"\n\\\u0000"] {
+            assert!(update(format!(r#"{{"ignored":"{text}"}}"#)).is_ok(), "{text}");
+        }
+        assert!(update(r#"{"ignored":"\é"}"#).is_err());
+    }
+
+    #[test]
+    fn a_list_with_more_entries_than_its_limit_is_refused_as_a_broken_constraint() {
+        let patches = |count: usize| format!(r#"{{"RecordPatches":[{}]}}"#, vec!["{}"; count].join(","));
+        let full = update(patches(16_384)).expect("as many as there may be");
+        assert_eq!(full.record_patches.map(|patches| patches.len()), Some(16_384));
+        let fault = update(patches(16_385)).expect_err("one more").fault(Service::Sync);
+        assert_eq!(fault.kind, FaultKind::InvalidParameter);
+        assert_eq!(
+            fault.message,
+            "1 validation error detected: Value 'more than 16384 entries' at 'recordPatches' failed to satisfy \
+             constraint: Member must have length less than or equal to 16384"
+        );
     }
 
     #[test]
@@ -306,9 +348,9 @@ mod tests {
     #[test]
     fn a_message_repeats_only_the_beginning_of_what_the_caller_sent() {
         let body = format!(r#"{{"RecordPatches":"{}"}}"#, "é".repeat(100_000));
-        assert!(update(body).expect_err("a string").fault().message.len() < 1_024);
+        assert!(update(body).expect_err("a string").fault(Service::Sync).message.len() < 1_024);
         let rejection = list(&format!("maxResults={}", "9".repeat(100_000))).expect_err("too large");
-        assert!(rejection.fault().message.len() < 1_024);
+        assert!(rejection.fault(Service::Sync).message.len() < 1_024);
     }
 
     #[test]
@@ -361,7 +403,7 @@ mod tests {
             let body = format!(r#"{{"Operation":"{named}","Service":"{of}","Input":{{}}}}"#);
             let rejection = rpc::<ListRecords>(&body).expect_err("a contradiction");
             assert_eq!(rejection, Rejection::Envelope { member });
-            assert_eq!(rejection.fault().kind, FaultKind::Serialization);
+            assert_eq!(rejection.fault(Service::Sync).kind, FaultKind::Serialization);
         }
         assert_eq!(
             rpc::<ListRecords>(r#"{"Input":{}}"#).expect_err("half an envelope"),

@@ -13,22 +13,58 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, Map
 use serde_json::{Map, Value};
 
 use super::bound::{Bound, BoundValue};
-use super::rejection::{Rejection, echo};
+use super::rejection::{JSON_DEPTH_MAX, Rejection, echo};
+use crate::limits;
 use crate::timestamp::STRING_DATE_MESSAGE;
-
-/// How deep a body may nest; the deepest input needs six levels.
-pub const JSON_DEPTH_MAX: usize = 32;
 
 /// What is reserved for an answer of unknown size.
 const SMALL_ANSWER_BYTES: usize = 128;
 
-/// A body as text, once it is known to be UTF-8 and not too deep. An empty body stands for an empty object.
+/// A body as text, once it is known to be UTF-8, not too deep and free of unpaired surrogates, also in members that
+/// are ignored. An empty body stands for an empty object.
 pub(super) fn text(body: &[u8]) -> Result<&str, Rejection> {
     if body.is_empty() {
         return Ok("{}");
     }
     let text = std::str::from_utf8(body).map_err(|_| Rejection::BodyNotUtf8)?;
-    if is_too_deep(body) { Err(Rejection::BodyTooDeep) } else { Ok(text) }
+    if is_too_deep(body) {
+        return Err(Rejection::BodyTooDeep);
+    }
+    if has_unpaired_surrogate(text) {
+        return Err(Rejection::BodyUnpairedSurrogate);
+    }
+    Ok(text)
+}
+
+/// True if some `\uD800` to `\uDBFF` has no `\uDC00` to `\uDFFF` right behind it, or one of these stands alone. The
+/// parser finds this itself only where it makes a string, and it makes none of a member that is ignored.
+fn has_unpaired_surrogate(text: &str) -> bool {
+    let mut rest = text;
+    while let Some((_, escape)) = rest.find('\\').and_then(|start| rest.split_at_checked(start)) {
+        let length = match (surrogate(escape), escape.get(6..).and_then(surrogate)) {
+            (None, _) => 2,
+            (Some(Surrogate::Leading), Some(Surrogate::Trailing)) => 12,
+            (Some(Surrogate::Leading | Surrogate::Trailing), _) => return true,
+        };
+        // An escape of anything but one byte is none, and the parser says so.
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    false
+}
+
+enum Surrogate {
+    Leading,
+    Trailing,
+}
+
+/// The half of a surrogate pair that a text begins with, as an escape.
+fn surrogate(text: &str) -> Option<Surrogate> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    match u16::from_str_radix(digits, 16).ok()? {
+        0xd800..=0xdbff => Some(Surrogate::Leading),
+        0xdc00..=0xdfff => Some(Surrogate::Trailing),
+        _ => None,
+    }
 }
 
 /// Counting brackets is cheap and settles it for nearly every body; only one with many brackets is looked at
@@ -105,6 +141,11 @@ fn read<'b, T>(
 /// ended up in the wrong place, and messages are logged.
 pub(super) fn malformed(error: &serde_json::Error, member: &str) -> Rejection {
     let message = error.to_string();
+    if message.starts_with(limits::VIOLATION) {
+        // The parser's position adds nothing to the member's name.
+        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+        return Rejection::TooManyEntries { message };
+    }
     // Clients know this text as it stands, without the parser's position behind it.
     if message.starts_with(STRING_DATE_MESSAGE) {
         return Rejection::BodyMalformed { message: STRING_DATE_MESSAGE.to_owned() };

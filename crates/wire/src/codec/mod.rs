@@ -23,7 +23,6 @@ pub use decode::{Decoded, decode};
 pub use dialect::{Dialect, Wrapping};
 pub use encode::{Answer, EncodeError, encode, encode_fault};
 pub use form::FORM_BODY_BYTES_MAX;
-pub use json::JSON_DEPTH_MAX;
-pub use rejection::Rejection;
+pub use rejection::{JSON_DEPTH_MAX, Rejection};
 pub use request::{Request, RequestError, request};
 pub use route::{Form, Refused, Route, Routed, route};

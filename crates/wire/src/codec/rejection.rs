@@ -5,6 +5,10 @@
 use std::fmt;
 
 use crate::fault::{Fault, FaultKind};
+use crate::service::Service;
+
+/// The deepest nesting of a body, in brackets; the deepest input needs six.
+pub const JSON_DEPTH_MAX: usize = 32;
 
 /// The longest part of a caller's own text that is repeated in a message.
 const ECHO_CHARACTERS_MAX: usize = 256;
@@ -55,6 +59,13 @@ pub enum Rejection {
     BodyNotUtf8,
     /// The body nests deeper than [`super::JSON_DEPTH_MAX`].
     BodyTooDeep,
+    /// The body escapes one half of a surrogate pair without the other, which stands for no character.
+    BodyUnpairedSurrogate,
+    /// A list or map has more entries than the operation reads.
+    TooManyEntries {
+        /// The broken constraint, with member and limit.
+        message: String,
+    },
     /// The body is not what the operation reads: broken, of wrong types, or with a member twice.
     BodyMalformed {
         /// What is wrong, with the member or the place if it is known.
@@ -68,9 +79,9 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// What the caller is told.
-    pub fn fault(&self) -> Fault {
-        Fault::new(self.kind(), self.to_string())
+    /// The answer of `service` to the caller.
+    pub fn fault(&self, service: Service) -> Fault {
+        Fault::new(self.kind(service), self.to_string())
     }
 
     /// The methods that the path has, for the `Allow` header that a 405 needs.
@@ -78,7 +89,7 @@ impl Rejection {
         if let Self::MethodNotAllowed { allow } = self { Some(allow) } else { None }
     }
 
-    fn kind(&self) -> FaultKind {
+    fn kind(&self, service: Service) -> FaultKind {
         match self {
             Self::UnknownPath
             | Self::UnknownTarget
@@ -86,12 +97,13 @@ impl Rejection {
             | Self::UnknownAction { .. }
             | Self::PathSegment => FaultKind::UnknownOperation,
             Self::MethodNotAllowed { .. } => FaultKind::MethodNotAllowed,
-            Self::QueryNumber { .. } => FaultKind::InvalidParameter,
+            Self::QueryNumber { .. } | Self::TooManyEntries { .. } => FaultKind::broken_constraint(service),
             Self::PathEncoding
             | Self::QueryEncoding { .. }
             | Self::QueryDuplicate { .. }
             | Self::BodyNotUtf8
             | Self::BodyTooDeep
+            | Self::BodyUnpairedSurrogate
             | Self::BodyMalformed { .. }
             | Self::Envelope { .. } => FaultKind::Serialization,
         }
@@ -123,9 +135,14 @@ impl fmt::Display for Rejection {
             ),
             Self::BodyNotUtf8 => formatter.write_str("The body is not UTF-8."),
             Self::BodyTooDeep => {
-                write!(formatter, "The body nests deeper than {} levels.", super::json::JSON_DEPTH_MAX)
+                write!(formatter, "The body nests deeper than {JSON_DEPTH_MAX} levels.")
             }
-            Self::BodyMalformed { message } => formatter.write_str(message),
+            Self::BodyUnpairedSurrogate => {
+                formatter.write_str("The body has an escape of an unpaired surrogate.")
+            }
+            Self::BodyMalformed { message } | Self::TooManyEntries { message } => {
+                formatter.write_str(message)
+            }
             Self::Envelope { member } => {
                 write!(formatter, "The envelope's '{member}' is not the one that X-Amz-Target names.")
             }

@@ -14,6 +14,7 @@ use super::form;
 use super::percent;
 use super::rejection::Rejection;
 use super::{Dialect, Wrapping};
+use crate::names::Names;
 use crate::spec::{Method, OPERATIONS, OperationName, Service, Spec};
 
 /// The most segments a path of the table has.
@@ -76,6 +77,21 @@ pub struct Route<'r> {
     pub(super) headers: &'r HeaderMap,
 }
 
+/// The names in the path, which are known before the body is read. Other dialects have none there.
+impl Names for Route<'_> {
+    fn pool(&self) -> Option<&str> {
+        self.label("IdentityPoolId")
+    }
+
+    fn identity(&self) -> Option<&str> {
+        self.label("IdentityId")
+    }
+
+    fn dataset(&self) -> Option<&str> {
+        self.label("DatasetName")
+    }
+}
+
 impl Route<'_> {
     /// The operation's row.
     pub const fn spec(&self) -> &'static Spec {
@@ -130,7 +146,7 @@ pub struct Refused {
 }
 
 /// One path of the table with its operations.
-struct Pathway {
+struct PathPattern {
     segments: Vec<Segment>,
     specs: Vec<&'static Spec>,
     allow: String,
@@ -141,23 +157,23 @@ enum Segment {
     Label(&'static str),
 }
 
-static PATHWAYS: LazyLock<Vec<Pathway>> = LazyLock::new(|| {
-    let mut pathways: Vec<Pathway> = Vec::new();
+static PATH_PATTERNS: LazyLock<Vec<PathPattern>> = LazyLock::new(|| {
+    let mut patterns: Vec<PathPattern> = Vec::new();
     let rest = OPERATIONS.iter().copied().filter(|spec| spec.service == Service::Sync);
     for spec in rest {
-        match pathways.iter_mut().find(|pathway| pathway.specs.iter().any(|known| known.path == spec.path)) {
-            Some(pathway) => {
-                pathway.specs.push(spec);
-                pathway.allow = format!("{}, {}", pathway.allow, spec.method.as_str());
+        match patterns.iter_mut().find(|pattern| pattern.specs.iter().any(|known| known.path == spec.path)) {
+            Some(pattern) => {
+                pattern.specs.push(spec);
+                pattern.allow = format!("{}, {}", pattern.allow, spec.method.as_str());
             }
-            None => pathways.push(Pathway {
+            None => patterns.push(PathPattern {
                 segments: spec.path.split('/').skip(1).map(segment).collect(),
                 specs: vec![spec],
                 allow: spec.method.as_str().to_owned(),
             }),
         }
     }
-    pathways
+    patterns
 });
 
 fn segment(text: &'static str) -> Segment {
@@ -227,25 +243,28 @@ fn rest<'r>(
     headers: &'r HeaderMap,
 ) -> Result<Route<'r>, Rejection> {
     let (segments, count) = segments(path)?;
-    let pathway = segments
+    let pattern = segments
         .get(..count)
-        .and_then(|segments| PATHWAYS.iter().find(|pathway| pathway.matches(segments)))
+        .and_then(|segments| PATH_PATTERNS.iter().find(|pattern| pattern.matches(segments)))
         .ok_or(Rejection::UnknownPath)?;
-    let labels = pathway.labels(&segments)?;
-    let not_allowed = Rejection::MethodNotAllowed { allow: &pathway.allow };
-    let Some(method) = meant(method, headers) else { return Err(not_allowed) };
-    let spec = pathway.specs.iter().find(|spec| spec.method == method).ok_or(not_allowed)?;
+    let labels = pattern.labels(&segments)?;
+    let not_allowed = Rejection::MethodNotAllowed { allow: &pattern.allow };
+    let Some(method) = effective_method(method, headers) else { return Err(not_allowed) };
+    let spec = pattern.specs.iter().find(|spec| spec.method == method).ok_or(not_allowed)?;
     Ok(Route { operation: spec.name, dialect: Dialect::Rest, method, labels, query, headers })
 }
 
-/// The method that the caller means: old Unity clients send `POST` and name the real one, which they also sign, in
-/// a header.
-fn meant(method: &str, headers: &HeaderMap) -> Option<Method> {
+/// The method that a request is routed and signed by. Old Unity clients send `POST` and name `DELETE`, which they
+/// also sign, in a header; the header has no other use (`docs/protocol.md` section 1.1). `None` for an override of
+/// another kind, for two that differ, and for a method that no operation has.
+fn effective_method(method: &str, headers: &HeaderMap) -> Option<Method> {
     let method = Method::parse(method)?;
-    match headers.get("x-http-method-override") {
-        Some(named) if method == Method::Post => Method::parse(named.to_str().unwrap_or_default()),
-        Some(_) | None => Some(method),
+    let mut overrides = headers.get_all("x-http-method-override").iter().peekable();
+    if method != Method::Post || overrides.peek().is_none() {
+        return Some(method);
     }
+    let delete = Method::Delete;
+    overrides.all(|named| named.as_bytes() == delete.as_str().as_bytes()).then_some(delete)
 }
 
 /// Splits a path before anything in it is decoded, so that an encoded slash is part of a value. The count may be
@@ -266,7 +285,7 @@ fn segments(path: &str) -> Result<([&str; SEGMENTS_MAX], usize), Rejection> {
     Ok((segments, count))
 }
 
-impl Pathway {
+impl PathPattern {
     fn matches(&self, segments: &[&str]) -> bool {
         self.segments.len() == segments.len()
             && self.segments.iter().zip(segments).all(|(expected, segment)| match expected {
@@ -383,7 +402,7 @@ mod tests {
                 Refused { dialect: Dialect::Rest, rejection: Rejection::UnknownPath },
                 "{path}"
             );
-            assert_eq!(refused.rejection.fault().kind.status(Service::Sync), 404);
+            assert_eq!(refused.rejection.fault(Service::Sync).kind.status(Service::Sync), 404);
         }
     }
 
@@ -393,8 +412,8 @@ mod tests {
         for method in ["PUT", "HEAD", "PATCH", "get", "TRACE"] {
             let rejection = rejected(method, &dataset, &[]).rejection;
             assert_eq!(rejection.allow(), Some("DELETE, GET, POST"));
-            assert_eq!(rejection.fault().kind.status(Service::Sync), 405);
-            assert_eq!(rejection.fault().kind.name(Service::Sync), "UnknownOperationException");
+            assert_eq!(rejection.fault(Service::Sync).kind.status(Service::Sync), 405);
+            assert_eq!(rejection.fault(Service::Sync).kind.name(Service::Sync), "UnknownOperationException");
         }
         assert_eq!(rejected("POST", "/identitypools", &[]).rejection.allow(), Some("GET"));
         assert_eq!(rejected("GET", "/", &[]).rejection.allow(), Some("POST"));
@@ -408,9 +427,27 @@ mod tests {
         assert_eq!(operation("POST", &dataset, &with).1, Method::Delete);
         assert_eq!(operation("POST", &dataset, &[]).0, OperationName::UpdateRecords);
         assert_eq!(operation("GET", &dataset, &with).0, OperationName::DescribeDataset);
-        for value in ["PUT", "delete", ""] {
-            let refused = rejected("POST", &dataset, &[("x-http-method-override", value)]);
-            assert!(refused.rejection.allow().is_some(), "{value}");
+        let twice = [with[0], with[0]];
+        assert_eq!(operation("POST", &dataset, &twice).0, OperationName::DeleteDataset);
+    }
+
+    #[test]
+    fn an_override_header_takes_delete_alone_and_two_that_differ_are_refused() {
+        let dataset = format!("/identitypools/{POOL}/identities/{POOL}/datasets/d");
+        let header = "x-http-method-override";
+        for values in [
+            &["GET"][..],
+            &["POST"],
+            &["PUT"],
+            &["delete"],
+            &[""],
+            &["DELETE", "GET"],
+            &["GET", "DELETE"],
+            &["DELETE,DELETE"],
+        ] {
+            let with: Vec<_> = values.iter().map(|value| (header, *value)).collect();
+            let refused = rejected("POST", &dataset, &with);
+            assert!(refused.rejection.allow().is_some(), "{values:?}");
         }
     }
 
@@ -485,7 +522,10 @@ mod tests {
             let headers = headers(&[("content-type", "application/x-www-form-urlencoded")]);
             let refused = form(&headers).resolve(body).expect_err("unknown");
             assert_eq!(refused.dialect, Dialect::Query);
-            assert_eq!(refused.rejection.fault().kind, crate::fault::FaultKind::UnknownOperation);
+            assert_eq!(
+                refused.rejection.fault(Service::Sync).kind,
+                crate::fault::FaultKind::UnknownOperation
+            );
         }
     }
 

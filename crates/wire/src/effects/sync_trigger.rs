@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::limits;
 use crate::member::{self, Object};
 
 /// The version of the event's form.
@@ -83,7 +84,7 @@ struct Answer {
     identity_pool_id: Option<String>,
     identity_id: Option<String>,
     dataset_name: Option<String>,
-    #[serde(deserialize_with = "member::map")]
+    #[serde(deserialize_with = "member::map::<limits::AnsweredRecords, _, _>")]
     dataset_records: Option<BTreeMap<String, Option<Object<AnswerRecord>>>>,
 }
 

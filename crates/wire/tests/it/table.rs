@@ -226,3 +226,76 @@ fn a_macro_of_another_crate_gets_every_row_with_its_own_tokens() {
     let expected: Vec<String> = OPERATIONS.iter().map(|spec| format!("#{}", spec.name.as_str())).collect();
     assert_eq!(listed, expected);
 }
+
+/// Every place of a list or an object in an example, as a JSON pointer.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Array(items) => (0..).zip(items).map(|(number, item)| (format!("{number}"), item)).collect(),
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), member)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
+    };
+    found.push(at.to_owned());
+    for (name, value) in inner {
+        places(value, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+    }
+}
+
+/// Fills one list or object of the example with far more entries than anything needs.
+fn filled(example: &Value, place: &str) -> Value {
+    let entries = if place == "/RecordPatches" { 20_000 } else { 1_000 };
+    let mut filled = example.clone();
+    match filled.pointer_mut(place).expect("a place") {
+        Value::Array(items) => *items = vec![items[0].clone(); entries],
+        Value::Object(members) => {
+            let value = members.values().next().cloned().unwrap_or_default();
+            members.extend((0..entries).map(|number| (format!("x{number}"), value.clone())));
+        }
+        other => panic!("{other} has no entries"),
+    }
+    filled
+}
+
+struct Overfull;
+
+impl Visitor for Overfull {
+    type Answer = ();
+
+    fn visit<O: Operation>(self) {
+        let name = O::SPEC.name.as_str();
+        let example: Value = serde_json::from_str(O::SPEC.example.input).expect(name);
+        let mut found = Vec::new();
+        places(&example, "", &mut found);
+        for place in found {
+            let filled = filled(&example, &place);
+            let read = serde_json::from_value::<O::Input>(filled.clone());
+            match read {
+                // A structure ignores members that it does not have.
+                Ok(input) => {
+                    assert!(
+                        filled.pointer(&place).is_some_and(Value::is_object),
+                        "{name}{place} has no limit"
+                    );
+                    assert_eq!(
+                        serde_json::to_value(input).expect(name),
+                        example,
+                        "{name}{place} has no limit"
+                    );
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(
+                        text.contains("Member must have length less than or equal to"),
+                        "{name}{place}: {text}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_list_and_map_of_every_input_has_a_limit() {
+    for name in OperationName::ALL {
+        name.visit(Overfull);
+    }
+}

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::limits;
+use crate::member;
 use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
@@ -33,6 +35,7 @@ impl Operation for DeleteIdentities {
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
     /// The identities.
+    #[serde(deserialize_with = "member::list::<limits::IdentityIdsToDelete, _, _>")]
     pub identity_ids_to_delete: Option<Vec<String>>,
 }
 

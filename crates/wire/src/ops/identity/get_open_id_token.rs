@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::limits;
 use crate::member;
 use crate::shapes::Secret;
 use crate::spec::{
@@ -47,7 +48,7 @@ pub struct Input {
     /// The identity.
     pub identity_id: Option<String>,
     /// A token of each login provider, by the provider's name.
-    #[serde(deserialize_with = "member::map")]
+    #[serde(deserialize_with = "member::map::<limits::Logins, _, _>")]
     pub logins: Option<BTreeMap<String, Secret>>,
 }
 

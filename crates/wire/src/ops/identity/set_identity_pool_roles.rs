@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::limits;
 use crate::member;
 use crate::shapes::{Empty, RoleMapping};
 use crate::spec::{
@@ -47,10 +48,10 @@ pub struct Input {
     /// The pool.
     pub identity_pool_id: Option<String>,
     /// The role of guests and the role of users with a login.
-    #[serde(deserialize_with = "member::map")]
+    #[serde(deserialize_with = "member::map::<limits::Roles, _, _>")]
     pub roles: Option<BTreeMap<String, String>>,
     /// How roles are chosen, by login provider.
-    #[serde(deserialize_with = "member::object_map")]
+    #[serde(deserialize_with = "member::object_map::<limits::RoleMappings, _, _>")]
     pub role_mappings: Option<BTreeMap<String, RoleMapping>>,
 }
 

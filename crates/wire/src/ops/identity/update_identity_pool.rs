@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::limits;
 use crate::member;
 use crate::shapes::{CognitoIdentityProvider, IdentityPool};
 use crate::spec::{
@@ -54,21 +55,27 @@ pub struct Input {
     /// Whether `AssumeRoleWithWebIdentity` is allowed.
     pub allow_classic_flow: Option<bool>,
     /// Public login providers and the app's id at each.
-    #[serde(deserialize_with = "member::map")]
+    #[serde(deserialize_with = "member::map::<limits::SupportedLoginProviders, _, _>")]
     pub supported_login_providers: Option<BTreeMap<String, String>>,
     /// The name under which the developer's own backend vouches for users.
     pub developer_provider_name: Option<String>,
     /// OpenID Connect providers.
-    #[serde(rename = "OpenIdConnectProviderARNs")]
+    #[serde(
+        rename = "OpenIdConnectProviderARNs",
+        deserialize_with = "member::list::<limits::OpenIdConnectProviderArns, _, _>"
+    )]
     pub open_id_connect_provider_arns: Option<Vec<String>>,
     /// User pools.
-    #[serde(deserialize_with = "member::objects")]
+    #[serde(deserialize_with = "member::objects::<limits::CognitoIdentityProviders, _, _>")]
     pub cognito_identity_providers: Option<Vec<CognitoIdentityProvider>>,
     /// SAML providers.
-    #[serde(rename = "SamlProviderARNs")]
+    #[serde(
+        rename = "SamlProviderARNs",
+        deserialize_with = "member::list::<limits::SamlProviderArns, _, _>"
+    )]
     pub saml_provider_arns: Option<Vec<String>>,
     /// Tags.
-    #[serde(deserialize_with = "member::map")]
+    #[serde(deserialize_with = "member::map::<limits::IdentityPoolTags, _, _>")]
     pub identity_pool_tags: Option<BTreeMap<String, String>>,
 }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::limits;
 use crate::member;
 use crate::shapes::Secret;
 use crate::spec::{
@@ -53,7 +54,7 @@ pub struct Input {
     /// The provider, for tokens that are not OpenID Connect.
     pub provider_id: Option<String>,
     /// Session policies by name.
-    #[serde(deserialize_with = "member::objects")]
+    #[serde(deserialize_with = "member::objects::<limits::PolicyArns, _, _>")]
     pub policy_arns: Option<Vec<PolicyDescriptor>>,
     /// A session policy.
     pub policy: Option<String>,

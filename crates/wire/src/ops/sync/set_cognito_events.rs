@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::limits;
 use crate::member;
 use crate::shapes::Empty;
 use crate::spec::{
@@ -47,7 +48,7 @@ pub struct Input {
     /// The pool.
     pub identity_pool_id: Option<String>,
     /// The function to call, by event.
-    #[serde(deserialize_with = "member::map")]
+    #[serde(deserialize_with = "member::map::<limits::Events, _, _>")]
     pub events: Option<BTreeMap<String, String>>,
 }
 

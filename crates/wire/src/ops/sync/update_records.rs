@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
 use crate::json_size;
+use crate::limits;
 use crate::member;
 use crate::shapes::Record;
 use crate::spec::{
@@ -64,7 +65,7 @@ pub struct Input {
     /// The device that writes.
     pub device_id: Option<String>,
     /// What to write.
-    #[serde(deserialize_with = "member::objects")]
+    #[serde(deserialize_with = "member::objects::<limits::RecordPatches, _, _>")]
     pub record_patches: Option<Vec<RecordPatch>>,
     /// The token of the listing that the update is based on.
     pub sync_session_token: Option<String>,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// A refusal must be presentable: a client error with a short message.
 fn check_refusal(dialect: Dialect, rejection: &Rejection) {
-    let answer = codec::encode_fault(dialect, "id", &rejection.fault());
+    let answer = codec::encode_fault(dialect, "id", &rejection.fault(dialect.service()));
     assert!((400..500).contains(&answer.status), "{rejection:?}");
     assert!(answer.body.len() < 4_096, "{rejection:?}");
 }
