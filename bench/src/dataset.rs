@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use carryall_wire::ops::sync::update_records::{self, RecordPatch};
-use carryall_wire::ops::sync::{ListRecords, UpdateRecords, list_records};
+use carryall_wire::ops::sync::{DescribeDataset, ListRecords, UpdateRecords, describe_dataset, list_records};
 use carryall_wire::sigv4::Credentials;
 
 use crate::Outcome;
@@ -89,17 +89,40 @@ impl Dataset {
         chosen: &[usize],
         chance: &mut Chance,
     ) -> Outcome<Vec<u8>> {
-        let token = self.tokens.pop().ok_or("no session token was fetched for this update")?;
-        let mut patches = Vec::with_capacity(chosen.len());
+        let patches = chosen.iter().map(|index| patch(*index, self.records[*index], chance)).collect();
+        let request = self.patched(address, patches)?;
+        self.count += 1;
         for index in chosen {
-            patches.push(RecordPatch {
-                op: Some("replace".to_owned()),
-                key: Some(key(*index)),
-                value: Some(chance.value()),
-                sync_count: Some(i64::try_from(self.records[*index])?),
-                device_last_modified_date: None,
-            });
+            self.records[*index] = self.count;
         }
+        Ok(request)
+    }
+
+    /// A signed UpdateRecords that is refused: it names a count that the record no longer has. It uses up a token and
+    /// changes nothing.
+    pub(crate) fn stale_update(
+        &mut self,
+        address: SocketAddr,
+        index: usize,
+        chance: &mut Chance,
+    ) -> Outcome<Vec<u8>> {
+        let stale =
+            self.records[index].checked_sub(1).ok_or("a record that does not exist has no older count")?;
+        self.patched(address, vec![patch(index, stale, chance)])
+    }
+
+    /// A signed DescribeDataset.
+    pub(crate) fn describe(&self, address: SocketAddr) -> Outcome<Vec<u8>> {
+        let input = describe_dataset::Input {
+            identity_pool_id: Some(self.guest.pool.clone()),
+            identity_id: Some(self.guest.identity.clone()),
+            dataset_name: Some(self.name.clone()),
+        };
+        signing::request::<DescribeDataset>(address, Some(&self.guest.credentials), &input)
+    }
+
+    fn patched(&mut self, address: SocketAddr, patches: Vec<RecordPatch>) -> Outcome<Vec<u8>> {
+        let token = self.tokens.pop().ok_or("no session token was fetched for this update")?;
         let input = update_records::Input {
             identity_pool_id: Some(self.guest.pool.clone()),
             identity_id: Some(self.guest.identity.clone()),
@@ -108,11 +131,18 @@ impl Dataset {
             sync_session_token: Some(token),
             ..update_records::Input::default()
         };
-        self.count += 1;
-        for index in chosen {
-            self.records[*index] = self.count;
-        }
         signing::request::<UpdateRecords>(address, Some(&self.guest.credentials), &input)
+    }
+}
+
+/// A patch that gives a record a new value.
+fn patch(index: usize, sync_count: u64, chance: &mut Chance) -> RecordPatch {
+    RecordPatch {
+        op: Some("replace".to_owned()),
+        key: Some(key(index)),
+        value: Some(chance.value()),
+        sync_count: i64::try_from(sync_count).ok(),
+        device_last_modified_date: None,
     }
 }
 
@@ -181,6 +211,21 @@ mod tests {
         assert!(dataset.update(address(), &[0], &mut chance).is_err(), "no token is left");
         assert_eq!((dataset.count(), dataset.count_before(1), dataset.count_before(2)), (3, 3, 1));
         assert_eq!(dataset.count_before(3), 0);
+    }
+
+    #[test]
+    fn a_stale_update_names_an_older_count_and_changes_no_later_one() {
+        let mut dataset = dataset(1);
+        let mut chance = Chance::new(1);
+        for token in ["a", "b", "c"] {
+            dataset.keep(token.to_owned());
+        }
+        assert!(dataset.stale_update(address(), 0, &mut chance).is_err(), "the record does not exist yet");
+        dataset.update(address(), &[0], &mut chance).unwrap();
+        let stale = body(&dataset.stale_update(address(), 0, &mut chance).unwrap());
+        assert_eq!(stale["RecordPatches"][0]["SyncCount"], 0);
+        let next = body(&dataset.update(address(), &[0], &mut chance).unwrap());
+        assert_eq!(next["RecordPatches"][0]["SyncCount"], 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod aims;
 mod clock;
 mod connection;
+mod cost;
 mod dataset;
 mod effects;
 mod floors;
@@ -33,7 +34,7 @@ use crate::aims::{Floors, Footprint, Served};
 use crate::floors::store::Then;
 use crate::measure::Row;
 use crate::report::Output;
-use crate::server::{Program, Server};
+use crate::server::{Profile, Program, Server};
 use crate::workloads::{Listed, Update};
 use crate::world::{Population, World};
 
@@ -63,9 +64,12 @@ const IDLE_SECONDS: u64 = 1;
 #[derive(Parser)]
 #[command(name = "carryall-bench")]
 struct Arguments {
-    /// The program to measure; without it the release build is made and measured
+    /// The program to measure; without it the program is built with `--profile` and measured
     #[arg(long, visible_alias = "program", value_name = "PATH")]
     carryall: Option<PathBuf>,
+    /// The profile to build the program with
+    #[arg(long, value_enum, default_value = "release", conflicts_with = "carryall")]
+    profile: Profile,
     /// How long each row is measured: 3 by default, 12 for an attack
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: Option<u64>,
@@ -76,13 +80,15 @@ struct Arguments {
     /// `--effects`: publishes a million records too
     #[arg(long)]
     big: bool,
-    /// Measures what leaves the server instead: streams, push, a backlog, bulk publication
-    #[arg(long)]
-    effects: bool,
+    #[command(flatten)]
+    part: Part,
     /// Attacks the server instead: what each attack costs it in memory and what another caller notices. All attacks,
     /// or those of these names
-    #[arg(long, value_name = "ATTACK", num_args = 0.., conflicts_with_all = ["effects", "big"])]
+    #[arg(long, value_name = "ATTACK", num_args = 0.., conflicts_with_all = ["effects", "big", "cost"])]
     hostile: Option<Vec<String>>,
+    /// With `--cost`: an earlier program, measured in the same way and shown beside the first
+    #[arg(long, value_name = "PATH", requires = "cost")]
+    before: Option<PathBuf>,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -95,6 +101,17 @@ struct Arguments {
     /// Where the server's log goes; without it it is written to nowhere. In a file it counts among device bytes
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
+}
+
+/// What is measured instead of requests and floors.
+#[derive(clap::Args)]
+struct Part {
+    /// Measures what leaves the server instead: streams, push, a backlog, bulk publication
+    #[arg(long)]
+    effects: bool,
+    /// Counts instructions per request under Valgrind instead
+    #[arg(long, conflicts_with_all = ["effects", "big", "seconds", "quick"])]
+    cost: bool,
 }
 
 /// How much is measured.
@@ -139,14 +156,12 @@ fn run(arguments: Arguments) -> Outcome<()> {
         starts: if arguments.quick { 3 } else { 9 },
         big: arguments.big,
     };
-    let program = Program {
-        path: match arguments.carryall {
-            Some(path) => path.canonicalize()?,
-            None => server::build()?,
-        },
-        log_directives: arguments.log,
-        log_file: arguments.log_file,
+    let (path, which) = match arguments.carryall {
+        Some(path) => (path.canonicalize()?, format!("program: {}", path.display())),
+        None => (server::build(arguments.profile)?, format!("program: profile {}", arguments.profile.name())),
     };
+    let program =
+        Program { path, log_directives: arguments.log, log_file: arguments.log_file, wrapper: Vec::new() };
     let directory = temporary_directory(arguments.directory.as_deref())?;
     let how = if cfg!(debug_assertions) { ", an UNOPTIMISED build of this benchmark" } else { "" };
     if let Some(attacks) = arguments.hostile {
@@ -154,15 +169,21 @@ fn run(arguments: Arguments) -> Outcome<()> {
         let length = Duration::from_secs(arguments.seconds.unwrap_or(seconds));
         let how = format!("{} s for each attack{how}", length.as_secs());
         let rows = hostile::measure(&program, directory.path(), &attacks, length, progress)?;
-        print!("{}", hostile::write_up(arguments.output, &[&machine, &how, SHARED], &rows));
+        print!("{}", hostile::write_up(arguments.output, &[&machine, &which, &how, SHARED], &rows));
         return Ok(());
     }
     let how = format!("{} s for each row{how}", extent.cell.as_secs_f64());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if arguments.effects {
+    if arguments.part.cost {
+        let conditions = [machine.as_str(), &which];
+        let before = arguments.before.as_deref();
+        print!("{}", count(&runtime, &program, before, directory.path(), conditions, arguments.output)?);
+        return Ok(());
+    }
+    if arguments.part.effects {
         let extent = effects_extent(extent, arguments.quick);
         let measured = effects::measure(&runtime, &program, directory.path(), extent, progress)?;
-        let conditions = [machine.as_str(), &how, SHARED];
+        let conditions = [machine.as_str(), &which, &how, SHARED];
         print!("{}", effects::write_up(arguments.output, &conditions, &measured));
         return Ok(());
     }
@@ -177,8 +198,35 @@ fn run(arguments: Arguments) -> Outcome<()> {
         reopen: reopened.took,
         reopened_bytes: reopened.store_bytes,
     };
-    print!("{}", write_up(arguments.output, [&machine, &how], &floors, &served, &footprint));
+    print!("{}", write_up(arguments.output, [&machine, &which, &how], &floors, &served, &footprint));
     Ok(())
+}
+
+/// Counts what requests cost the program, and an earlier one if there is one.
+fn count(
+    runtime: &Runtime,
+    program: &Program,
+    before: Option<&Path>,
+    directory: &Path,
+    conditions: [&str; 2],
+    output: Output,
+) -> Outcome<String> {
+    let costs = |program: &Program, name: &str| {
+        progress(&format!("counting: {}", program.path.display()));
+        let own = directory.join(name);
+        std::fs::create_dir(&own)?;
+        cost::measure(runtime, program, &own, progress)
+    };
+    let now = costs(program, "now")?;
+    let before = match before {
+        Some(path) => {
+            let earlier = Program { path: path.canonicalize()?, ..program.clone() };
+            Some(costs(&earlier, "before")?)
+        }
+        None => None,
+    };
+    let lines: String = conditions.into_iter().map(|condition| report::line(output, condition)).collect();
+    Ok(report::heading(output, "Conditions") + &lines + &cost::write_up(output, &now, before.as_ref()))
 }
 
 fn effects_extent(extent: Extent, quick: bool) -> effects::Extent {
@@ -324,7 +372,7 @@ fn reopen_big(runtime: &Runtime, program: &Program, directory: &Path) -> Outcome
 
 fn write_up(
     output: Output,
-    conditions: [&str; 2],
+    conditions: [&str; 3],
     floors: &Floors,
     served: &Served,
     footprint: &Footprint,

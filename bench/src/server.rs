@@ -1,6 +1,7 @@
 //! The program under test as a child process: built, started on a free port of the loopback address with a directory
 //! of its own, killed. What it is asked is none of this module's business.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use carryall_wire::sigv4::Credentials;
+use clap::ValueEnum;
 
 use crate::Outcome;
 use crate::measure::Meter;
@@ -47,9 +49,22 @@ pub(crate) struct Program {
     pub(crate) log_directives: Option<String>,
     /// Where its log goes; `None` discards it, so that it does not share the device with the store.
     pub(crate) log_file: Option<PathBuf>,
+    /// The command line that runs it, such as a profiler with its options; empty runs it directly.
+    pub(crate) wrapper: Vec<OsString>,
 }
 
 impl Program {
+    fn command(&self) -> Command {
+        match self.wrapper.split_first() {
+            Some((first, options)) => {
+                let mut command = Command::new(first);
+                command.args(options).arg(&self.path);
+                command
+            }
+            None => Command::new(&self.path),
+        }
+    }
+
     fn log_to(&self) -> Outcome<Stdio> {
         match &self.log_file {
             Some(path) => Ok(File::options().create(true).append(true).open(path)?.into()),
@@ -78,7 +93,7 @@ impl Server {
         if !settings.is_empty() {
             std::fs::write(&config, settings)?;
         }
-        let mut command = Command::new(&program.path);
+        let mut command = program.command();
         command
             .arg("serve")
             .env_clear()
@@ -98,7 +113,8 @@ impl Server {
             command.env("CARRYALL_LOG", directives);
         }
         let begun = Instant::now();
-        let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.path.display()))?;
+        let started = command.get_program().to_owned();
+        let mut child = command.spawn().map_err(|error| format!("{}: {error}", started.display()))?;
         let listening = addresses(&mut child);
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut server = Self { child, address: unknown, started_in: Duration::ZERO };
@@ -184,20 +200,40 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
     line.trim().strip_prefix("listening on http://")?.trim_end_matches('/').parse().ok()
 }
 
-/// The release build of the program, built if it is not up to date, in the target folder of this benchmark.
-pub(crate) fn build() -> Outcome<PathBuf> {
+/// A profile of Cargo.toml that the program is built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// What the README's first command builds: quick to build.
+    Release,
+    /// What is shipped: link-time optimisation of the whole.
+    Dist,
+}
+
+impl Profile {
+    /// Its name in Cargo.toml, which is also the name of its folder.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+}
+
+/// The program built with `profile` unless it is up to date, in the target folder of this benchmark.
+pub(crate) fn build(profile: Profile) -> Outcome<PathBuf> {
     let own = std::env::current_exe()?;
     let target = own.ancestors().nth(2).ok_or("this benchmark does not run from a target folder")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--package", "carryall", "--bin", "carryall", "--target-dir"])
+        .args(["build", "--locked", "--package", "carryall", "--bin", "carryall"])
+        .args(["--profile", profile.name(), "--target-dir"])
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()?;
     if !status.success() {
         return Err("the program does not build; --carryall names one that is built already".into());
     }
-    Ok(target.join("release/carryall"))
+    Ok(target.join(profile.name()).join("carryall"))
 }
 
 #[cfg(test)]
