@@ -150,6 +150,10 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the store answers, and whether it takes writes.
     fn health(&self) -> Answer<'_, Health>;
 
+    /// Waits until the store is broken for good, as by a panic of a thread of its own, and returns the reason. A store
+    /// that merely stops taking writes is not: it still answers reads (promise P10).
+    fn broken(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>>;
+
     /// Whether nobody but this process can have the store open (promise P9): then whatever an earlier process held of it
     /// is free.
     fn is_held_alone(&self) -> bool;

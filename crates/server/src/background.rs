@@ -7,14 +7,16 @@ use std::time::Duration;
 use carryall_core::changes::{Changes, Write};
 use carryall_core::model::Sweep;
 use carryall_core::rules::delete_identities;
-use tokio::sync::watch;
+use carryall_core::store::StoreError;
+use carryall_core::time::UnixMillis;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::app::App;
 use crate::effects::effects;
 use crate::failure::Failure;
 use crate::state::attempt::{Step, attempt};
-use crate::stop::told_to_stop;
+use crate::supervision::Supervisor;
 
 /// Rows that one slice of reclaiming frees; small, since writes wait behind it.
 const RECLAIM_ROWS_MAX: usize = 512;
@@ -30,19 +32,31 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 /// Sweeps read at a time.
 const SWEEPS_MAX: usize = 64;
+/// Time after which a sweep that failed is tried again.
+const SWEEP_RETRY_SECONDS: u32 = 3600;
 
-/// Works until told to stop, then stores what is still in memory.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    tokio::select! {
-        () = reclaim(&app) => {}
-        () = flush(&app) => {}
-        () = sweep(&app) => {}
-        () = told_to_stop(&mut stop) => {}
-    }
+/// Begins the background work. Each of its parts is a loop that a panic restarts: all they know is in the store.
+pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
+    supervisor.restartable("reclaim", {
+        let app = Arc::clone(app);
+        move || reclaim(Arc::clone(&app))
+    });
+    supervisor.restartable("session counts", {
+        let app = Arc::clone(app);
+        move || flush(Arc::clone(&app))
+    });
+    supervisor.restartable("sweeps", {
+        let app = Arc::clone(app);
+        move || sweep(Arc::clone(&app))
+    });
+}
+
+/// Stores the session counts that are still in memory when the server stops.
+pub async fn finish(app: &App) {
     app.sessions.flush(&app.store, None).await;
 }
 
-async fn reclaim(app: &App) {
+async fn reclaim(app: Arc<App>) {
     loop {
         let pause = match app.store.reclaim(RECLAIM_ROWS_MAX).await {
             Ok(reclaimed) if reclaimed.more => RECLAIM_PAUSE,
@@ -56,7 +70,7 @@ async fn reclaim(app: &App) {
     }
 }
 
-async fn flush(app: &App) {
+async fn flush(app: Arc<App>) {
     let mut ticks = interval(FLUSH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -65,12 +79,12 @@ async fn flush(app: &App) {
     }
 }
 
-async fn sweep(app: &App) {
+async fn sweep(app: Arc<App>) {
     let mut ticks = interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(failure) = sweep_due(app).await {
+        if let Err(failure) = sweep_due(&app).await {
             tracing::warn!(?failure, "data of deleted identities could not be swept");
         }
     }
@@ -78,22 +92,34 @@ async fn sweep(app: &App) {
 
 async fn sweep_due(app: &App) -> Result<(), Failure> {
     loop {
-        let due = app.store.sweeps(app.clock.now(), SWEEPS_MAX).await?;
-        let mut cleared = 0;
+        let now = app.clock.now();
+        let due = app.store.sweeps(now, SWEEPS_MAX).await?;
         for sweep in &due {
-            // One identity whose data cannot be cleared must not keep the others' from being cleared.
             match clear(app, sweep).await {
-                Ok(()) => cleared += 1,
-                Err(failure) => {
-                    let identity = &sweep.owner.identity;
-                    tracing::warn!(%identity, ?failure, "data of a deleted identity could not be swept");
-                }
+                Ok(()) => {}
+                Err(failure @ Failure::Store(StoreError::Unavailable { .. })) => return Err(failure),
+                Err(failure) => put_off(app, sweep, now, &failure).await?,
             }
         }
-        if due.len() < SWEEPS_MAX || cleared == 0 {
+        if due.len() < SWEEPS_MAX {
             return Ok(());
         }
+        // A store that answers at once would keep this thread from all other tasks.
+        yield_now().await;
     }
+}
+
+/// Makes a sweep due again later, so that sweeps that cannot be done do not keep the ones behind them from being read.
+async fn put_off(app: &App, sweep: &Sweep, now: UnixMillis, failure: &Failure) -> Result<(), Failure> {
+    let identity = &sweep.owner.identity;
+    tracing::warn!(%identity, ?failure, retry_seconds = SWEEP_RETRY_SECONDS,
+        "data of a deleted identity could not be swept");
+    app.metrics.tasks.sweep_put_off();
+    let not_before = now.plus_seconds(SWEEP_RETRY_SECONDS);
+    let later = Sweep { not_before, ..sweep.clone() };
+    let write = vec![Write::RemoveSweep(sweep.clone()), Write::PutSweep(later)];
+    app.store.commit(Changes { expect: Vec::new(), write }).await?;
+    Ok(())
 }
 
 async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
@@ -116,18 +142,24 @@ mod tests {
     use carryall_core::changes::Expect;
     use carryall_core::ids::{IdentityId, PoolId};
     use carryall_core::model::{IdentityRef, PoolRef};
-    use carryall_core::time::UnixMillis;
+    use carryall_core::store::Store;
     use carryall_store::{StoreOptions, StoreUrl};
+    use futures_util::FutureExt;
+    use tokio::sync::watch;
 
     use super::*;
     use crate::admin::{self, Verb, pool};
     use crate::clock::Clock;
     use crate::config::{Config, Settings};
+    use crate::faulty_store::{Call, FaultyStore};
     use crate::trust::root_key::RootKey;
     use crate::trust::seal::MasterKey;
 
     async fn app() -> Arc<App> {
-        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        app_over(carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap()).await
+    }
+
+    async fn app_over(store: Arc<dyn Store>) -> Arc<App> {
         let config = Config::check(Settings::default()).unwrap();
         let clock = Clock::system();
         let (master, root) = (MasterKey::generate(&clock), RootKey::generate(&clock));
@@ -161,13 +193,85 @@ mod tests {
         assert_eq!(app.store.sweeps(app.clock.now(), SWEEPS_MAX).await.unwrap(), []);
     }
 
+    /// Puts due sweeps of identities that have these numbers.
+    async fn put_sweeps(app: &App, pool: &PoolRef, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            let identity = IdentityId::parse(&format!("us-east-1:{number:04}")).unwrap();
+            let owner = IdentityRef { pool: pool.clone(), identity };
+            let sweep = Sweep { owner, not_before: UnixMillis(1) };
+            let changes = Changes { expect: Vec::new(), write: vec![Write::PutSweep(sweep)] };
+            app.store.commit(changes).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn sweeps_that_cannot_be_done_do_not_keep_the_ones_behind_them_waiting() {
+        let store = FaultyStore::new(|call| match call {
+            Call::Heads(owner) if owner.identity.as_str() < "us-east-1:0064" => {
+                Err(StoreError::Corrupt { what: "planted".to_owned() })
+            }
+            _ => Ok(()),
+        });
+        let app = app_over(store).await;
+        let at = pool(&app).await;
+        put_sweeps(&app, &at, 0..SWEEPS_MAX + 1).await;
+        sweep_due(&app).await.unwrap();
+        let now = app.clock.now();
+        assert_eq!(app.store.sweeps(now, usize::MAX).await.unwrap(), []);
+        let later = app.store.sweeps(now.plus_seconds(2 * SWEEP_RETRY_SECONDS), usize::MAX).await.unwrap();
+        assert_eq!(later.len(), SWEEPS_MAX, "those that failed are tried again");
+        let page = app.metrics.page(&[]).unwrap();
+        assert!(page.contains("carryall_sweeps_put_off_total 64"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn a_long_round_of_sweeps_lets_other_tasks_run() {
+        let app = app().await;
+        let at = pool(&app).await;
+        put_sweeps(&app, &at, 0..SWEEPS_MAX + 1).await;
+        assert!(sweep_due(&app).now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_panics_goes_on_and_is_counted() {
+        let (running, stop) = watch::channel(false);
+        let (mut reclaims, mut sweeps) = (0, 0);
+        let (again, all_again) = tokio::sync::oneshot::channel();
+        let mut again = Some(again);
+        let store = FaultyStore::new(move |call| {
+            match call {
+                Call::Reclaim => reclaims += 1,
+                Call::Sweeps => sweeps += 1,
+                _ => return Ok(()),
+            }
+            if reclaims.min(sweeps) >= 2 {
+                again.take().map(|again| again.send(()));
+            }
+            let first = match call {
+                Call::Reclaim => reclaims == 1,
+                _ => sweeps == 1,
+            };
+            assert!(!first, "planted");
+            Ok(())
+        });
+        let app = app_over(store).await;
+        let mut supervisor = Supervisor::without_pause(app.metrics.tasks.clone(), stop);
+        start(&app, &mut supervisor);
+        all_again.await.unwrap();
+        let page = app.metrics.page(&[]).unwrap();
+        for task in ["reclaim", "sweeps"] {
+            assert!(page.contains(&format!(r#"carryall_task_restarts_total{{task="{task}"}} 1"#)), "{page}");
+        }
+        running.send(true).unwrap();
+        assert_eq!(supervisor.finish().await, Ok(()));
+    }
+
     #[tokio::test]
     async fn session_counts_reach_the_store_at_the_stop() {
         let app = app().await;
         let at = pool(&app).await;
         app.sessions.begin(&at);
-        let (_sender, stop) = watch::channel(true);
-        run(Arc::clone(&app), stop).await;
+        finish(&app).await;
         assert_eq!(app.store.pool_usage(&at).await.unwrap().sync_sessions, 1);
         // The pool is still the one that was counted.
         let same = Changes { expect: vec![Expect::Pool(at)], write: Vec::new() };

@@ -14,6 +14,8 @@ mod clock;
 mod config;
 mod effects;
 mod failure;
+#[cfg(test)]
+mod faulty_store;
 mod listener;
 mod live;
 mod logging;
@@ -25,6 +27,7 @@ mod relay;
 mod request;
 mod state;
 mod stop;
+mod supervision;
 mod trust;
 
 use std::process::ExitCode;

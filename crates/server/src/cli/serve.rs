@@ -15,12 +15,14 @@ use super::{open, print};
 use crate::admin::OperatorError;
 use crate::admin::control::Control;
 use crate::app::App;
-use crate::cli::banner::{Banner, url};
+use crate::cli::banner::{Banner, reachable, url};
 use crate::cli::data_dir::{self, Origin, Owner};
 use crate::clock::Clock;
 use crate::config::{Config, Secrets};
 use crate::listener::http::{Http, Stopped};
 use crate::listener::tls::Certificate;
+use crate::stop::told_to_stop;
+use crate::supervision::Supervisor;
 use crate::trust::root_key::RootKey;
 use crate::{admin, background, logging, relay};
 
@@ -77,43 +79,66 @@ async fn serve(invocation: Invocation) -> Result<(), OperatorError> {
     warn_of_defaults(&started, address);
 
     let (stop, stopped) = watch::channel(false);
-    let http = Http::new(Arc::clone(app), acceptor, stopped.clone());
-    let serving = tokio::spawn(http.serve(listener));
-    let background = tokio::spawn(background::run(Arc::clone(app), stopped.clone()));
-    let relay = tokio::spawn(relay::run(Arc::clone(app), stopped));
-    let operators = tokio::spawn({
-        let (app, url) =
-            (Arc::clone(app), url(crate::cli::banner::reachable(address), app.config.tls.is_some()));
-        async move {
-            if let Some(control) = control {
-                control.serve(&app, &url).await;
-            }
-        }
-    });
+    let mut tasks = Supervisor::new(app.metrics.tasks.clone(), stopped.clone());
+    tasks.essential("connections", accept(Http::new(Arc::clone(app), acceptor, stopped), listener));
+    tasks.essential("store", watch_store(Arc::clone(app), tasks.stop()));
+    background::start(app, &mut tasks);
+    relay::start(app, &mut tasks);
+    // The control socket answers until everything else has ended.
+    let (stop_control, control_stopped) = watch::channel(false);
+    let mut control_tasks = Supervisor::new(app.metrics.tasks.clone(), control_stopped);
+    if let Some(control) = control {
+        serve_control(app, Arc::new(control), address, &mut control_tasks);
+    }
     announce(&started, address);
 
-    signals.wait(certificate.as_deref()).await;
-    tracing::info!("stopping: finishing the requests in flight");
+    let ended = tokio::select! {
+        () = signals.wait(certificate.as_deref()) => Ok(()),
+        ended = tasks.ended_early() => Err(ended),
+    };
+    match &ended {
+        Ok(()) => tracing::info!("stopping: finishing the requests in flight"),
+        Err(ended) => tracing::error!(%ended, "stopping: finishing the requests in flight"),
+    }
     let _ = stop.send(true);
     tokio::spawn(async move {
         signals.any().await;
         std::process::exit(1);
     });
-    let outcome = serving.await;
-    let _ = background.await;
-    let _ = relay.await;
-    operators.abort();
-    let _ = operators.await;
+    let finished = tasks.finish().await;
+    background::finish(app).await;
+    let _ = stop_control.send(true);
+    let control_finished = control_tasks.finish().await;
     // The last holder of the store ends its writer and frees the directory.
     drop(started.app);
-    match outcome {
-        Ok(Stopped::Drained) => Ok(()),
-        Ok(Stopped::Abandoned) => {
+    ended.and(finished).and(control_finished).map_err(|ended| ended.to_string().into())
+}
+
+/// Accepts and serves connections until told to stop.
+async fn accept(http: Arc<Http>, listener: TcpListener) {
+    match http.serve(listener).await {
+        Stopped::Drained => {}
+        Stopped::Abandoned => {
             tracing::warn!("connections were still open when the time to stop was over");
-            Ok(())
         }
-        Err(error) => Err(format!("the listener failed: {error}").into()),
     }
+}
+
+/// Ends when the store has lost a thread of its own, or once told to stop.
+async fn watch_store(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        cause = app.store.broken() => tracing::error!(cause, "the store is broken"),
+        () = told_to_stop(&mut stop) => {}
+    }
+}
+
+fn serve_control(app: &Arc<App>, control: Arc<Control>, address: SocketAddr, tasks: &mut Supervisor) {
+    let url = url(reachable(address), app.config.tls.is_some());
+    let app = Arc::clone(app);
+    tasks.restartable("control socket", move || {
+        let (app, control, url) = (Arc::clone(&app), Arc::clone(&control), url.clone());
+        async move { control.serve(&app, &url).await }
+    });
 }
 
 /// Takes the directory, finds or makes the keys, opens the store and puts the pools of the settings into it.

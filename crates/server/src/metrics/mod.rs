@@ -2,6 +2,7 @@
 //! by index, and no label carries an id.
 
 mod effects;
+mod tasks;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use self::effects::{Delivery, EffectMetrics};
+pub use self::tasks::TaskMetrics;
 
 /// What every name begins with.
 const PREFIX: &str = "carryall";
@@ -120,6 +122,8 @@ pub struct Metrics {
     limits_hit: [Counter; ServerLimit::ALL.len()],
     /// What leaves the server.
     pub effects: EffectMetrics,
+    /// Counters of background tasks.
+    pub tasks: TaskMetrics,
     connections: Gauge,
     requests_in_flight: Gauge,
     bodies_in_flight_bytes: Gauge,
@@ -202,6 +206,7 @@ impl Metrics {
         let bodies_in_flight_bytes = gauge("bodies_in_flight_bytes", "Memory held by request bodies");
         Self {
             effects: EffectMetrics::register(&mut registry),
+            tasks: TaskMetrics::register(&mut registry),
             operations: positions(&operation_names),
             outcomes: positions(&outcome_names),
             request_cells: std::iter::repeat_with(OnceLock::new).take(cells).collect(),

@@ -13,7 +13,7 @@ use carryall_core::outbox::{Due, LaneRef, Parked, Position};
 use carryall_core::rules::bulk_publish;
 use carryall_core::store::StoreError;
 use futures_util::future::join_all;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::resume;
@@ -76,6 +76,7 @@ impl Publications {
             };
             let Some(last) = page.last() else { return };
             after = Some(last.at.id.clone());
+            yield_now().await;
             for pool in &page {
                 self.begin(app, &pool.at.id).await;
             }

@@ -10,13 +10,14 @@ use carryall_core::outbox::{Due, Lane, LaneRef, Parked};
 use carryall_core::rules::outbox;
 use carryall_core::store::StoreError;
 use futures_util::future::join_all;
+use tokio::task::yield_now;
 
 use crate::app::App;
 
 /// How often parked lanes are looked at without being asked to.
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
 /// Lanes that are read at a time.
-const PAGE: usize = 256;
+pub(super) const LANES_PER_PAGE: usize = 256;
 
 /// Puts the lanes of one pool back that need not wait any more.
 pub(super) async fn pool(app: &App, id: &PoolId) {
@@ -44,9 +45,11 @@ async fn resume(app: &App, only: Option<&PoolRef>) -> Result<usize, StoreError> 
     let mut waits: HashMap<PoolRef, bool> = HashMap::new();
     let (mut after, mut resumed): (Option<LaneRef>, usize) = (None, 0);
     loop {
-        let page = app.store.lanes_parked(only, after.as_ref(), PAGE).await?;
+        let page = app.store.lanes_parked(only, after.as_ref(), LANES_PER_PAGE).await?;
         let Some(last) = page.last() else { return Ok(resumed) };
         after = Some(last.at.clone());
+        // A store that answers at once would keep this thread from all other tasks.
+        yield_now().await;
         let mut ready = Vec::new();
         for lane in page.iter().filter(|lane| is_switched_off(lane)) {
             let at = &lane.at.dataset.owner.pool;

@@ -7,7 +7,7 @@ use crate::source::below;
 const SERVER: &str = "crates/server/src";
 
 /// The modules of `crates/server/src/main.rs` from top to ground.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 20] = [
     "cli",
     "listener",
     "live",
@@ -23,6 +23,7 @@ const ROOMS: [&str; 19] = [
     "config",
     "trust",
     "failure",
+    "supervision",
     "metrics",
     "clock",
     "logging",

@@ -34,6 +34,8 @@ mod row_bytes;
 mod rows;
 mod writer;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -61,6 +63,9 @@ use crate::dir_lock::DirLock;
 use crate::error::OpenError;
 use crate::meaning::ready;
 use crate::options::StoreOptions;
+
+/// The reason for which nothing is written any more once the writer is gone.
+const WRITER_ENDED: &str = "the writer's thread has ended";
 
 /// An open data directory.
 pub(crate) struct EmbeddedStore {
@@ -106,7 +111,7 @@ impl EmbeddedStore {
 
     /// Hands a change to the writer and waits for its answer. The change is made even if nobody waits any more.
     async fn write(&self, change: Change) -> Result<(), StoreError> {
-        let ended = || StoreError::Unavailable { cause: "the writer's thread has ended".to_owned() };
+        let ended = || StoreError::Unavailable { cause: WRITER_ENDED.to_owned() };
         let (answer, outcome) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(ended)?;
         requests.send(Request { change, answer }).await.map_err(|_| ended())?;
@@ -261,11 +266,16 @@ impl Store for EmbeddedStore {
 
     fn health(&self) -> Answer<'_, Health> {
         let ended = self.requests.as_ref().is_none_or(mpsc::Sender::is_closed);
-        ready(Ok(if ended {
-            Health::ReadOnly("the writer's thread has ended".to_owned())
-        } else {
-            self.engine.health()
-        }))
+        ready(Ok(if ended { Health::ReadOnly(WRITER_ENDED.to_owned()) } else { self.engine.health() }))
+    }
+
+    fn broken(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+        Box::pin(async {
+            if let Some(requests) = &self.requests {
+                requests.closed().await;
+            }
+            WRITER_ENDED.to_owned()
+        })
     }
 
     fn is_held_alone(&self) -> bool {
@@ -274,5 +284,29 @@ impl Store for EmbeddedStore {
 
     fn figures(&self) -> Figures {
         figures::of(&self.engine, self.waiting())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_whose_writer_has_ended_says_that_it_is_broken() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(dir.path()).unwrap();
+        let mut store = EmbeddedStore::open(lock, &StoreOptions::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let whole = tokio::select! {
+                biased;
+                cause = store.broken() => Some(cause),
+                () = tokio::task::yield_now() => None,
+            };
+            assert_eq!(whole, None);
+        });
+        // The end of a writer that panics: nobody receives what is sent to it.
+        store.requests = Some(mpsc::channel(1).0);
+        assert_eq!(runtime.block_on(store.broken()), WRITER_ENDED);
     }
 }

@@ -4,7 +4,9 @@
 mod outbox;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::ops::Bound::{Excluded, Unbounded};
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carryall_core::changes::{Changes, Expect, PutRecord, Setting, Stamp, Write};
@@ -234,6 +236,10 @@ impl Store for MemoryStore {
 
     fn health(&self) -> Answer<'_, Health> {
         ready(Ok(Health::Ready))
+    }
+
+    fn broken(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+        Box::pin(std::future::pending())
     }
 
     fn is_held_alone(&self) -> bool {

@@ -1,0 +1,104 @@
+//! The scan: finds in the store the lanes that no commit of this process named, because they waited for their time, were
+//! left by another process or did not fit the queue. A loop of its own, so that a slow answer of the store delays no
+//! delivery.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carryall_core::ids::PoolIncarnation;
+use carryall_core::outbox::{Lane, LaneRef};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until};
+
+use crate::app::App;
+
+/// Lanes of one pool that one scan brings.
+const LANES_PER_POOL_MAX: usize = 256;
+/// Lanes that one scan brings in all; bounds the relay's memory whatever the backlog.
+pub(super) const LANES_MAX: usize = 4096;
+/// Pause between two scans while nothing is known to wait.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest pause between two scans.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The lanes that one scan found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Lanes that may be claimed.
+    pub(super) lanes: Vec<LaneRef>,
+    /// True if the store may hold more of them.
+    pub(super) is_cut: bool,
+}
+
+/// The side of the scan that the deliveries hold.
+pub(super) struct Scan {
+    /// Asks for a scan before the interval is over.
+    pub(super) soon: Arc<Notify>,
+    /// The results. One that nobody has taken yet keeps the next scan from being made.
+    pub(super) found: mpsc::Receiver<Found>,
+}
+
+/// The side of the scan that its loop holds.
+#[derive(Clone)]
+pub(super) struct Scanner {
+    soon: Arc<Notify>,
+    found: mpsc::Sender<Found>,
+}
+
+/// Both sides of a scan.
+pub(super) fn scan() -> (Scanner, Scan) {
+    let soon = Arc::new(Notify::new());
+    let (sender, found) = mpsc::channel(1);
+    (Scanner { soon: Arc::clone(&soon), found: sender }, Scan { soon, found })
+}
+
+/// Scans until dropped, or until nobody takes the results any more.
+pub(super) async fn run(app: Arc<App>, scanner: Scanner) {
+    let mut after = None;
+    loop {
+        let found = look(&app, &mut after).await;
+        let next = Instant::now() + INTERVAL;
+        if let Some(found) = found
+            && scanner.found.send(found).await.is_err()
+        {
+            return;
+        }
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = scanner.soon.notified() => sleep_until(next.min(Instant::now() + PAUSE)).await,
+            () = app.wakes.missed() => sleep_until(next.min(Instant::now() + PAUSE)).await,
+        }
+    }
+}
+
+/// Looks into the store once, beginning behind the pool `after`, and moves `after` to where the next look begins.
+async fn look(app: &App, after: &mut Option<PoolIncarnation>) -> Option<Found> {
+    let now = app.clock.now();
+    let lanes = match app.store.lanes_due(now, *after, LANES_PER_POOL_MAX, LANES_MAX).await {
+        Ok(lanes) => lanes,
+        Err(error) => {
+            tracing::warn!(%error, "the outbox could not be scanned");
+            return None;
+        }
+    };
+    let oldest = lanes.iter().filter_map(|lane| lane.state.due.moment()).min();
+    let lag_millis = oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0));
+    app.metrics.effects.outbox_lag(lag_millis);
+    *after = lanes.last().filter(|_| lanes.len() >= LANES_MAX).map(incarnation);
+    let is_cut = after.is_some() || is_cut(&lanes);
+    Some(Found { lanes: lanes.into_iter().map(|lane| lane.at).collect(), is_cut })
+}
+
+/// True if some pool has as many lanes here as one scan brings of it, so that there may be more.
+fn is_cut(lanes: &[Lane]) -> bool {
+    let mut of_pool: HashMap<PoolIncarnation, usize> = HashMap::new();
+    for lane in lanes {
+        *of_pool.entry(incarnation(lane)).or_default() += 1;
+    }
+    of_pool.into_values().any(|lanes| lanes >= LANES_PER_POOL_MAX)
+}
+
+fn incarnation(lane: &Lane) -> PoolIncarnation {
+    lane.at.dataset.owner.pool.incarnation
+}
