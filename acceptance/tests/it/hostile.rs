@@ -410,6 +410,9 @@ fn what_is_no_http_is_refused(server: &mut Server) {
     assert_eq!(victim.api.send(&Request::new("GET", "/health/ready")).status, 200);
 }
 
+/// Time in which a request's head certainly reaches a server on the same machine.
+const HEAD_SECONDS: f64 = 0.05;
+
 #[test]
 fn slow_senders_are_cut_off() {
     let server = Server::start(Store::Memory);
@@ -431,4 +434,37 @@ fn slow_senders_are_cut_off() {
         let said = String::from_utf8_lossy(&said);
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
     }
+}
+
+/// The date of the first record in an answer of UpdateRecords, in seconds.
+fn date_of(updated: &Response) -> f64 {
+    assert_eq!(updated.status, 200, "{}", updated.text());
+    updated.json()["Records"][0]["LastModifiedDate"].as_f64().unwrap()
+}
+
+#[test]
+fn a_slow_senders_update_is_not_dated_before_those_that_overtook_it() {
+    let server = Server::start(Store::Memory);
+    let api = server.api();
+    let guest = api.new_user(&server.root());
+    let replace = |count: u64| json!([{ "Op": "replace", "Key": "k", "Value": "v", "SyncCount": count }]);
+    let body = json!({ "SyncSessionToken": api.session(&guest, "slow"), "RecordPatches": replace(0) });
+    let request = Request::new("POST", guest.dataset("slow")).json(&body);
+    let whole = api.signed(&guest.caller, request).bytes(api.address);
+    let (first, last) = whole.split_at(whole.len() - 1);
+    let mut slow = Connection::open(api.address).unwrap();
+    slow.send(first).unwrap();
+    // In another dataset, so that no rule about the dates of one dataset helps.
+    let sent = date_of(&api.update(&guest, "quick", &replace(0)));
+    let mut count = 1;
+    let overtaking = loop {
+        let date = date_of(&api.update(&guest, "quick", &replace(count)));
+        if date > sent + HEAD_SECONDS {
+            break date;
+        }
+        count += 1;
+    };
+    slow.send(last).unwrap();
+    let late = date_of(&slow.answer().unwrap());
+    assert!(late >= overtaking, "{late} is before {overtaking}");
 }

@@ -1,5 +1,5 @@
-//! UpdateRecords: apply patches to a dataset, all or none, if every one of them names the count that its record has
-//! (`docs/protocol.md` sections 7.5 and 7.6).
+//! UpdateRecords: applies a set of patches atomically. Every patch must name a count from its record's own up to the
+//! dataset's (`docs/protocol.md` sections 7.5 and 7.6).
 
 use std::collections::HashSet;
 
@@ -37,7 +37,7 @@ pub struct Patch {
     pub key: RecordKey,
     /// The new value; `None` removes the record.
     pub value: Option<String>,
-    /// The count that the client believes the record to have; zero for one it believes absent.
+    /// The count at which the client has seen the record: the record's own or the dataset's; zero for an absent one.
     pub sync_count: SyncCount,
     /// When the device made the change, if it says so.
     pub device_modified: Option<UnixMillis>,
@@ -136,15 +136,14 @@ fn effective_head(view: &DatasetView) -> Head {
     view.head.clone().unwrap_or_else(|| view.holdings.floor.head())
 }
 
-/// The compare rule: the patch names the count that the record has.
+/// The compare rule (section 7.6): a patch names any count from the record's own up to the dataset's. The caller has
+/// then seen the record's latest version. An applied call raises the record's count above the count that it named, so a
+/// repetition is refused.
 fn check_count(head: &Head, patch: &Patch, stub: Option<&RecordStub>) -> Result<(), Refusal> {
-    let (fresh, server) = match stub {
-        Some(stub) => (patch.sync_count == stub.sync_count, stub.sync_count),
-        // A key that this life of the dataset never saw may name any count that the dataset has reached: after a
-        // deletion the iOS manager patches new keys with the count that the listing reported.
-        None => (patch.sync_count <= head.sync_count, SyncCount::ZERO),
-    };
-    if fresh {
+    // A key that this life of the dataset never saw stands at zero: after a deletion the iOS manager patches new keys
+    // with the count that the listing reported.
+    let server = stub.map_or(SyncCount::ZERO, |stub| stub.sync_count);
+    if (server..=head.sync_count).contains(&patch.sync_count) {
         return Ok(());
     }
     Err(Refusal::StaleRecord { key: patch.key.clone(), server, client: patch.sync_count })
@@ -223,6 +222,9 @@ fn apply(
 ) -> Decision {
     let at = &request.at;
     let sync_count = head.sync_count.next();
+    // Counts and dates of a dataset rise together, even if a clock was set back or differs between nodes. Events keep
+    // the present time, at which they become due.
+    let date = head.life.as_ref().map_or(now, |life| now.max(life.modified));
     let records: Vec<Record> = request
         .patches
         .0
@@ -231,9 +233,9 @@ fn apply(
             key: patch.key.clone(),
             value: patch.value.clone(),
             sync_count,
-            modified: now,
+            modified: date,
             modified_by: request.writer.clone(),
-            device_modified: patch.device_modified.unwrap_or(now),
+            device_modified: patch.device_modified.unwrap_or(date),
         })
         .collect();
     let puts = records
@@ -250,8 +252,8 @@ fn apply(
         sync_count,
         used_sessions,
         life: Some(Life {
-            created: head.life.as_ref().map_or(now, |life| life.created),
-            modified: now,
+            created: head.life.as_ref().map_or(date, |life| life.created),
+            modified: date,
             modified_by: request.writer.clone(),
             records: sizes.records.1,
             tombstones: sizes.tombstones.1,
@@ -259,7 +261,7 @@ fn apply(
         }),
         ..head.clone()
     };
-    let usage = UsageDelta { data_bytes: sizes.data_bytes_added(), sync_sessions: 0, modified: Some(now) };
+    let usage = UsageDelta { data_bytes: sizes.data_bytes_added(), sync_sessions: 0, modified: Some(date) };
     let mut changes = Changes {
         expect: vec![pool_stands(&at.owner), Expect::Dataset(at.clone(), view.head.as_ref().map(Stamp::of))],
         write: vec![
@@ -445,30 +447,41 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_is_matched_strictly() {
-        let mut removed = head(7, 0, 0);
-        removed.life.as_mut().unwrap().tombstones = 1;
-        let view = view(Some(removed), vec![Some(stub(6, 0, true))]);
-        assert!(matches!(
-            decide(
-                &view,
-                NOW,
-                &request(vec![patch("k", Some("v"), 0)]),
-                &Limits::default(),
-                &Effects::default()
-            ),
-            Err(Refusal::StaleRecord { .. })
-        ));
-        assert!(
-            decide(
-                &view,
-                NOW,
-                &request(vec![patch("k", Some("v"), 6)]),
-                &Limits::default(),
-                &Effects::default()
-            )
-            .is_ok()
+    fn a_count_from_the_records_own_up_to_the_datasets_is_accepted_for_records_and_tombstones() {
+        for removed in [false, true] {
+            let mut head = head(7, u32::from(!removed), 3);
+            head.life.as_mut().unwrap().tombstones = u32::from(removed);
+            let bytes = if removed { 0 } else { 3 };
+            let view = view(Some(head), vec![Some(stub(4, bytes, removed))]);
+            for count in 0..=9 {
+                let request = request(vec![patch("k", Some("v"), count)]);
+                let outcome = decide(&view, NOW, &request, &Limits::default(), &Effects::default());
+                let stale = Refusal::StaleRecord {
+                    key: RecordKey::from_stored("k"),
+                    server: SyncCount(4),
+                    client: SyncCount(count),
+                };
+                match count {
+                    4..=7 => assert!(outcome.is_ok(), "count {count}: {outcome:?}"),
+                    _ => assert_eq!(outcome, Err(stale), "count {count}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_update_with_an_earlier_clock_is_dated_no_earlier_than_the_last_one() {
+        let mut later = head(7, 1, 3);
+        later.life.as_mut().unwrap().modified = NOW.plus_seconds(4);
+        let seen = view(Some(later), vec![None]);
+        let (changes, records) = applied(&seen, &request(vec![patch("k", Some("v"), 0)]));
+        assert_eq!(
+            (records[0].modified, records[0].device_modified),
+            (NOW.plus_seconds(4), NOW.plus_seconds(4))
         );
+        assert_eq!(new_head(&changes).life.as_ref().unwrap().modified, NOW.plus_seconds(4));
+        let (changes, records) = applied(&view(None, vec![None]), &request(vec![patch("k", Some("v"), 0)]));
+        assert_eq!(new_head(&changes).life.as_ref().unwrap().created, records[0].modified);
     }
 
     #[test]

@@ -97,6 +97,7 @@ pub(super) struct Listing {
 }
 
 /// The members of an UpdateRecords that matter.
+#[derive(Clone)]
 pub(super) struct Update {
     pub(super) device: Option<String>,
     pub(super) session: Token<Session>,
@@ -208,7 +209,7 @@ impl Pool {
     fn clear(&mut self, identity: &str, now: i64) {
         let owner = self.owners.entry(identity.to_owned()).or_default();
         if owner.lives().next().is_some() {
-            self.modified = Some(now);
+            self.modified = self.modified.max(Some(now));
         }
         owner.names.clear();
     }
@@ -487,9 +488,8 @@ impl Model {
             let key = patch.key.clone().unwrap();
             let client = patch.sync_count.unwrap();
             let stored = life.records.get(&key).map(|record| record.sync_count.cast_signed());
-            let fresh = stored.map_or(client <= name.count.cast_signed(), |stored| stored == client);
-            if !fresh {
-                let server = stored.unwrap_or(0);
+            let server = stored.unwrap_or(0);
+            if client < server || client > name.count.cast_signed() {
                 let message = format!("Current SyncCount for: {key} is: {server} not: {client}");
                 return refuse_with(FaultKind::ResourceConflict, message);
             }
@@ -501,17 +501,19 @@ impl Model {
             return Ok(update_records::Output { records: Vec::new() });
         }
         let before = life.sizes();
+        // Dates of a life never run backwards.
+        let now = self.now.max(life.modified);
         let by = ask.device.clone().unwrap_or_else(|| match who {
             Who::Developer => ACCOUNT.to_owned(),
             Who::Identity { identity, .. } => identity.clone(),
         });
         let count = name.count + 1;
         let records: Vec<shapes::Record> =
-            ask.patches.iter().map(|patch| self.patched(patch, count, &by)).collect();
+            ask.patches.iter().map(|patch| Self::patched(now, patch, count, &by)).collect();
         life.records.extend(records.iter().map(|record| (record.key.to_string(), record.clone())));
         let creates = name.life.is_none().then(|| owner.lives().count() as u64);
         self.check_limits(creates, before, life.sizes())?;
-        life.modified = self.now;
+        life.modified = now;
         life.by = by;
         name.count = count;
         name.life = Some(life);
@@ -541,14 +543,14 @@ impl Model {
         })
     }
 
-    fn patched(&self, patch: &update_records::RecordPatch, sync_count: u64, by: &str) -> shapes::Record {
+    fn patched(now: i64, patch: &update_records::RecordPatch, sync_count: u64, by: &str) -> shapes::Record {
         shapes::Record {
             key: patch.key.clone().unwrap().into(),
             value: patch.value.clone().filter(|_| patch.op.as_deref() == Some("replace")),
             sync_count,
-            last_modified_date: at(self.now),
+            last_modified_date: at(now),
             last_modified_by: Some(by.into()),
-            device_last_modified_date: patch.device_last_modified_date.unwrap_or(at(self.now)),
+            device_last_modified_date: patch.device_last_modified_date.unwrap_or(at(now)),
         }
     }
 
@@ -568,9 +570,9 @@ impl Model {
     }
 
     fn put(&mut self, place: &Place, name: Name) {
-        let now = self.now;
+        let now = name.life.as_ref().map_or(self.now, |life| life.modified);
         if let Some(pool) = self.pools.get_mut(&place.pool) {
-            pool.modified = Some(now);
+            pool.modified = pool.modified.max(Some(now));
             let owner = pool.owners.entry(place.identity.clone()).or_default();
             owner.names.insert(place.dataset.clone(), name);
             owner.absorb_one_marker_too_many();

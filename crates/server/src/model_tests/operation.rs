@@ -52,13 +52,15 @@ pub(super) enum TokenChoice {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CountChoice {
-    /// What the compare rule wants.
+    /// The record's own.
     Right,
     /// The dataset's count.
     OfDataset,
     Zero,
-    /// Above the right one.
+    /// Above the record's own, perhaps also above the dataset's.
     Above(u8),
+    /// Below the record's own.
+    Below(u8),
     Negative,
     Absent,
 }
@@ -106,6 +108,10 @@ pub(super) enum Operation {
         device: Option<u8>,
         session: TokenChoice,
         patches: Option<Vec<Patch>>,
+    },
+    /// An update that succeeded, sent once more as it was.
+    RepeatUpdate {
+        which: u8,
     },
     /// More updates of one dataset than sessions are remembered, then with the oldest that is and the one before.
     UpdateManyTimes {
@@ -155,6 +161,10 @@ pub(super) enum Operation {
         at: Where,
     },
     Pass {
+        seconds: u32,
+    },
+    /// The clock is set back.
+    SetBack {
         seconds: u32,
     },
     Sweep,
@@ -208,9 +218,10 @@ fn page() -> impl Strategy<Value = TokenChoice> {
 fn count() -> impl Strategy<Value = CountChoice> {
     prop_oneof![
         30 => Just(CountChoice::Right),
-        3 => Just(CountChoice::OfDataset),
+        10 => Just(CountChoice::OfDataset),
         3 => Just(CountChoice::Zero),
-        3 => (1..5_u8).prop_map(CountChoice::Above),
+        6 => (1..5_u8).prop_map(CountChoice::Above),
+        2 => (1..3_u8).prop_map(CountChoice::Below),
         1 => prop_oneof![Just(CountChoice::Negative), Just(CountChoice::Absent)],
     ]
 }
@@ -287,6 +298,10 @@ fn pass() -> impl Strategy<Value = Operation> {
         .prop_map(|seconds| Operation::Pass { seconds })
 }
 
+fn set_back() -> impl Strategy<Value = Operation> {
+    prop_oneof![4 => 1..3_u32, 1 => 600..4000_u32].prop_map(|seconds| Operation::SetBack { seconds })
+}
+
 fn upheaval() -> impl Strategy<Value = Operation> {
     prop_oneof![
         1 => place().prop_map(|at| Operation::UpdateManyTimes { at }),
@@ -308,6 +323,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => (by(), place()).prop_map(|(by, at)| Operation::DeleteDataset { by, at }),
         5 => read(),
         3 => pass(),
+        1 => set_back(),
+        2 => any::<u8>().prop_map(|which| Operation::RepeatUpdate { which }),
         3 => upheaval(),
     ]
 }

@@ -71,6 +71,17 @@ pub(super) struct World {
     pages: Issued<Page>,
     names: Issued<NamesPage>,
     markers: usize,
+    /// Updates that changed something, as they were sent.
+    applied: Vec<Applied>,
+}
+
+#[derive(Clone)]
+struct Applied {
+    who: Who,
+    caller: Caller,
+    place: Place,
+    input: sync::update_records::Input,
+    ask: Update,
 }
 
 fn agree<A: PartialEq + Debug>(step: &str, told: Result<A, Fault>, expected: Told<A>) -> Agreed<Option<A>> {
@@ -113,6 +124,7 @@ impl World {
             pages: Issued(Vec::new()),
             names: Issued(Vec::new()),
             markers: 0,
+            applied: Vec::new(),
         };
         world.start().await;
         for pool in 0..POOLS {
@@ -173,6 +185,7 @@ impl World {
                 self.update(*by, *at, *device, *session, patches.as_deref()).await?;
                 *at
             }
+            Operation::RepeatUpdate { which } => return self.repeat_update(*which).await,
             Operation::UpdateManyTimes { at } => {
                 self.update_many_times(*at).await?;
                 *at
@@ -207,6 +220,10 @@ impl World {
             }
             Operation::Pass { seconds } => {
                 self.model.now += i64::from(*seconds) * 1000;
+                return Ok(());
+            }
+            Operation::SetBack { seconds } => {
+                self.model.now -= i64::from(*seconds) * 1000;
                 return Ok(());
             }
             Operation::Sweep => return self.sweep().await,
@@ -366,6 +383,7 @@ impl World {
                 CountChoice::OfDataset => Some(of_dataset.cast_signed()),
                 CountChoice::Zero => Some(0),
                 CountChoice::Above(by) => Some(right + i64::from(by)),
+                CountChoice::Below(by) => Some((right - i64::from(by)).max(0)),
                 CountChoice::Negative => Some(-1),
                 CountChoice::Absent => None,
             },
@@ -400,10 +418,34 @@ impl World {
             sync_session_token: token,
             client_context: None,
         };
-        let step = format!("UpdateRecords {input:?} by {who:?}");
-        let told = call::<sync::UpdateRecords>(self.app(), Some(caller), self.now(), input).await;
         let ask = Update { device, session, patches: patches.unwrap_or_default() };
-        agree(&step, told, self.model.update_records(&who, &place, &ask)).map(drop)
+        self.send_update(Applied { who, caller, place, input, ask }).await.map(drop)
+    }
+
+    /// Returns true if records were changed.
+    async fn send_update(&mut self, update: Applied) -> Agreed<bool> {
+        let Applied { who, caller, place, input, ask } = &update;
+        let step = format!("UpdateRecords {input:?} by {who:?}");
+        let told =
+            call::<sync::UpdateRecords>(self.app(), Some(caller.clone()), self.now(), input.clone()).await;
+        let expected = self.model.update_records(who, place, ask);
+        let changed = agree(&step, told, expected)?.is_some_and(|output| !output.records.is_empty());
+        if changed {
+            self.applied.push(update);
+        }
+        Ok(changed)
+    }
+
+    /// Whatever happened in between, an update that was applied is refused when it comes again.
+    async fn repeat_update(&mut self, which: u8) -> Agreed {
+        let Some(update) = self.applied.get(usize::from(which) % self.applied.len().max(1)).cloned() else {
+            return Ok(());
+        };
+        let step = format!("UpdateRecords {:?} by {:?}", update.input, update.who);
+        if self.send_update(update).await? {
+            return Err(TestCaseError::fail(format!("applied twice: {step}")));
+        }
+        Ok(())
     }
 
     async fn update_many_times(&mut self, at: Where) -> Agreed {

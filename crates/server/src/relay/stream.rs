@@ -6,6 +6,7 @@ use carryall_core::ids::{Generation, SyncCount};
 use carryall_core::model::{DatasetRef, Pool, Record};
 use carryall_core::outbox::{Event, EventBody, Parked};
 use carryall_core::store::{RecordCursor, RecordRange, StoreError};
+use carryall_core::time::UnixMillis;
 use carryall_outbound::{StreamMessage, StreamPort, Undelivered};
 use carryall_wire::effects::stream_record::{Operation, PayloadType, StreamRecord, SyncRecord};
 
@@ -108,7 +109,7 @@ async fn message(
         dataset_name: name.as_str(),
         operation,
         kinesis_sync_records: &sync_records,
-        last_modified_date: event.at.0,
+        last_modified_date: last_modified(event, records).0,
         kinesis_sync_records_url: None,
         payload_type: PayloadType::Inline,
         sync_count: event.position.sync_count.0,
@@ -136,6 +137,11 @@ async fn message(
     };
     let json = json(&elsewhere)?;
     Ok(StreamMessage { event_id: event_id.clone(), partition_key, json })
+}
+
+/// The date of the change. An event is dated by the clock, its records no earlier than those of the change before.
+fn last_modified(event: &Event, records: &[Record]) -> UnixMillis {
+    records.iter().map(|record| record.modified).max().map_or(event.at, |date| date.max(event.at))
 }
 
 fn sync_record(record: &Record) -> SyncRecord<'_> {

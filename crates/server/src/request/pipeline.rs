@@ -102,6 +102,8 @@ where
     };
     exchange.caller = caller.as_ref().map(authenticate::describe);
 
+    // Taken once the whole request is here, so that a slow sender's update is not dated before those that overtook it.
+    let now = app.clock.now();
     let call = Call { app, caller, now, source: arrival.peer.ip() };
     let seconds_max = app.config.request_seconds_max;
     let work = async { dispatch!(route.operation, run(&call, &route, &body, exchange)) };
