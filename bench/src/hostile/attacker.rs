@@ -1,4 +1,4 @@
-//! What every attack has: source addresses, connections that are opened again and again until the attack is over, and
+//! The parts of every attack: source addresses, connections that are opened again and again until the attack is over, and
 //! a tally of what the server answered. An attack prepares first and begins when the measurement does.
 
 use std::cell::{Cell, RefCell};
@@ -37,7 +37,7 @@ pub(super) struct Attacker {
     until: Cell<Option<Instant>>,
 }
 
-/// What the server answered to an attack, by class of status.
+/// The answers to an attack, by class of status.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     accepted: Cell<u64>,

@@ -18,7 +18,7 @@ pub(super) struct Attack {
     kind: Kind,
 }
 
-/// What is done; numbers are of connections unless named otherwise.
+/// The kinds of attack; numbers are of connections unless named otherwise.
 enum Kind {
     Read { identities: usize, connections: usize, content: Content, reader: Reader },
     UnreadChannels(usize),

@@ -27,7 +27,7 @@ const LISTINGS_PER_CONNECTION: u64 = 16;
 /// Pause between two probes.
 const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
-/// What the other caller saw.
+/// The other caller's view.
 pub(super) struct Seen {
     pub(super) listings: Latencies,
     pub(super) updates: Latencies,
@@ -112,7 +112,7 @@ impl Neighbour {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 enum Answered {
     Success(Value),
     Status(u16),

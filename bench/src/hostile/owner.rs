@@ -21,7 +21,7 @@ const UPDATES_OF_REMOVALS: usize = 9;
 /// Bytes of a value that leaves room for its key in a dataset of 1 MiB.
 const VALUE_BYTES: usize = 1_040_000;
 
-/// What a dataset is filled with.
+/// The contents of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// 1 MiB of letters.

@@ -8,7 +8,7 @@ use crate::report::{milliseconds, short};
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// What one attack did.
+/// The figures of one attack.
 pub(crate) struct Row {
     name: &'static str,
     peak_bytes: u64,
@@ -53,7 +53,7 @@ impl Row {
         Self { settled_bytes, ..self }
     }
 
-    /// What the other caller noticed stands as quiet → attacked.
+    /// The other caller's figures stand as quiet → attacked.
     pub(super) fn cells(&self) -> Vec<String> {
         let Self { name, peak_bytes, settled_bytes, quiet, attacked, probe, tally } = self;
         let both = |which: fn(&Seen) -> &Latencies, share| {

@@ -88,8 +88,7 @@ pub async fn open(
     let expires = signed.expires();
     let caller = signed.verify(&[])?;
     exchange.caller = Some(crate::request::authenticate::describe(&caller));
-    let (pool, identity) = (Some(&*changes.identity_pool_id), Some(&*changes.identity_id));
-    authorise(Access::Either, Some(&caller), Subject::Identity { pool, identity })?;
+    authorise(Access::Either, Some(&caller), Subject::of(&changes))?;
     let known = known_count(&head.headers, head.uri.query().unwrap_or_default())?;
     DatasetName::parse(&changes.dataset_name)?;
     let at = dataset(app, caller.clone(), now, arrival, &changes).await?;
@@ -124,8 +123,7 @@ async fn dataset(
     changes: &codec::Changes<'_>,
 ) -> Result<DatasetRef, Failure> {
     let call = Call { app, caller: Some(caller), now, source: arrival.peer.ip() };
-    let (pool, identity) = (&*changes.identity_pool_id, &*changes.identity_id);
-    call.dataset(Some(pool), Some(identity), Some(&*changes.dataset_name)).await
+    call.dataset(changes).await
 }
 
 fn answer(channel: Channel, request_id: &str, request: &HeaderMap) -> Response<LiveBody> {

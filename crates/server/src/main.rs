@@ -18,6 +18,7 @@ mod failure;
 mod faulty_store;
 mod listener;
 mod live;
+mod lock;
 mod logging;
 mod metrics;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Destinations of one's own, as an operator writes them: where streams, triggers and pushes go that do not go to AWS.
+//! Settings for self-hosted destinations: streams, triggers and pushes that bypass AWS.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use carryall_outbound::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{ConfigError, refuse};
+use super::error::{ConfigError, refuse};
 
 /// Longest life of a presigned URL: S3's own limit of seven days, in seconds.
 const URL_SECONDS_MAX: u32 = 604_800;
@@ -63,7 +63,7 @@ fn url_seconds_by_default() -> u32 {
 
 /// Size at which a file of a stream is rotated unless set otherwise: 64 MiB.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-const FILES_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
+const FILES_MAX: NonZeroU32 = NonZeroU32::new(8).unwrap();
 
 /// Checks all destinations, and reads their secrets.
 pub(super) fn check(

@@ -2,11 +2,11 @@
 //! Nothing here touches the data directory; keys that are kept there are read by the command line.
 
 mod destinations;
+mod error;
 mod secrets;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -20,6 +20,8 @@ use carryall_core::rules::{set_cognito_events, set_identity_pool};
 use carryall_outbound::OutboundSettings;
 use carryall_store::{StoreOptions, StoreUrl};
 
+pub use self::error::ConfigError;
+use self::error::refuse;
 pub use self::secrets::Secrets;
 use self::settings::{EmbeddedSettings, LimitSettings, OutboxSettings, PoolSettings};
 pub use self::settings::{LiveSettings, Overrides, Settings, TlsFiles, TriggerSettings};
@@ -32,20 +34,6 @@ const HEADER_BYTES_MIN: usize = 8192;
 const KEY_BYTES_MAX: u64 = 32 * 1024;
 /// Shortest lease of a lane, in seconds: a delivery that outlived its lease would be made twice.
 const LEASE_SECONDS_MIN: u32 = 30;
-
-/// A setting that cannot be used: which, where, and why. One line.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ConfigError(String);
-
-impl Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn refuse(setting: &str, why: impl Display) -> ConfigError {
-    ConfigError(format!("setting {setting}: {why}"))
-}
 
 /// The settings, checked. The inner half of the program reads them here.
 #[derive(Clone, Debug)]

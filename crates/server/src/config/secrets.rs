@@ -2,7 +2,7 @@
 
 use carryall_core::ids::AccessKeyId;
 
-use super::{ConfigError, refuse};
+use super::error::{ConfigError, refuse};
 use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
 

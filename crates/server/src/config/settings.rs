@@ -8,8 +8,16 @@ use carryall_core::limits::Limits;
 use carryall_store::StoreOptions;
 use serde::Deserialize;
 
-use super::ConfigError;
 use super::destinations::{BucketSettings, DestinationSettings};
+use super::error::ConfigError;
+
+/// A default of a setting that takes no zero.
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
 
 /// The settings as written in a configuration file. Every key has a default, and an unknown key is an error.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -110,7 +118,6 @@ pub struct LimitSettings {
 impl Default for LimitSettings {
     fn default() -> Self {
         let rules = Limits::default();
-        let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
         Self {
             datasets_per_identity_max: rules.datasets_per_identity_max,
             records_per_dataset_max: rules.records_per_dataset_max,
@@ -208,7 +215,6 @@ pub struct OutboxSettings {
 
 impl Default for OutboxSettings {
     fn default() -> Self {
-        let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
         Self {
             deliveries_in_flight_max: at_least_one(512),
             deliveries_per_pool_max: at_least_one(32),
@@ -233,7 +239,6 @@ pub struct TriggerSettings {
 
 impl Default for TriggerSettings {
     fn default() -> Self {
-        let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
         Self { milliseconds_max: at_least_one(5000), calls_per_function_max: at_least_one(64) }
     }
 }
@@ -252,7 +257,6 @@ pub struct LiveSettings {
 
 impl Default for LiveSettings {
     fn default() -> Self {
-        let at_least_one = |number: u32| NonZeroU32::MIN.saturating_add(number.saturating_sub(1));
         Self {
             subscribers_max: at_least_one(1024),
             subscribers_per_identity_max: at_least_one(16),

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::failure::Blame;
 use crate::ops::Handler;
-use crate::ops::access;
+use crate::ops::access::{self, Subject};
 use crate::ops::call::Call;
 use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
@@ -99,7 +99,7 @@ pub(super) async fn call<O: Handler>(
     input: O::Input,
 ) -> Result<O::Output, Fault> {
     let call = Call { app, caller, now, source: IpAddr::V4(Ipv4Addr::LOCALHOST) };
-    let outcome = match access::authorise(O::SPEC.access, call.caller.as_ref(), O::subject(&input)) {
+    let outcome = match access::authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&input)) {
         Ok(()) => O::handle(&call, input).await,
         Err(refusal) => Err(refusal.into()),
     };

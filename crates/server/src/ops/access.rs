@@ -1,33 +1,36 @@
-//! Who may do what: one pure function over the operation's access class, the caller and whose data is asked for
+//! Access: one pure function of an operation's access class, the caller and the identity that the request names
 //! (`docs/protocol.md` sections 5.3 and 5.4).
 
 use carryall_core::model::Caller;
 use carryall_core::refusal::Refusal;
+use carryall_wire::names::Names;
 use carryall_wire::spec::Access;
 
-/// Whose data a request is about, as the request says it.
+/// The identity whose data a request is about, in the words of the request. A request that names no identity is about
+/// the account: pools and their settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject<'a> {
-    /// The account's: pools and their settings, or nobody's in particular.
-    Account,
-    /// One identity's.
-    Identity {
-        /// The pool as it was written in the request.
-        pool: Option<&'a str>,
-        /// The identity as it was written in the request.
-        identity: Option<&'a str>,
-    },
+pub struct Subject<'a> {
+    /// The id of the pool.
+    pub pool: Option<&'a str>,
+    /// The id of the identity.
+    pub identity: Option<&'a str>,
 }
 
-/// Whether `caller` may call an operation of class `access` about `subject`. `None` is a caller who did not sign.
+impl<'a> Subject<'a> {
+    /// The subject that an input names.
+    pub fn of(input: &'a impl Names) -> Self {
+        Self { pool: input.pool(), identity: input.identity() }
+    }
+}
+
+/// Refuses unless `caller` may call an operation of class `access` about `subject`. `None` is a caller who did not sign.
 pub fn authorise(access: Access, caller: Option<&Caller>, subject: Subject<'_>) -> Result<(), Refusal> {
     let allowed = match (access, caller) {
         (Access::Public, _)
         | (Access::AnySigned, Some(_))
         | (Access::Developer | Access::Either, Some(Caller::Developer { .. })) => true,
         (Access::Identity | Access::Either, Some(Caller::Identity { at, .. })) => {
-            subject
-                == Subject::Identity { pool: Some(at.pool.id.as_str()), identity: Some(at.identity.as_str()) }
+            subject == Subject { pool: Some(at.pool.id.as_str()), identity: Some(at.identity.as_str()) }
         }
         (Access::Developer, Some(Caller::Identity { .. }))
         | (Access::Identity, Some(Caller::Developer { .. }))
@@ -57,7 +60,7 @@ mod tests {
     }
 
     fn subject<'a>(pool: &'a str, identity: &'a str) -> Subject<'a> {
-        Subject::Identity { pool: Some(pool), identity: Some(identity) }
+        Subject { pool: Some(pool), identity: Some(identity) }
     }
 
     #[test]
@@ -69,8 +72,8 @@ mod tests {
                 subject(POOL, "us-east-1:2"),
                 subject("us-east-1:9", IDENTITY),
                 subject("not a pool id", IDENTITY),
-                Subject::Identity { pool: None, identity: None },
-                Subject::Account,
+                Subject { pool: None, identity: None },
+                Subject { pool: None, identity: None },
             ] {
                 assert_eq!(authorise(access, Some(&identity()), other), Err(Refusal::NotAuthorized));
             }

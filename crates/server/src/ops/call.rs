@@ -10,6 +10,7 @@ use carryall_core::refusal::{Refusal, TokenTrouble};
 use carryall_core::rules::effects::Effects;
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
+use carryall_wire::names::Names;
 
 use crate::app::App;
 use crate::effects::effects;
@@ -29,8 +30,8 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// The pool that the request names; it exists, and the caller's credentials are of its present life.
-    pub async fn pool(&self, id: Option<&str>) -> Result<Arc<Pool>, Failure> {
-        let id = PoolId::parse(required("identityPoolId", id)?)?;
+    pub async fn pool(&self, input: &impl Names) -> Result<Arc<Pool>, Failure> {
+        let id = PoolId::parse(required("identityPoolId", input.pool())?)?;
         let pool = self.app.pool(&id).await?;
         let Some(pool) = pool else { return Err(Refusal::PoolNotFound(id).into()) };
         match &self.caller {
@@ -42,21 +43,16 @@ impl Call<'_> {
     }
 
     /// The identity that the request names, in its pool. It need not have been handed out.
-    pub async fn owner(&self, pool: Option<&str>, identity: Option<&str>) -> Result<IdentityRef, Failure> {
-        let identity = IdentityId::parse(required("identityId", identity)?)?;
-        let pool = self.pool(pool).await?;
+    pub async fn owner(&self, input: &impl Names) -> Result<IdentityRef, Failure> {
+        let identity = IdentityId::parse(required("identityId", input.identity())?)?;
+        let pool = self.pool(input).await?;
         Ok(IdentityRef { pool: pool.at.clone(), identity })
     }
 
     /// The dataset that the request names. It need not exist.
-    pub async fn dataset(
-        &self,
-        pool: Option<&str>,
-        identity: Option<&str>,
-        name: Option<&str>,
-    ) -> Result<DatasetRef, Failure> {
-        let name = DatasetName::parse(required("datasetName", name)?)?;
-        let owner = self.owner(pool, identity).await?;
+    pub async fn dataset(&self, input: &impl Names) -> Result<DatasetRef, Failure> {
+        let name = DatasetName::parse(required("datasetName", input.dataset())?)?;
+        let owner = self.owner(input).await?;
         Ok(DatasetRef { owner, name })
     }
 

@@ -19,19 +19,13 @@ use carryall_core::time::UnixMillis;
 use carryall_wire::spec::Operation;
 use carryall_wire::timestamp::Timestamp;
 
-pub(crate) use self::dispatch::dispatch;
+pub(crate) use self::dispatch::{dispatch, dispatch_rows};
 use crate::failure::Failure;
-use crate::ops::access::Subject;
 use crate::ops::call::{Call, required};
 use crate::state::attempt::{Step, attempt};
 
 /// An operation that can be carried out.
 pub trait Handler: Operation {
-    /// Whose data the request is about, as far as callers other than developers may ask for it.
-    fn subject(_input: &Self::Input) -> Subject<'_> {
-        Subject::Account
-    }
-
     /// Carries it out.
     fn handle(
         call: &Call<'_>,

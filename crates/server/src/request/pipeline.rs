@@ -17,9 +17,9 @@ use http_body_util::Full;
 use crate::app::App;
 use crate::failure::{Failure, SignatureFailure};
 use crate::metrics::ServerLimit;
-use crate::ops::access::authorise;
+use crate::ops::access::{Subject, authorise};
 use crate::ops::call::Call;
-use crate::ops::{Handler, dispatch};
+use crate::ops::{Handler, dispatch, dispatch_rows};
 use crate::request::authenticate::{self, Signed, authenticate};
 use crate::request::exchange::{Arrival, Exchange};
 use crate::request::probes::Probe;
@@ -122,7 +122,7 @@ async fn run<O: Handler>(
 ) -> Result<Answer, Failure> {
     let decoded = codec::decode::<O>(route, body)?;
     exchange.dialect = decoded.dialect;
-    authorise(O::SPEC.access, call.caller.as_ref(), O::subject(&decoded.input))?;
+    authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&decoded.input))?;
     let output = O::handle(call, decoded.input).await?;
     codec::encode::<O>(decoded.dialect, &exchange.request_id, &output)
         .map_err(|error| Failure::Unmodelled(error.to_string()))

@@ -42,7 +42,7 @@ pub struct Issued {
     /// The secret half.
     pub secret: SecretString,
     /// The sealed token that must accompany every request.
-    pub session_token: String,
+    pub credentials_token: String,
     /// When they stop working.
     pub expires: UnixMillis,
 }
@@ -73,11 +73,11 @@ pub(super) fn issue(sealer: &Sealer, temporary: &Temporary) -> Issued {
     let mut plain = vec![LAYOUT_VERSION];
     #[expect(clippy::expect_used, reason = "a struct of strings and numbers always has a JSON form")]
     serde_json::to_writer(&mut plain, &sealed).expect("the layout is plain");
-    let session_token = sealer.seal_text(Purpose::Credentials, plain);
+    let credentials_token = sealer.seal_text(Purpose::Credentials, plain);
     Issued {
-        access_key_id: access_key_id(&session_token),
-        secret: sealer.temporary_secret(&session_token),
-        session_token,
+        access_key_id: access_key_id(&credentials_token),
+        secret: sealer.temporary_secret(&credentials_token),
+        credentials_token,
         expires: temporary.expires,
     }
 }
@@ -99,8 +99,8 @@ impl Opened {
 }
 
 /// Opens a session token; `None` unless it was issued here.
-pub(super) fn open(sealer: &Sealer, session_token: &str) -> Option<Opened> {
-    let plain = sealer.open_text(Purpose::Credentials, session_token)?;
+pub(super) fn open(sealer: &Sealer, credentials_token: &str) -> Option<Opened> {
+    let plain = sealer.open_text(Purpose::Credentials, credentials_token)?;
     let (version, json) = plain.split_first()?;
     if *version != LAYOUT_VERSION {
         return None;
@@ -117,15 +117,15 @@ pub(super) fn open(sealer: &Sealer, session_token: &str) -> Option<Opened> {
     };
     Some(Opened {
         temporary,
-        secret: sealer.temporary_secret(session_token),
-        access_key_id: access_key_id(session_token),
+        secret: sealer.temporary_secret(credentials_token),
+        access_key_id: access_key_id(credentials_token),
     })
 }
 
 /// The key id of a token: derived, so that key and token cannot be mixed.
-fn access_key_id(session_token: &str) -> String {
+fn access_key_id(credentials_token: &str) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let hash = digest(&SHA256, session_token.as_bytes());
+    let hash = digest(&SHA256, credentials_token.as_bytes());
     let letters = hash.as_ref().iter().take(16).map(|byte| char::from(LETTERS[usize::from(byte & 31)]));
     "ASIA".chars().chain(letters).collect()
 }
@@ -160,7 +160,7 @@ mod tests {
     fn credentials_open_to_what_they_vouch_for() {
         let sealer = sealer();
         let issued = issue(&sealer, &temporary());
-        let opened = open(&sealer, &issued.session_token).unwrap();
+        let opened = open(&sealer, &issued.credentials_token).unwrap();
         assert_eq!(opened.temporary, temporary());
         assert_eq!(opened.secret.expose_secret(), issued.secret.expose_secret());
         assert!(opened.belongs_to(&AccessKeyId::parse(&issued.access_key_id).unwrap()));
@@ -171,9 +171,9 @@ mod tests {
         let sealer = sealer();
         let first = issue(&sealer, &temporary());
         let second = issue(&sealer, &temporary());
-        assert_ne!(first.session_token, second.session_token);
+        assert_ne!(first.credentials_token, second.credentials_token);
         let other_key = AccessKeyId::parse(&second.access_key_id).unwrap();
-        assert!(!open(&sealer, &first.session_token).unwrap().belongs_to(&other_key));
-        assert!(open(&self::sealer(), &first.session_token).is_none());
+        assert!(!open(&sealer, &first.credentials_token).unwrap().belongs_to(&other_key));
+        assert!(open(&self::sealer(), &first.credentials_token).is_none());
     }
 }

@@ -1,7 +1,6 @@
 //! Developer keys: the root key, and those of the store, whose secrets are kept sealed there and opened here.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carryall_core::ids::AccessKeyId;
 use carryall_core::model::DeveloperKey;
@@ -9,16 +8,17 @@ use carryall_core::store::{Store, StoreError};
 use lru::LruCache;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::lock::Lock;
 use crate::trust::root_key::RootKey;
 use crate::trust::seal::{Purpose, Sealer};
 
-/// Secrets kept opened in memory: 1,024.
-const SECRETS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+/// Secrets kept opened in memory.
+const SECRETS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// The developer keys that requests may be signed with.
 pub(super) struct DeveloperKeys {
     root: RootKey,
-    secrets: Mutex<Secrets>,
+    secrets: Lock<Secrets>,
 }
 
 struct Secrets {
@@ -30,7 +30,7 @@ struct Secrets {
 impl DeveloperKeys {
     pub(super) fn new(root: RootKey) -> Self {
         let secrets = Secrets { opened: LruCache::new(SECRETS_COUNT_MAX), changes: 0 };
-        Self { root, secrets: Mutex::new(secrets) }
+        Self { root, secrets: Lock::new(secrets) }
     }
 
     /// The secret of the key, if the key exists.
@@ -44,7 +44,7 @@ impl DeveloperKeys {
             return Ok(Some(self.root.secret.clone()));
         }
         let seen = {
-            let mut secrets = self.secrets();
+            let mut secrets = self.secrets.lock();
             if let Some(secret) = secrets.opened.get(id) {
                 return Ok(Some(secret.clone()));
             }
@@ -52,7 +52,7 @@ impl DeveloperKeys {
         };
         let Some(key) = store.key(id).await? else { return Ok(None) };
         let secret = open(sealer, &key)?;
-        let mut secrets = self.secrets();
+        let mut secrets = self.secrets.lock();
         if secrets.changes == seen {
             secrets.opened.put(id.clone(), secret.clone());
         }
@@ -61,13 +61,9 @@ impl DeveloperKeys {
 
     /// Drops the opened secret of a key that has changed.
     pub(super) fn forget(&self, id: &AccessKeyId) {
-        let mut secrets = self.secrets();
+        let mut secrets = self.secrets.lock();
         secrets.changes += 1;
         secrets.opened.pop(id);
-    }
-
-    fn secrets(&self) -> MutexGuard<'_, Secrets> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

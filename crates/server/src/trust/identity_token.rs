@@ -28,7 +28,7 @@ pub struct IdentityTokens {
 
 /// What a valid token vouches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vouched {
+pub struct VerifiedToken {
     /// The identity.
     pub identity: IdentityRef,
     /// Its epoch when the token was made.
@@ -75,26 +75,26 @@ impl IdentityTokens {
         }
     }
 
-    /// Signs a token for `vouched`, valid from `now` for [`IDENTITY_TOKEN_SECONDS`].
+    /// Signs a token for `verified`, valid from `now` for [`IDENTITY_TOKEN_SECONDS`].
     #[expect(
         clippy::expect_used,
         reason = "the claims always have a JSON form and the key fits the algorithm"
     )]
-    pub fn issue(&self, vouched: &Vouched, now: UnixMillis) -> String {
+    pub fn issue(&self, verified: &VerifiedToken, now: UnixMillis) -> String {
         let claims = Claims {
             iss: ISSUER.to_owned(),
-            sub: vouched.identity.identity.to_string(),
-            aud: vouched.identity.pool.id.to_string(),
-            amr: vouched.amr.clone(),
+            sub: verified.identity.identity.to_string(),
+            aud: verified.identity.pool.id.to_string(),
+            amr: verified.amr.clone(),
             iat: now.seconds(),
             exp: now.plus_seconds(IDENTITY_TOKEN_SECONDS).seconds(),
-            life: (vouched.identity.pool.incarnation.0, vouched.epoch.0),
+            life: (verified.identity.pool.incarnation.0, verified.epoch.0),
         };
         encode(&Header::new(Algorithm::EdDSA), &claims, &self.sign).expect("the claims can be signed")
     }
 
     /// Checks `token` at `now`.
-    pub fn check(&self, token: &str, now: UnixMillis) -> Result<Vouched, Untrusted> {
+    pub fn check(&self, token: &str, now: UnixMillis) -> Result<VerifiedToken, Untrusted> {
         if token.len() > IDENTITY_TOKEN_CHARS_MAX {
             return Err(Untrusted::Invalid);
         }
@@ -112,7 +112,7 @@ impl IdentityTokens {
             incarnation: PoolIncarnation(claims.life.0),
         };
         let identity = IdentityId::parse(&claims.sub).map_err(|_| Untrusted::Invalid)?;
-        Ok(Vouched {
+        Ok(VerifiedToken {
             identity: IdentityRef { pool, identity },
             epoch: IdentityEpoch(claims.life.1),
             amr: claims.amr,
@@ -133,8 +133,8 @@ mod tests {
         IdentityTokens::new(&Sealer::new(&MasterKey::generate(&clock), clock))
     }
 
-    fn vouched() -> Vouched {
-        Vouched {
+    fn verified() -> VerifiedToken {
+        VerifiedToken {
             identity: IdentityRef {
                 pool: PoolRef {
                     id: PoolId::parse("us-east-1:0").unwrap(),
@@ -150,16 +150,16 @@ mod tests {
     #[test]
     fn a_token_vouches_until_it_expires() {
         let tokens = tokens();
-        let token = tokens.issue(&vouched(), NOW);
-        assert_eq!(tokens.check(&token, NOW), Ok(vouched()));
-        assert_eq!(tokens.check(&token, NOW.plus_seconds(599)), Ok(vouched()));
+        let token = tokens.issue(&verified(), NOW);
+        assert_eq!(tokens.check(&token, NOW), Ok(verified()));
+        assert_eq!(tokens.check(&token, NOW.plus_seconds(599)), Ok(verified()));
         assert_eq!(tokens.check(&token, NOW.plus_seconds(600)), Err(Untrusted::Expired));
     }
 
     #[test]
     fn a_token_of_another_server_or_a_changed_one_is_invalid() {
         let tokens = tokens();
-        let token = tokens.issue(&vouched(), NOW);
+        let token = tokens.issue(&verified(), NOW);
         assert_eq!(self::tokens().check(&token, NOW), Err(Untrusted::Invalid));
         let (head, rest) = token.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();

@@ -10,7 +10,7 @@ pub mod root_key;
 pub mod seal;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use carryall_core::changes::{Changes, Expect, Setting, Write};
 use carryall_core::ids::AccessKeyId;
@@ -26,11 +26,12 @@ use self::identity_token::IdentityTokens;
 use self::root_key::RootKey;
 use self::seal::{MasterKey, Purpose, Sealer};
 use crate::clock::Clock;
+use crate::lock::Lock;
 
 /// The plain text of the value that checks the master key.
 const MASTER_KEY_CHECK: &[u8] = b"carryall";
-/// Opened session tokens of temporary credentials kept in memory: 4,096.
-const CREDENTIALS_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+/// Opened session tokens of temporary credentials kept in memory.
+const CREDENTIALS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// The keys of the installation and the values that they seal and sign.
 pub struct Trust {
@@ -40,7 +41,7 @@ pub struct Trust {
     pub identity_tokens: IdentityTokens,
     developer_keys: DeveloperKeys,
     signing_keys: KeyCache,
-    credentials: Mutex<LruCache<String, Arc<Opened>>>,
+    credentials: Lock<LruCache<String, Arc<Opened>>>,
 }
 
 /// The reasons why a store cannot be taken into use.
@@ -80,7 +81,7 @@ impl Trust {
             sealer,
             developer_keys: DeveloperKeys::new(root),
             signing_keys: KeyCache::default(),
-            credentials: Mutex::new(LruCache::new(CREDENTIALS_COUNT_MAX)),
+            credentials: Lock::new(LruCache::new(CREDENTIALS_COUNT_MAX)),
         })
     }
 
@@ -159,12 +160,12 @@ impl Trust {
     }
 
     fn opened(&self, token: &str) -> Option<Arc<Opened>> {
-        let known = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
+        let known = self.credentials.lock().get(token).cloned();
         if known.is_some() {
             return known;
         }
         let opened = Arc::new(credentials::open(&self.sealer, token)?);
-        let mut credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut credentials = self.credentials.lock();
         credentials.put(token.to_owned(), Arc::clone(&opened));
         Some(opened)
     }

@@ -31,16 +31,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "crates/outbound/src/aws/mod.rs",
         "the limits of calls belong in a file below both",
     ),
-    (
-        "crates/server/src/config/destinations.rs",
-        "crates/server/src/config/mod.rs",
-        "the error is about to get a file of its own",
-    ),
-    (
-        "crates/server/src/config/settings.rs",
-        "crates/server/src/config/mod.rs",
-        "the error is about to get a file of its own",
-    ),
 ];
 
 #[test]

@@ -26,6 +26,7 @@ const ROOMS: [&str; 20] = [
     "supervision",
     "metrics",
     "clock",
+    "lock",
     "logging",
     "stop",
 ];

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::percent;
 use super::rejection::Rejection;
+use crate::names::Names;
 
 /// The name of the query member that says which count the client knows.
 const LAST_SYNC_COUNT: &str = "lastSyncCount";
@@ -18,6 +19,20 @@ pub struct Changes<'r> {
     pub identity_id: Cow<'r, str>,
     /// The dataset's name.
     pub dataset_name: Cow<'r, str>,
+}
+
+impl Names for Changes<'_> {
+    fn pool(&self) -> Option<&str> {
+        Some(&self.identity_pool_id)
+    }
+
+    fn identity(&self) -> Option<&str> {
+        Some(&self.identity_id)
+    }
+
+    fn dataset(&self) -> Option<&str> {
+        Some(&self.dataset_name)
+    }
 }
 
 /// Reads a raw path; `None` if it is not a live channel's. Labels are decoded after the path was split.

@@ -10,7 +10,7 @@ use crate::ops::call::Call;
 
 impl Handler for DescribeIdentityPool {
     async fn handle(call: &Call<'_>, input: Input) -> Result<IdentityPool, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         Ok(super::pool(&pool))
     }
 }

@@ -28,7 +28,7 @@ impl Handler for GetCredentialsForIdentity {
             credentials: Credentials {
                 access_key_id: issued.access_key_id,
                 secret_key: Secret::from(issued.secret.expose_secret().to_owned()),
-                session_token: Secret::from(issued.session_token),
+                session_token: Secret::from(issued.credentials_token),
                 expiration: timestamp(issued.expires),
             },
         })

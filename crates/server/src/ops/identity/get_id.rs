@@ -14,7 +14,7 @@ use crate::state::attempt::{Step, attempt};
 
 impl Handler for GetId {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         super::refuse_logins(input.logins.as_ref())?;
         if !pool.allow_guests {
             return Err(Refusal::GuestsNotAllowed(pool.at.id.clone()).into());
@@ -26,7 +26,7 @@ impl Handler for GetId {
         let identity = IdentityId::parse(&id)?;
         attempt(call.app, &identity, || async {
             // Looked up again each time: the pool may be deleted at this very moment.
-            let pool = call.pool(Some(pool.at.id.as_str())).await?;
+            let pool = call.pool(&input).await?;
             let at = IdentityRef { pool: pool.at.clone(), identity: identity.clone() };
             let changes = Changes {
                 expect: vec![Expect::Pool(pool.at.clone()), Expect::NoIdentity(at.clone())],

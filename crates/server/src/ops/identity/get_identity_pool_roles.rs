@@ -12,7 +12,7 @@ use crate::ops::call::Call;
 
 impl Handler for GetIdentityPoolRoles {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         let role_mappings = match &pool.role_mappings {
             None => BTreeMap::default(),
             Some(json) => serde_json::from_str(json).map_err(|error| StoreError::Corrupt {

@@ -8,7 +8,7 @@ use carryall_wire::shapes::Secret;
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::Call;
-use crate::trust::identity_token::Vouched;
+use crate::trust::identity_token::VerifiedToken;
 
 impl Handler for GetOpenIdToken {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -17,11 +17,14 @@ impl Handler for GetOpenIdToken {
         if pool.allow_classic_flow == Some(false) {
             return Err(Refusal::ClassicFlowNotAllowed(pool.at.id.clone()).into());
         }
-        let vouched =
-            Vouched { identity: identity.at, epoch: identity.epoch, amr: vec!["unauthenticated".to_owned()] };
+        let verified = VerifiedToken {
+            identity: identity.at,
+            epoch: identity.epoch,
+            amr: vec!["unauthenticated".to_owned()],
+        };
         Ok(Output {
-            identity_id: vouched.identity.identity.to_string(),
-            token: Secret::from(call.app.trust.identity_tokens.issue(&vouched, call.now)),
+            identity_id: verified.identity.identity.to_string(),
+            token: Secret::from(call.app.trust.identity_tokens.issue(&verified, call.now)),
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::ops::call::{Call, required_page_size};
 
 impl Handler for ListIdentities {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         let max = required_page_size(input.max_results, PAGE_MAX)?;
         let list = NamesPage::identities_of(&pool.at.id, pool.at.incarnation);
         let after = call.names_page(&list, input.next_token.as_deref())?;

@@ -12,7 +12,7 @@ use crate::failure::{Failure, IdentityTokenFailure};
 use crate::ops::call::{Call, required};
 use crate::ops::{Handler, timestamp};
 use crate::trust::credentials::{CREDENTIALS_SECONDS, CREDENTIALS_SECONDS_MIN, Temporary};
-use crate::trust::identity_token::{Untrusted, Vouched};
+use crate::trust::identity_token::{Untrusted, VerifiedToken};
 
 const PROVIDER: &str = "cognito-identity.amazonaws.com";
 const SESSION_NAME_PATTERN: &str = r"[\w+=,.@-]*";
@@ -27,12 +27,12 @@ impl Handler for AssumeRoleWithWebIdentity {
         let seconds = duration(input.duration_seconds)?;
         refuse_policies(&input)?;
 
-        let vouched = check(call, token.expose()).await?;
+        let verified = check(call, token.expose()).await?;
         let temporary = Temporary {
-            authenticated: vouched.amr.iter().any(|method| method == "authenticated"),
+            authenticated: verified.amr.iter().any(|method| method == "authenticated"),
             providers: Vec::new(),
-            identity: vouched.identity,
-            epoch: vouched.epoch,
+            identity: verified.identity,
+            epoch: verified.epoch,
             expires: call.now.plus_seconds(seconds),
         };
         let issued = call.app.trust.issue(&temporary);
@@ -41,7 +41,7 @@ impl Handler for AssumeRoleWithWebIdentity {
             credentials: Credentials {
                 access_key_id: issued.access_key_id,
                 secret_access_key: Secret::from(issued.secret.expose_secret().to_owned()),
-                session_token: Secret::from(issued.session_token),
+                session_token: Secret::from(issued.credentials_token),
                 expiration: timestamp(issued.expires),
             },
             subject_from_web_identity_token: Some(temporary.identity.identity.to_string()),
@@ -61,15 +61,17 @@ impl Handler for AssumeRoleWithWebIdentity {
 }
 
 /// A genuine token of an identity that still exists, in the epoch that it was made in.
-async fn check(call: &Call<'_>, token: &str) -> Result<Vouched, Failure> {
-    let vouched = call.app.trust.identity_tokens.check(token, call.now).map_err(|untrusted| {
+async fn check(call: &Call<'_>, token: &str) -> Result<VerifiedToken, Failure> {
+    let verified = call.app.trust.identity_tokens.check(token, call.now).map_err(|untrusted| {
         Failure::IdentityToken(match untrusted {
             Untrusted::Expired => IdentityTokenFailure::Expired,
             Untrusted::Invalid => IdentityTokenFailure::Invalid,
         })
     })?;
-    match call.app.store.identity(&vouched.identity.identity).await? {
-        Some(identity) if identity.at == vouched.identity && identity.epoch == vouched.epoch => Ok(vouched),
+    match call.app.store.identity(&verified.identity.identity).await? {
+        Some(identity) if identity.at == verified.identity && identity.epoch == verified.epoch => {
+            Ok(verified)
+        }
         Some(_) | None => Err(Failure::IdentityToken(IdentityTokenFailure::Invalid)),
     }
 }

@@ -6,23 +6,12 @@ use carryall_wire::ops::sync::delete_dataset::{Input, Output};
 
 use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::ops::access::Subject;
 use crate::ops::call::Call;
 use crate::state::attempt::{Step, attempt};
 
 impl Handler for DeleteDataset {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let at = call
-            .dataset(
-                input.identity_pool_id.as_deref(),
-                input.identity_id.as_deref(),
-                input.dataset_name.as_deref(),
-            )
-            .await?;
+        let at = call.dataset(&input).await?;
         let was = attempt(call.app, &at, || async {
             let view = call.app.store.heads(&at.owner).await?;
             let effects = call.effects(&at.owner).await?;

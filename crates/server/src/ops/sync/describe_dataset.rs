@@ -6,22 +6,11 @@ use carryall_wire::ops::sync::describe_dataset::{Input, Output};
 
 use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::ops::access::Subject;
 use crate::ops::call::Call;
 
 impl Handler for DescribeDataset {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let at = call
-            .dataset(
-                input.identity_pool_id.as_deref(),
-                input.identity_id.as_deref(),
-                input.dataset_name.as_deref(),
-            )
-            .await?;
+        let at = call.dataset(&input).await?;
         let head = call.app.store.head(&at).await?.head;
         let life =
             head.and_then(|head| head.life).ok_or_else(|| Refusal::DatasetNotFound(at.name.clone()))?;

@@ -9,7 +9,7 @@ use crate::ops::call::Call;
 
 impl Handler for DescribeIdentityPoolUsage {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         // What was counted up to now is part of the answer.
         call.app.sessions.flush(&call.app.store, Some(&pool.at)).await;
         let usage = call.app.store.pool_usage(&pool.at).await?;

@@ -5,17 +5,12 @@ use carryall_wire::ops::sync::describe_identity_usage::{Input, Output};
 use carryall_wire::shapes::IdentityUsage;
 
 use crate::failure::Failure;
-use crate::ops::access::Subject;
 use crate::ops::call::Call;
 use crate::ops::{Handler, timestamp};
 
 impl Handler for DescribeIdentityUsage {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let owner = call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
+        let owner = call.owner(&input).await?;
         let view = call.app.store.heads(&owner).await?;
         let lives = || view.heads.iter().filter_map(|(_, head)| head.life.as_ref());
         Ok(Output {

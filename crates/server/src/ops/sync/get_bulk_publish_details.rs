@@ -10,7 +10,7 @@ use crate::ops::{Handler, timestamp};
 
 impl Handler for GetBulkPublishDetails {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         let bulk = call.app.store.bulk_publish(&pool.at).await?;
         let started = bulk.as_ref().map(|bulk| timestamp(bulk.started));
         let completed = bulk.as_ref().and_then(|bulk| bulk.succeeded).map(timestamp);

@@ -9,7 +9,7 @@ use crate::ops::call::Call;
 
 impl Handler for GetCognitoEvents {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         Ok(Output { events: pool.events.clone() })
     }
 }

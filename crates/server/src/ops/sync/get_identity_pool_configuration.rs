@@ -9,7 +9,7 @@ use crate::ops::call::Call;
 
 impl Handler for GetIdentityPoolConfiguration {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         Ok(Output {
             identity_pool_id: pool.at.id.to_string(),
             push_sync: super::push_sync(&pool),

@@ -8,16 +8,11 @@ use carryall_wire::ops::sync::list_datasets::{Input, Output};
 
 use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::ops::access::Subject;
 use crate::ops::call::{Call, page_size};
 
 impl Handler for ListDatasets {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let owner = call.owner(input.identity_pool_id.as_deref(), input.identity_id.as_deref()).await?;
+        let owner = call.owner(&input).await?;
         let max = page_size(input.max_results, DATASETS_PER_PAGE_MAX)?;
         let list = NamesPage::datasets_of(owner.pool.incarnation, &owner.identity);
         let after = call.names_page(&list, input.next_token.as_deref())?;

@@ -12,7 +12,6 @@ use carryall_wire::ops::sync::list_records::{Input, Output};
 
 use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::ops::access::Subject;
 use crate::ops::call::{Call, page_size};
 use crate::state::attempt::pause;
 
@@ -20,18 +19,8 @@ use crate::state::attempt::pause;
 const READS_MAX: u32 = 8;
 
 impl Handler for ListRecords {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let at = call
-            .dataset(
-                input.identity_pool_id.as_deref(),
-                input.identity_id.as_deref(),
-                input.dataset_name.as_deref(),
-            )
-            .await?;
+        let at = call.dataset(&input).await?;
         let asked = Asked {
             last_sync_count: last_sync_count(input.last_sync_count)?,
             max: page_size(input.max_results, RECORDS_PER_PAGE_MAX)?,
@@ -127,7 +116,7 @@ fn last_sync_count(count: Option<i64>) -> Result<SyncCount, Violation> {
 
 fn session(call: &Call<'_>, token: Option<&str>) -> Result<Option<Session>, Refusal> {
     let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
-    super::update_records::open_session(call, token).map(Some)
+    super::update_records::open_sync_session(call, token).map(Some)
 }
 
 fn page(call: &Call<'_>, token: Option<&str>) -> Result<Option<RecordsPage>, Refusal> {

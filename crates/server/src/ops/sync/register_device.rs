@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::ops::access::Subject;
 use crate::ops::call::{Call, required};
 use crate::state::attempt::{Step, attempt};
 
@@ -23,15 +22,11 @@ use crate::state::attempt::{Step, attempt};
 const REGISTRATION_SECONDS_MAX: u64 = 10;
 
 impl Handler for RegisterDevice {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let identity = IdentityId::parse(required("identityId", input.identity_id.as_deref())?)?;
         let platform = Platform::parse(required("platform", input.platform.as_deref())?)?;
         let token = PushToken::parse(required("token", input.token.as_deref())?)?;
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         let application_arn = register_device::application(&pool, platform)?;
         let role_arn = pool.push.as_ref().and_then(|push| push.role_arn.as_deref());
         let port = call.app.outbound.push(pool.at.id.as_str(), application_arn, role_arn);

@@ -10,25 +10,14 @@ use carryall_wire::shapes::Empty;
 
 use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::ops::access::Subject;
 use crate::ops::call::{Call, required};
 use crate::state::attempt::{Step, attempt};
 
 impl Handler for SubscribeToDataset {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {
-        let at = call
-            .dataset(
-                input.identity_pool_id.as_deref(),
-                input.identity_id.as_deref(),
-                input.dataset_name.as_deref(),
-            )
-            .await?;
+        let at = call.dataset(&input).await?;
         let device = DeviceId::parse(required("deviceId", input.device_id.as_deref())?)?;
-        let pool = call.pool(input.identity_pool_id.as_deref()).await?;
+        let pool = call.pool(&input).await?;
         if !Effects::has_push(&pool) {
             return Err(Refusal::PushNotConfigured(pool.at.id.clone()).into());
         }

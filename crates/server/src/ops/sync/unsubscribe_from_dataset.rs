@@ -8,23 +8,12 @@ use carryall_wire::shapes::Empty;
 
 use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::ops::access::Subject;
 use crate::ops::call::{Call, required};
 use crate::state::attempt::{Step, attempt};
 
 impl Handler for UnsubscribeFromDataset {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {
-        let at = call
-            .dataset(
-                input.identity_pool_id.as_deref(),
-                input.identity_id.as_deref(),
-                input.dataset_name.as_deref(),
-            )
-            .await?;
+        let at = call.dataset(&input).await?;
         let device = DeviceId::parse(required("deviceId", input.device_id.as_deref())?)?;
         attempt(call.app, &at.owner, || async {
             let devices = call.app.store.devices(&at.owner).await?;

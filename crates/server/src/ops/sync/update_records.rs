@@ -18,7 +18,6 @@ use carryall_wire::ops::sync::update_records::{Input, Output, RecordPatch};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::ops::Handler;
-use crate::ops::access::Subject;
 use crate::ops::call::{Call, required};
 use crate::ops::sync_trigger;
 use crate::state::attempt::{Step, attempt};
@@ -28,29 +27,19 @@ use crate::state::attempt::{Step, attempt};
 const TRIGGERED_ATTEMPTS_MAX: u32 = 4;
 
 impl Handler for UpdateRecords {
-    fn subject(input: &Input) -> Subject<'_> {
-        Subject::Identity { pool: input.identity_pool_id.as_deref(), identity: input.identity_id.as_deref() }
-    }
-
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let caller = call.caller.as_ref().ok_or(Refusal::NotAuthorized)?;
         let by_developer = matches!(caller, Caller::Developer { .. });
         if by_developer && !call.app.config.allow_developer_updates {
             return Err(Refusal::DeveloperUpdates.into());
         }
-        let at = call
-            .dataset(
-                input.identity_pool_id.as_deref(),
-                input.identity_id.as_deref(),
-                input.dataset_name.as_deref(),
-            )
-            .await?;
+        let at = call.dataset(&input).await?;
         let limits = &call.app.config.limits;
         let device = input.device_id.as_deref().map(DeviceId::parse).transpose()?;
         let patches = patches(input.record_patches.unwrap_or_default(), limits)?;
         let token = required("syncSessionToken", input.sync_session_token.as_deref())?;
         let request = update_records::UpdateRecords {
-            session: open_session(call, token)?,
+            session: open_sync_session(call, token)?,
             writer: writer(caller, device.as_ref(), &call.app.config.account_id),
             device,
             patches,
@@ -185,7 +174,7 @@ impl Whole {
 }
 
 /// Opens a sync session token; whether it fits the request is for the rules to say.
-pub(super) fn open_session(call: &Call<'_>, token: &str) -> Result<Session, Refusal> {
+pub(super) fn open_sync_session(call: &Call<'_>, token: &str) -> Result<Session, Refusal> {
     let opened = call.app.trust.open_sync_session(token);
     opened.as_deref().and_then(Session::from_bytes).ok_or(Refusal::SessionToken(TokenTrouble::Forged))
 }
