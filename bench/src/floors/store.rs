@@ -17,7 +17,7 @@ use carryall_core::rules::effects::Effects;
 use carryall_core::rules::outbox::{self, Patience};
 use carryall_core::rules::set_identity_pool::Settings;
 use carryall_core::rules::update_records::{Decision, Patch, Patches, UpdateRecords, decide};
-use carryall_core::store::Store;
+use carryall_core::store::{Committed, Store};
 use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl};
 use tokio::runtime::Runtime;
@@ -84,10 +84,13 @@ impl Driven {
         let id = PoolId::parse("us-east-1:0").map_err(|violation| violation.to_string())?;
         let pool = PoolRef { id: id.clone(), incarnation: PoolIncarnation(1) };
         let settings = Settings { name: "bench".to_owned(), allow_guests: true, ..Settings::default() };
-        runtime.block_on(store.commit(Changes {
-            expect: vec![Expect::NoPool(id)],
-            write: vec![Write::PutPool(Box::new(settings.create(pool.clone(), now())))],
-        }))?;
+        runtime.block_on(commit(
+            &*store,
+            Changes {
+                expect: vec![Expect::NoPool(id)],
+                write: vec![Write::PutPool(Box::new(settings.create(pool.clone(), now())))],
+            },
+        ))?;
         let clients: Outcome<Vec<Client>> =
             (0..population.lanes).map(|number| Client::new(&pool, number, population)).collect();
         let mut driven = Self { store, runtime, clients: clients? };
@@ -217,7 +220,7 @@ impl Known {
         let view = store.dataset(&request.at, &keys).await?;
         let effects = effects(&self.at.owner.pool, then);
         match decide(&view, now(), &request, &Limits::default(), &effects) {
-            Ok(Decision::Apply { changes, records: _ }) => store.commit(changes).await?,
+            Ok(Decision::Apply { changes, records: _ }) => commit(store, changes).await?,
             Ok(Decision::Nothing) => return Err("an update decided nothing".into()),
             Err(refusal) => return Err(format!("an update was refused: {refusal:?}").into()),
         }
@@ -236,7 +239,7 @@ impl Known {
             None => lane.state.due,
             Some(lease) => {
                 let (claim, leased) = outbox::claim(&lane, lease, now().plus_seconds(LEASE_SECONDS));
-                store.commit(claim).await?;
+                commit(store, claim).await?;
                 leased
             }
         };
@@ -244,7 +247,7 @@ impl Known {
         let delivered: Vec<Position> = events.iter().map(|event| event.position).collect();
         let patience = Patience { attempts_max: 1, backoff_seconds_max: 1 };
         let (settled, _) = outbox::settle(&lane, due, &delivered, outbox::Outcome::Fine, now(), patience);
-        Ok(store.commit(settled).await?)
+        commit(store, settled).await
     }
 
     fn session(&self, chance: &mut Chance) -> Session {
@@ -272,6 +275,14 @@ fn effects(at: &PoolRef, then: Then) -> Effects {
 
 fn now() -> UnixMillis {
     UnixMillis(clock::now_milliseconds())
+}
+
+/// Nobody else writes to this store, so a refusal is an error.
+async fn commit(store: &dyn Store, changes: Changes) -> Outcome<()> {
+    match store.commit(changes).await? {
+        Committed::Done => Ok(()),
+        Committed::Refused => Err("the store refused a commit".into()),
+    }
 }
 
 #[cfg(test)]

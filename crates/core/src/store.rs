@@ -6,9 +6,11 @@
 //!
 //! - **P1 Atomic.** All writes of a commit happen, or none.
 //! - **P2 Checked.** Expectations are tested against the newest state in the same atomic step.
-//! - **P3 Traceless.** A refused commit leaves nothing behind.
-//! - **P4 Durable.** `Ok` from a durable store means that the change survives the loss of the process and of power.
-//! - **P5 Fresh.** A read that begins after an `Ok` sees the change.
+//! - **P3 Traceless.** A commit that is refused, or fails before anything is written, leaves nothing behind.
+//! - **P4 Durable.** [`Committed::Done`] from a durable store means that the change survives the loss of the process
+//!   and of power.
+//! - **P5 Fresh.** A read that begins after [`Committed::Done`] sees the change. One that begins after
+//!   [`Committed::Refused`] sees the state that the commit lost against.
 //! - **P6 Safe to repeat.** If the outcome is unknown the answer is [`StoreError::Unavailable`]; sending the same
 //!   changes again cannot apply them twice, since every commit carries an expectation that its own success ends, or
 //!   consists of puts that may be repeated.
@@ -142,7 +144,7 @@ pub trait Store: Send + Sync + 'static {
     fn sweeps(&self, now: UnixMillis, max: usize) -> Answer<'_, Vec<Sweep>>;
 
     /// Applies `changes` whole, or not at all.
-    fn commit(&self, changes: Changes) -> Answer<'_, ()>;
+    fn commit(&self, changes: Changes) -> Answer<'_, Committed>;
 
     /// Frees up to `rows_max` rows that nothing can reach any more; says whether more are waiting.
     fn reclaim(&self, rows_max: usize) -> Answer<'_, Reclaimed>;
@@ -266,11 +268,29 @@ pub enum FigureKind {
     Gauge,
 }
 
-/// Why a store did not do what it was asked.
+/// The outcome of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a refused commit has changed nothing"]
+pub enum Committed {
+    /// Every expectation held and every write is made.
+    Done,
+    /// An expectation did not hold and nothing is written: load again, decide again.
+    Refused,
+}
+
+impl Committed {
+    /// True if the writes are made.
+    pub fn is_done(self) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Refused => false,
+        }
+    }
+}
+
+/// The reason why a store could not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// An expectation did not hold: load again, decide again.
-    Conflict,
     /// The store cannot be reached, has stopped taking writes, or the outcome is unknown.
     Unavailable {
         /// For the log.
@@ -286,7 +306,6 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conflict => f.write_str("the state changed since it was read"),
             Self::Unavailable { cause } => write!(f, "the store is unavailable: {cause}"),
             Self::Corrupt { what } => write!(f, "the store holds damaged data: {what}"),
         }

@@ -7,7 +7,7 @@ use carryall_core::changes::{Changes, Touched};
 use carryall_core::ids::{AccessKeyId, PoolId};
 use carryall_core::model::Pool;
 use carryall_core::outbox::LaneRef;
-use carryall_core::store::{Store, StoreError};
+use carryall_core::store::{Committed, Store, StoreError};
 use carryall_outbound::Outbound;
 use tokio::sync::Semaphore;
 
@@ -104,7 +104,7 @@ impl App {
 
     /// Commits `changes`. Everything that requests store goes through here, so that this process's caches stay true, and
     /// its relay and live channels hear of what happened.
-    pub async fn commit(&self, changes: Changes) -> Result<(), StoreError> {
+    pub async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
         let Written { pools, keys, lanes } = Written::of(&changes);
         let counts = self.live.listened_to(&changes);
         if pools.is_empty() && keys.is_empty() && lanes.is_empty() && counts.is_empty() {
@@ -121,7 +121,7 @@ impl App {
             for key in keys {
                 trust.forget(&key);
             }
-            if outcome.is_ok() {
+            if outcome == Ok(Committed::Done) {
                 wakes.lanes(lanes);
                 live.tell(counts);
             }
@@ -190,7 +190,7 @@ mod tests {
         let pool = PoolSettings { name: "p".to_owned(), ..PoolSettings::default() }
             .create(at.clone(), UnixMillis(0));
         let write = vec![Write::PutPool(Box::new(pool))];
-        app.commit(Changes { expect: Vec::new(), write }).await.unwrap();
+        assert!(app.commit(Changes { expect: Vec::new(), write }).await.unwrap().is_done());
         assert!(app.pool(&id).await.unwrap().is_some(), "the pool is cached");
 
         let removal = app.commit(Changes { expect: Vec::new(), write: vec![Write::RemovePool(at)] });

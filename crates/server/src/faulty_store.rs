@@ -15,7 +15,8 @@ use carryall_core::model::{
 };
 use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
-    Answer, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordRange, Store, StoreError,
+    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordRange, Store,
+    StoreError,
 };
 use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl};
@@ -134,7 +135,7 @@ impl Store for FaultyStore {
         self.after(Call::Sweeps, || self.inner.sweeps(now, max))
     }
 
-    fn commit(&self, changes: Changes) -> Answer<'_, ()> {
+    fn commit(&self, changes: Changes) -> Answer<'_, Committed> {
         self.inner.commit(changes)
     }
 

@@ -3,6 +3,7 @@
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::AccessKeyId;
 use carryall_core::model::DeveloperKey;
+use carryall_core::store::Committed;
 use carryall_wire::timestamp::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -103,7 +104,10 @@ async fn create(app: &App, description: String) -> Result<KeyCreated, OperatorEr
         description: description.clone(),
     };
     let changes = Changes { expect: vec![Expect::NoKey(key.id.clone())], write: vec![Write::PutKey(key)] };
-    app.commit(changes).await?;
+    match app.commit(changes).await? {
+        Committed::Done => {}
+        Committed::Refused => return Err(format!("key {access_key_id} exists already; try again").into()),
+    }
     Ok(KeyCreated {
         access_key_id: access_key_id.to_string(),
         secret_access_key: secret.expose_secret().to_owned(),
@@ -130,6 +134,9 @@ async fn revoke(app: &App, id: &str) -> Result<KeyRevoked, OperatorError> {
         return Err(format!("key {id} does not exist in the store; the root key is not kept there").into());
     }
     let changes = Changes { expect: Vec::new(), write: vec![Write::RemoveKey(id.clone())] };
-    app.commit(changes).await?;
+    match app.commit(changes).await? {
+        // A removal expects nothing, so it is never refused.
+        Committed::Done | Committed::Refused => {}
+    }
     Ok(KeyRevoked { access_key_id: id.to_string() })
 }

@@ -1,9 +1,10 @@
 //! Verbs about events that could not be delivered: list them, deliver them once more, drop them (`docs/protocol.md`
 //! section 13.2).
 
+use carryall_core::changes::Changes;
 use carryall_core::outbox::{Due, EventId, Lane, LaneRef, Parked, Position, Sink};
 use carryall_core::rules::outbox;
-use carryall_core::store::StoreError;
+use carryall_core::store::{Committed, StoreError};
 use carryall_wire::timestamp::Timestamp;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -103,7 +104,7 @@ pub(super) async fn execute(app: &App, verb: Verb) -> Result<Answer, OperatorErr
 
 /// The parked lanes.
 async fn list(app: &App) -> Result<OutboxList, OperatorError> {
-    let lanes = app.store.lanes_parked(None, None, LANES_SHOWN_MAX + 1).await.map_err(lane_error)?;
+    let lanes = app.store.lanes_parked(None, None, LANES_SHOWN_MAX + 1).await?;
     let more = lanes.len() > LANES_SHOWN_MAX;
     let mut parked = Vec::new();
     for lane in lanes.into_iter().take(LANES_SHOWN_MAX) {
@@ -131,7 +132,7 @@ async fn first_position(app: &App, lane: &Lane) -> Result<Position, OperatorErro
     match app.store.events(&lane.at, 1, 0).await {
         Ok(events) => Ok(events.first().map_or(lane.first, |event| event.position)),
         Err(StoreError::Corrupt { .. }) => Ok(lane.first),
-        Err(error @ (StoreError::Conflict | StoreError::Unavailable { .. })) => Err(lane_error(error)),
+        Err(error @ StoreError::Unavailable { .. }) => Err(error.into()),
     }
 }
 
@@ -139,24 +140,21 @@ async fn first_position(app: &App, lane: &Lane) -> Result<Position, OperatorErro
 async fn retry(app: &App, event: Option<&str>) -> Result<u64, OperatorError> {
     if let Some(event) = event {
         let (lane, _) = parked(app, event).await?;
-        app.commit(outbox::try_again(&lane, app.clock.now())).await.map_err(lane_error)?;
+        commit(app, outbox::try_again(&lane, app.clock.now())).await?;
         return Ok(1);
     }
     let (mut after, mut retried): (Option<LaneRef>, u64) = (None, 0);
     loop {
-        let page = app.store.lanes_parked(None, after.as_ref(), LANES_PER_PAGE).await.map_err(lane_error)?;
+        let page = app.store.lanes_parked(None, after.as_ref(), LANES_PER_PAGE).await?;
         let Some(last) = page.last() else { return Ok(retried) };
         after = Some(last.at.clone());
         // Together, so that they share syncs.
         let now = app.clock.now();
         for outcome in join_all(page.iter().map(|lane| app.commit(outbox::try_again(lane, now)))).await {
-            match outcome {
-                Ok(()) => retried += 1,
+            match outcome? {
+                Committed::Done => retried += 1,
                 // The relay, or another operator, was quicker.
-                Err(StoreError::Conflict) => {}
-                Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-                    return Err(lane_error(error));
-                }
+                Committed::Refused => {}
             }
         }
     }
@@ -165,7 +163,7 @@ async fn retry(app: &App, event: Option<&str>) -> Result<u64, OperatorError> {
 /// Drops the first event of a parked lane.
 async fn drop_event(app: &App, event: &str) -> Result<String, OperatorError> {
     let (lane, first) = parked(app, event).await?;
-    app.commit(outbox::drop_first(&lane, first, app.clock.now())).await.map_err(lane_error)?;
+    commit(app, outbox::drop_first(&lane, first, app.clock.now())).await?;
     let (dataset, what) = (&lane.at.dataset, kind(&lane.at.sink));
     tracing::warn!(event, identity = %dataset.owner.identity, dataset = %dataset.name, what, "an operator dropped an event");
     Ok(event.to_owned())
@@ -175,7 +173,7 @@ async fn drop_event(app: &App, event: &str) -> Result<String, OperatorError> {
 async fn parked(app: &App, event: &str) -> Result<(Lane, Position), OperatorError> {
     let id = EventId::parse(event)
         .ok_or_else(|| format!("'{event}' is no id of an event; carryall outbox list shows them"))?;
-    let lane = app.store.lane(&id.lane).await.map_err(lane_error)?;
+    let lane = app.store.lane(&id.lane).await?;
     let lane = lane.filter(|lane| matches!(lane.state.due, Due::Parked { .. }));
     let lane = lane.ok_or_else(|| format!("no event with the id {event} is parked"))?;
     let first = first_position(app, &lane).await?;
@@ -193,9 +191,9 @@ fn kind(sink: &Sink) -> &'static str {
     }
 }
 
-fn lane_error(error: StoreError) -> OperatorError {
-    match error {
-        StoreError::Conflict => "the lane changed meanwhile; list the outbox again".into(),
-        StoreError::Unavailable { .. } | StoreError::Corrupt { .. } => error.into(),
+async fn commit(app: &App, changes: Changes) -> Result<(), OperatorError> {
+    match app.commit(changes).await? {
+        Committed::Done => Ok(()),
+        Committed::Refused => Err("the lane changed meanwhile; list the outbox again".into()),
     }
 }

@@ -7,7 +7,7 @@ use carryall_core::ids::PoolId;
 use carryall_core::limits::POOLS_PER_PAGE_MAX;
 use carryall_core::model::{BulkPublishStatus, Pool, PoolRef};
 use carryall_core::rules::set_identity_pool::Settings;
-use carryall_core::store::StoreError;
+use carryall_core::store::Committed;
 use carryall_wire::ops::{identity, sync};
 use carryall_wire::shapes;
 use carryall_wire::timestamp::Timestamp;
@@ -194,12 +194,9 @@ pub(super) async fn create(
     let pool = settings.create(at, app.clock.now());
     let changes =
         Changes { expect: vec![Expect::NoPool(id.clone())], write: vec![Write::PutPool(Box::new(pool))] };
-    match app.commit(changes).await {
-        Ok(()) => {}
-        Err(StoreError::Conflict) => return Err(format!("pool {id} exists already").into()),
-        Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-            return Err(error.into());
-        }
+    match app.commit(changes).await? {
+        Committed::Done => {}
+        Committed::Refused => return Err(format!("pool {id} exists already").into()),
     }
     let input = identity::describe_identity_pool::Input { identity_pool_id: Some(id.to_string()) };
     run::<identity::DescribeIdentityPool>(app, input).await

@@ -2,6 +2,7 @@
 
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::rules::set_identity_pool_configuration;
+use carryall_core::store::Committed;
 
 use super::error::OperatorError;
 use super::pool;
@@ -42,7 +43,12 @@ async fn state_effects(app: &App, seed: &PoolSeed) -> Result<(), OperatorError> 
     let expect = vec![Expect::PoolVersion(before.at, before.version)];
     let checked = pool.clone();
     let write = vec![Write::PutPool(Box::new(pool))];
-    app.commit(Changes { expect, write }).await?;
+    match app.commit(Changes { expect, write }).await? {
+        Committed::Done => {}
+        Committed::Refused => {
+            return Err(format!("pool {} changed while its settings were applied", seed.id).into());
+        }
+    }
     pool_check::check_in_background(app, checked);
     tracing::info!(pool = %seed.id, "push, streams and events were set as the settings state them");
     Ok(())

@@ -4,7 +4,7 @@
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::model::{Pool, PoolUsage};
 use carryall_core::rules::set_identity_pool_configuration::note_stream_trouble;
-use carryall_core::store::StoreError;
+use carryall_core::store::{Committed, StoreError};
 
 use crate::app::App;
 
@@ -38,20 +38,19 @@ pub(crate) async fn note(
     pool.version = seen.version.next();
     let expect = vec![Expect::PoolVersion(seen.at.clone(), seen.version)];
     let write = vec![Write::PutPool(Box::new(pool))];
-    match app.commit(Changes { expect, write }).await {
-        Ok(()) => {
+    match app.commit(Changes { expect, write }).await? {
+        Committed::Done => {
             log(seen, reason, streaming);
             Ok(Noted::Yes)
         }
         // Another delivery may have found the same.
-        Err(StoreError::Conflict) => {
+        Committed::Refused => {
             let stored = app.store.pool(&seen.at.id).await?.filter(|pool| pool.at == seen.at);
             let goes_on = stored
                 .and_then(|pool| pool.streams)
                 .is_some_and(|streams| streams.enabled_stream().is_some());
             Ok(if goes_on { Noted::SettingsChanged } else { Noted::Yes })
         }
-        Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => Err(error),
     }
 }
 

@@ -174,7 +174,7 @@ impl Failure {
                 let text = "The service cannot store or read data at the moment; try again.";
                 self.servers(Fault::new(FaultKind::ServiceUnavailable, text))
             }
-            Self::Store(StoreError::Conflict | StoreError::Corrupt { .. }) | Self::Unmodelled(_) => {
+            Self::Store(StoreError::Corrupt { .. }) | Self::Unmodelled(_) => {
                 self.servers(Fault::new(FaultKind::InternalError, "The service met an internal error."))
             }
         }

@@ -606,7 +606,7 @@ impl World {
             let at = DatasetRef { owner: owner.clone(), name: DatasetName::parse(name).unwrap() };
             changes.write.push(Write::PutHead(at, head));
         }
-        self.app().commit(changes).await.unwrap();
+        assert!(self.app().commit(changes).await.unwrap().is_done());
         self.model.add_markers(&place, &markers);
     }
 
@@ -660,7 +660,7 @@ impl World {
         for sweep in self.app().store.sweeps(self.now(), SWEEPS_MAX).await.unwrap() {
             let view = self.app().store.heads(&sweep.owner).await.unwrap();
             let changes = delete_identities::sweep(&view, self.now(), &sweep, &Effects::default());
-            self.app().commit(changes).await.unwrap();
+            assert!(self.app().commit(changes).await.unwrap().is_done());
         }
         self.model.sweep();
         self.look_at_everything().await

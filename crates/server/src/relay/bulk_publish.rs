@@ -11,7 +11,7 @@ use carryall_core::ids::{DatasetName, IdentityId, PoolId};
 use carryall_core::model::{BulkPublish, BulkPublishStatus, DatasetRef, Head, PoolRef};
 use carryall_core::outbox::{Due, LaneRef, Parked, Position};
 use carryall_core::rules::bulk_publish;
-use carryall_core::store::StoreError;
+use carryall_core::store::{Committed, StoreError};
 use futures_util::future::join_all;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
@@ -99,15 +99,10 @@ async fn publish(app: Arc<App>, at: PoolRef) {
         match publish_page(&app, &at).await {
             Ok(None) => {}
             Ok(Some(ended)) => match finish(&app, &at, ended).await {
-                Ok(()) | Err(StoreError::Conflict) => break,
-                Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-                    pause(&at, &error).await;
-                }
+                Ok(()) => break,
+                Err(error) => pause(&at, &error).await,
             },
-            Err(StoreError::Conflict) => break,
-            Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-                pause(&at, &error).await;
-            }
+            Err(error) => pause(&at, &error).await,
         }
     }
     // Another one may have begun while this one ended, and found this one still there.
@@ -142,7 +137,9 @@ async fn publish_page(app: &App, at: &PoolRef) -> Result<Option<Ended>, StoreErr
         return Ok(Some(Ended::Failed(reason)));
     }
     let (changes, _) = bulk_publish::advance(at, &bulk, cursor, datasets);
-    app.commit(changes).await?;
+    if !app.commit(changes).await?.is_done() {
+        return Ok(Some(Ended::Elsewhere));
+    }
     app.metrics.effects.datasets_published(entered.len());
     Ok(None)
 }
@@ -168,10 +165,9 @@ async fn enter(app: &App, at: DatasetRef, head: Head) -> Result<Option<(LaneRef,
         let Some((changes, lane, position)) = bulk_publish::enter(&at, seen, app.clock.now()) else {
             return Ok(None);
         };
-        match app.commit(changes).await {
-            Ok(()) => return Ok(Some((lane, position))),
-            Err(StoreError::Conflict) => head = app.store.head(&at).await?.head,
-            Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => return Err(error),
+        match app.commit(changes).await? {
+            Committed::Done => return Ok(Some((lane, position))),
+            Committed::Refused => head = app.store.head(&at).await?.head,
         }
     }
     Err(StoreError::Unavailable { cause: format!("dataset {} changes without end", at.name) })
@@ -220,5 +216,8 @@ async fn finish(app: &App, at: &PoolRef, ended: Ended) -> Result<(), StoreError>
             bulk_publish::fail(at, &bulk, message).0
         }
     };
-    app.commit(changes).await
+    match app.commit(changes).await? {
+        // If another node has moved the publication meanwhile, it is no longer this one's to end.
+        Committed::Done | Committed::Refused => Ok(()),
+    }
 }

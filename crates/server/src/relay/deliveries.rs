@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carryall_core::outbox::LaneRef;
 use carryall_core::rules::outbox;
+use carryall_core::store::Committed;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -54,8 +55,10 @@ async fn free_leases(app: &App) {
     };
     let freed = leased.iter().filter_map(|lane| outbox::free(lane, now));
     for outcome in join_all(freed.map(|changes| app.store.commit(changes))).await {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "a lease of the outbox could not be ended");
+        match outcome {
+            Ok(Committed::Done) => {}
+            Ok(Committed::Refused) => tracing::warn!("a lease of the outbox changed before it was ended"),
+            Err(error) => tracing::warn!(%error, "a lease of the outbox could not be ended"),
         }
     }
 }

@@ -6,7 +6,7 @@ use carryall_core::devices::{Device, Devices, Platform};
 use carryall_core::ids::DeviceId;
 use carryall_core::model::IdentityRef;
 use carryall_core::outbox::{Event, Parked};
-use carryall_core::store::StoreError;
+use carryall_core::store::{Committed, StoreError};
 use carryall_outbound::{PushMessage, PushUndelivered, Undelivered};
 use secrecy::SecretString;
 
@@ -99,10 +99,9 @@ async fn disable(app: &App, owner: &IdentityRef, seen: &Device) -> Result<bool, 
         }
         let expect = vec![Expect::Devices(owner.clone(), devices.version)];
         let write = vec![Write::PutDevices(owner.clone(), after)];
-        match app.store.commit(Changes { expect, write }).await {
-            Ok(()) => return Ok(true),
-            Err(StoreError::Conflict) => {}
-            Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => return Err(error),
+        match app.store.commit(Changes { expect, write }).await? {
+            Committed::Done => return Ok(true),
+            Committed::Refused => {}
         }
     }
     Ok(false)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use carryall_core::changes::Changes;
 use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState, Parked, Position, Sink};
 use carryall_core::rules::outbox::{self, Outcome, Patience};
-use carryall_core::store::StoreError;
+use carryall_core::store::{Committed, StoreError};
 use carryall_core::time::UnixMillis;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -36,13 +36,26 @@ pub(super) enum Worked {
     StoreFailed,
 }
 
+/// The reason why the work on a lane ends early.
+enum Halted {
+    /// The lane is no longer as it was seen: another node or an operator has it.
+    Taken,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Halted {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// Works on a lane once.
 pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>) -> Worked {
     match claim_and_deliver(&app, &at, &stop).await {
         Ok(worked) => worked,
-        // Somebody else has it.
-        Err(StoreError::Conflict) => Worked::Left,
-        Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
+        Err(Halted::Taken) => Worked::Left,
+        Err(Halted::Store(error)) => {
             tracing::debug!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, %error,
                 "a lane of the outbox could not be worked on");
             Worked::StoreFailed
@@ -50,11 +63,7 @@ pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>
     }
 }
 
-async fn claim_and_deliver(
-    app: &App,
-    at: &LaneRef,
-    stop: &watch::Receiver<bool>,
-) -> Result<Worked, StoreError> {
+async fn claim_and_deliver(app: &App, at: &LaneRef, stop: &watch::Receiver<bool>) -> Result<Worked, Halted> {
     let now = app.clock.now();
     let Some(lane) = app.store.lane(at).await? else { return Ok(Worked::Left) };
     if lane.state.due.moment().is_none_or(|due| due > now) {
@@ -62,7 +71,9 @@ async fn claim_and_deliver(
     }
     let until = now.plus_seconds(app.config.outbox.lease_seconds.get());
     let (claim, leased) = outbox::claim(&lane, app.clock.lease_id(), until);
-    app.store.commit(claim).await?;
+    if !app.store.commit(claim).await?.is_done() {
+        return Err(Halted::Taken);
+    }
 
     let mut lane = Lane { state: LaneState { due: leased, ..lane.state }, ..lane };
     let loaded = app.store.events(at, EVENTS_MAX, EVENTS_BYTES_MAX).await;
@@ -72,7 +83,7 @@ async fn claim_and_deliver(
         }
         Ok(events) => deliver_all(app, &mut lane, events, stop).await?,
         Err(StoreError::Corrupt { what }) => (Vec::new(), unreadable(&what)),
-        Err(error @ (StoreError::Conflict | StoreError::Unavailable { .. })) => return Err(error),
+        Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
     };
     let parked = matches!(outcome, Outcome::Park { why: Parked::SwitchedOff, .. });
     let more = matches!(outcome, Outcome::Fine) && (delivered.len() as u64) < lane.events;
@@ -107,10 +118,14 @@ fn unreadable(why: &str) -> Outcome {
 
 /// An unknown outcome is asked for once more: expectation and removals make a repetition harmless, and giving up would
 /// deliver again what was delivered.
-async fn commit_settled(app: &App, settled: Changes) -> Result<(), StoreError> {
-    match app.store.commit(settled.clone()).await {
-        Err(StoreError::Unavailable { .. }) => app.store.commit(settled).await,
-        outcome @ (Ok(()) | Err(StoreError::Conflict | StoreError::Corrupt { .. })) => outcome,
+async fn commit_settled(app: &App, settled: Changes) -> Result<(), Halted> {
+    let outcome = match app.store.commit(settled.clone()).await {
+        Err(StoreError::Unavailable { .. }) => app.store.commit(settled).await?,
+        outcome @ (Ok(_) | Err(StoreError::Corrupt { .. })) => outcome?,
+    };
+    match outcome {
+        Committed::Done => Ok(()),
+        Committed::Refused => Err(Halted::Taken),
     }
 }
 
@@ -140,7 +155,7 @@ async fn deliver_all(
     lane: &mut Lane,
     events: Vec<Event>,
     stop: &watch::Receiver<bool>,
-) -> Result<(Vec<Position>, Outcome), StoreError> {
+) -> Result<(Vec<Position>, Outcome), Halted> {
     let events = match &lane.at.sink {
         Sink::Device(_) if lane.state.attempts > 0 || lane.events > EVENTS_MAX as u64 => {
             newest_alone(app, lane, events).await?
@@ -177,7 +192,7 @@ async fn deliver_all(
 
 /// After trouble, or with many notices waiting, a device needs to hear of the newest count alone: takes what waits before
 /// it off the lane. Of a lane whose lease is about to end the rest is left to the next claim.
-async fn newest_alone(app: &App, lane: &mut Lane, mut events: Vec<Event>) -> Result<Vec<Event>, StoreError> {
+async fn newest_alone(app: &App, lane: &mut Lane, mut events: Vec<Event>) -> Result<Vec<Event>, Halted> {
     loop {
         let holds_newest = lane.events <= events.len() as u64;
         let newest = if holds_newest { events.pop() } else { None };

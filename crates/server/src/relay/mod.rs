@@ -116,7 +116,7 @@ mod tests {
         let (position, body) = (Position::change(SyncCount(1)), EventBody::Deleted);
         let event = Event { lane, position, at: UnixMillis(1), body };
         let changes = Changes { expect: Vec::new(), write: vec![Write::AppendEvent(event)] };
-        app.store.commit(changes).await.unwrap();
+        assert!(app.store.commit(changes).await.unwrap().is_done());
     }
 
     async fn park(app: &App, at: LaneRef) {
@@ -125,7 +125,7 @@ mod tests {
         let state = LaneState { due, ..lane.state };
         let write = vec![Write::SetLane { at: at.clone(), seen_first: lane.first, first: lane.first, state }];
         let changes = Changes { expect: vec![Expect::Lane(at, lane.state.due)], write };
-        app.store.commit(changes).await.unwrap();
+        assert!(app.store.commit(changes).await.unwrap().is_done());
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use carryall_core::ids::PoolId;
 use carryall_core::model::PoolRef;
 use carryall_core::outbox::{Due, Lane, LaneRef, Parked};
 use carryall_core::rules::outbox;
-use carryall_core::store::StoreError;
+use carryall_core::store::{Committed, StoreError};
 use futures_util::future::join_all;
 use tokio::task::yield_now;
 
@@ -62,13 +62,10 @@ async fn resume(app: &App, only: Option<&PoolRef>) -> Result<usize, StoreError> 
         }
         // Together, so that they share syncs.
         for outcome in join_all(ready.into_iter().map(|changes| app.commit(changes))).await {
-            match outcome {
-                Ok(()) => resumed += 1,
+            match outcome? {
+                Committed::Done => resumed += 1,
                 // Somebody else has put it back.
-                Err(StoreError::Conflict) => {}
-                Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-                    return Err(error);
-                }
+                Committed::Refused => {}
             }
         }
     }

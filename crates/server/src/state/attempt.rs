@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use carryall_core::changes::Changes;
-use carryall_core::store::StoreError;
+use carryall_core::store::Committed;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -41,12 +41,9 @@ where
             Step::Answer(answer) => return Ok(answer),
             Step::Commit(changes, answer) => (changes, answer),
         };
-        match app.commit(changes).await {
-            Ok(()) => return Ok(answer),
-            Err(StoreError::Conflict) => app.metrics.commit_retried(),
-            Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-                return Err(Failure::Store(error));
-            }
+        match app.commit(changes).await? {
+            Committed::Done => return Ok(answer),
+            Committed::Refused => app.metrics.commit_retried(),
         }
     }
     Err(Failure::RetriesExhausted)

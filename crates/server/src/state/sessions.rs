@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use carryall_core::changes::{Changes, Expect, UsageDelta, Write};
 use carryall_core::model::PoolRef;
-use carryall_core::store::Store;
+use carryall_core::store::{Committed, Store};
 
 /// Pools whose sessions may be waiting at a time; beyond that a session is not counted until the next flush.
 const POOLS_WAITING_MAX: usize = 65_536;
@@ -44,8 +44,12 @@ impl SessionCounts {
                     expect: vec![Expect::Pool(pool.clone())],
                     write: vec![Write::AddUsage(pool.clone(), usage)],
                 };
-                if let Err(error) = store.commit(changes).await {
-                    tracing::warn!(pool = %pool.id, sync_sessions, %error, "sync sessions were not counted");
+                match store.commit(changes).await {
+                    // Refused: the pool was removed, and its usage with it.
+                    Ok(Committed::Done | Committed::Refused) => {}
+                    Err(error) => {
+                        tracing::warn!(pool = %pool.id, sync_sessions, %error, "sync sessions were not counted");
+                    }
                 }
             }
         });

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use carryall_core::changes::{Changes, Expect, Setting, Write};
 use carryall_core::ids::AccessKeyId;
 use carryall_core::model::Caller;
-use carryall_core::store::{Store, StoreError};
+use carryall_core::store::{Committed, Store, StoreError};
 use carryall_wire::sigv4::{InScope, KeyCache, SigningKey};
 use lru::LruCache;
 use secrecy::SecretString;
@@ -179,10 +179,9 @@ async fn check_master_key(store: &dyn Store, sealer: &Sealer) -> Result<(), Open
             expect: vec![Expect::NoSetting(setting)],
             write: vec![Write::PutSetting(setting, sealed)],
         };
-        match store.commit(changes).await {
+        match store.commit(changes).await.map_err(OpenError::Store)? {
             // Another node may have been quicker; its value is checked like any other.
-            Ok(()) | Err(StoreError::Conflict) => {}
-            Err(error) => return Err(OpenError::Store(error)),
+            Committed::Done | Committed::Refused => {}
         }
     }
     let sealed = store.setting(setting).await.map_err(OpenError::Store)?.unwrap_or_default();

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use carryall_core::changes::{Changes, Expect, PutRecord, Stamp, Write};
 use carryall_core::ids::{Generation, IdentityId, PoolIncarnation, Version};
 use carryall_core::model::{DatasetRef, Floor, Head, Holdings, IdentityRef, Pool, PoolRef};
-use carryall_core::store::StoreError;
+use carryall_core::store::{Committed, StoreError};
 
 use super::apply_outbox::Waiting;
 use super::heads::KnownHead;
@@ -30,15 +30,15 @@ struct Prepared {
 
 impl Writer {
     /// Checks `changes` and adds them to the batch, or leaves the batch as it is.
-    pub(super) fn admit(&mut self, changes: Changes) -> Result<(), StoreError> {
+    pub(super) fn admit(&mut self, changes: Changes) -> Result<Committed, StoreError> {
         for expect in &changes.expect {
             if !self.holds(expect)? {
-                return Err(StoreError::Conflict);
+                return Ok(Committed::Refused);
             }
         }
         let prepared = self.prepare(&changes)?;
         self.apply(changes, prepared);
-        Ok(())
+        Ok(Committed::Done)
     }
 
     fn holds(&mut self, expect: &Expect) -> Result<bool, StoreError> {

@@ -138,7 +138,7 @@ impl Engine {
                 self.counters.damaged_lanes.fetch_add(1, Ordering::Relaxed);
                 Ok(None)
             }
-            lane @ (Ok(_) | Err(StoreError::Conflict | StoreError::Unavailable { .. })) => lane,
+            lane @ (Ok(_) | Err(StoreError::Unavailable { .. })) => lane,
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 use carryall_core::changes::Changes;
 use carryall_core::ids::{PoolId, PoolIncarnation, Version};
 use carryall_core::model::PoolUsage;
-use carryall_core::store::StoreError;
+use carryall_core::store::{Committed, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::acknowledged::Acknowledged;
@@ -35,7 +35,7 @@ const IDS_LEASED: u64 = 1024;
 /// A change on its way to the writer.
 pub(super) struct Request {
     pub(super) change: Change,
-    pub(super) answer: oneshot::Sender<Result<(), StoreError>>,
+    pub(super) answer: oneshot::Sender<Result<Committed, StoreError>>,
 }
 
 /// What can be asked of the writer.
@@ -69,8 +69,8 @@ pub(super) struct PoolStamp {
 
 /// A member of the batch that waits for its answer.
 struct Waiting {
-    outcome: Result<(), StoreError>,
-    answer: oneshot::Sender<Result<(), StoreError>>,
+    outcome: Result<Committed, StoreError>,
+    answer: oneshot::Sender<Result<Committed, StoreError>>,
 }
 
 impl Writer {
@@ -121,7 +121,7 @@ impl Writer {
             Some(cause) => Err(stopped(cause)),
             None => match change {
                 Change::Commit(changes) => self.admit(changes),
-                Change::Free(slice) => self.free(slice),
+                Change::Free(slice) => self.free(slice).map(|()| Committed::Done),
             },
         };
         Waiting { outcome, answer }
@@ -129,7 +129,7 @@ impl Writer {
 
     /// Writes the batch and answers its members.
     fn finish(&mut self, batch: Vec<Waiting>) {
-        let members = batch.iter().filter(|member| member.outcome.is_ok()).count();
+        let members = batch.iter().filter(|member| member.outcome == Ok(Committed::Done)).count();
         let overlay = std::mem::take(&mut self.overlay);
         let failed =
             if members > 0 { self.write(overlay, members, batch.len() - members).err() } else { None };

@@ -20,8 +20,8 @@ use carryall_core::model::{
 };
 use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
-    Answer, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordCursor, RecordRange, Store,
-    StoreError,
+    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordCursor,
+    RecordRange, Store, StoreError,
 };
 use carryall_core::time::UnixMillis;
 
@@ -223,10 +223,8 @@ impl Store for MemoryStore {
         ready(Ok(due.take(max).cloned().collect()))
     }
 
-    fn commit(&self, changes: Changes) -> Answer<'_, ()> {
-        let mut state = self.state();
-        let outcome = state.check(&changes).map(|()| state.apply(changes));
-        ready(outcome)
+    fn commit(&self, changes: Changes) -> Answer<'_, Committed> {
+        ready(self.state().commit(changes))
     }
 
     fn reclaim(&self, _rows_max: usize) -> Answer<'_, Reclaimed> {
@@ -276,18 +274,19 @@ impl State {
         self.holdings.get(owner).copied().unwrap_or_default()
     }
 
-    fn check(&self, changes: &Changes) -> Result<(), StoreError> {
+    fn commit(&mut self, changes: Changes) -> Result<Committed, StoreError> {
         if !changes.expect.iter().all(|expect| self.holds(expect)) {
-            return Err(StoreError::Conflict);
+            return Ok(Committed::Refused);
         }
         for write in &changes.write {
             if let Write::PutRecords { at, generation, .. } = write
-                && !has_life(head_after(changes, at, self.head(at)), *generation)
+                && !has_life(head_after(&changes, at, self.head(at)), *generation)
             {
                 return Err(no_life(at, *generation));
             }
         }
-        Ok(())
+        self.apply(changes);
+        Ok(Committed::Done)
     }
 
     fn holds(&self, expect: &Expect) -> bool {

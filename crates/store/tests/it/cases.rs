@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use carryall_core::changes::{Changes, Expect, PutRecord, Setting, Stamp, UsageDelta, Write};
 use carryall_core::ids::{AccessKeyId, Generation, SessionId, SyncCount, Version};
 use carryall_core::model::{DatasetRef, DeveloperKey, Floor, Holdings, PoolRef, PoolUsage, Sweep};
-use carryall_core::store::{Health, OwnerView, RecordCursor, RecordRange, StoreError};
+use carryall_core::store::{Committed, Health, OwnerView, RecordCursor, RecordRange, StoreError};
 use carryall_core::time::UnixMillis;
 use futures_util::FutureExt as _;
 
 use crate::sample::{
-    self, AnyStore, commit, create_pool, dataset, delete, everything, head, identity, key, life, owner, pool,
-    pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool, update, update_of, wait,
+    self, AnyStore, commit, create_pool, dataset, delete, everything, head, identity, key, life, must_write,
+    owner, pool, pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool, update, update_of,
+    wait,
 };
 
 fn holdings(version: u64) -> Holdings {
@@ -34,7 +35,7 @@ const OTHER_KEY: &str = "AKIAOTHER0000000";
 pub(crate) fn a_commit_is_taken_whole(store: &AnyStore) {
     let at = prefs(store);
     let id = identity(at.owner.clone());
-    commit(
+    must_write(
         store,
         vec![Expect::Pool(at.owner.pool.clone())],
         vec![
@@ -48,8 +49,7 @@ pub(crate) fn a_commit_is_taken_whole(store: &AnyStore) {
             Write::PutIdentity(id.clone()),
             Write::PutKey(developer_key(ROOT_KEY)),
         ],
-    )
-    .unwrap();
+    );
     let view = wait(store.dataset(&at, &[key("k"), key("l")])).unwrap();
     assert_eq!(view.head, Some(head(0, 1, Some(life(1, 2)))));
     assert_eq!(view.holdings, holdings(4));
@@ -83,7 +83,7 @@ pub(crate) fn a_refused_commit_leaves_no_trace(store: &AnyStore) {
     ];
     let before = everything_about(store, &at);
     let expect = vec![Expect::Pool(at.owner.pool.clone()), Expect::Dataset(at.clone(), None)];
-    assert_eq!(commit(store, expect, write), Err(StoreError::Conflict));
+    assert_eq!(commit(store, expect, write), Ok(Committed::Refused));
     assert_eq!(everything_about(store, &at), before);
     assert_eq!(wait(store.pool(&new_pool.id)).unwrap(), None);
     assert_eq!(wait(store.identity(&at.owner.identity)).unwrap(), None);
@@ -106,17 +106,15 @@ pub(crate) fn every_expectation_refuses_exactly_when_it_is_false(store: &AnyStor
     let (here, gone) = (at.owner.pool.clone(), pool_ref("a", 2));
     let unused = dataset(&at.owner, "unused");
     let stranger = owner(&here, "a:2");
-    commit(
+    must_write(
         store,
         vec![],
         vec![Write::PutIdentity(identity(at.owner.clone())), Write::PutKey(developer_key(ROOT_KEY))],
-    )
-    .unwrap();
+    );
     let stamp =
         |generation, count| Some(Stamp { generation: Generation(generation), sync_count: SyncCount(count) });
     let check = |expect: Expect, holds: bool| {
-        let outcome = commit(store, vec![expect.clone()], vec![]);
-        assert_eq!(outcome.is_ok(), holds, "{expect:?} gave {outcome:?}");
+        assert_eq!(sample::holds(store, expect.clone()), holds, "{expect:?}");
     };
     check(Expect::Pool(here.clone()), true);
     check(Expect::Pool(gone.clone()), false);
@@ -143,7 +141,7 @@ pub(crate) fn every_expectation_refuses_exactly_when_it_is_false(store: &AnyStor
     check(Expect::NoKey(developer_key(OTHER_KEY).id), true);
     check(Expect::NoKey(developer_key(ROOT_KEY).id), false);
     check(Expect::NoSetting(Setting::MasterKeyCheck), true);
-    commit(store, vec![], vec![Write::PutSetting(Setting::MasterKeyCheck, vec![])]).unwrap();
+    must_write(store, vec![], vec![Write::PutSetting(Setting::MasterKeyCheck, vec![])]);
     check(Expect::NoSetting(Setting::MasterKeyCheck), false);
 }
 
@@ -164,7 +162,7 @@ pub(crate) fn a_read_after_an_ok_sees_the_change(store: &AnyStore) {
 pub(crate) fn all_at_once(
     store: &AnyStore,
     changes: impl Iterator<Item = Changes>,
-) -> Vec<Result<(), StoreError>> {
+) -> Vec<Result<Committed, StoreError>> {
     let begun = changes.map(|changes| {
         let mut answer = store.commit(changes);
         let already = (&mut answer).now_or_never();
@@ -194,11 +192,11 @@ pub(crate) fn commits_that_wait_together_see_one_another(store: &AnyStore) {
         }
     };
     let outcomes = all_at_once(store, (1..=700).map(step));
-    assert!(outcomes.iter().all(Result::is_ok), "each was taken in its turn");
+    assert!(outcomes.iter().all(|outcome| *outcome == Ok(Committed::Done)), "each was taken in its turn");
     assert_eq!(records(store, &at, 0), Some(vec![record("k", 700, Some("v"))]), "and nothing older is left");
     assert_eq!(wait(store.pool_usage(&at.owner.pool)).unwrap().data_bytes, 700);
     let again = all_at_once(store, (1..=700).map(step));
-    assert!(again.iter().all(|outcome| *outcome == Err(StoreError::Conflict)), "and none is taken twice");
+    assert!(again.iter().all(|outcome| *outcome == Ok(Committed::Refused)), "and none is taken twice");
     assert_eq!(wait(store.pool_usage(&at.owner.pool)).unwrap().data_bytes, 700);
 }
 
@@ -212,9 +210,9 @@ pub(crate) fn exactly_one_writer_wins_each_count(store: &AnyStore) {
                 let mine = format!("k{writer}");
                 for _ in 0..25 {
                     let changes = update_of(store, at, &[(&mine, Some("v")), ("shared", Some(&mine))]);
-                    match wait(store.commit(changes)) {
-                        Ok(()) => drop(wins.fetch_add(1, Ordering::Relaxed)),
-                        Err(error) => assert_eq!(error, StoreError::Conflict),
+                    match wait(store.commit(changes)).unwrap() {
+                        Committed::Done => drop(wins.fetch_add(1, Ordering::Relaxed)),
+                        Committed::Refused => {}
                     }
                 }
             });
@@ -334,9 +332,9 @@ pub(crate) fn a_recreated_dataset_shows_nothing_old(store: &AnyStore) {
 pub(crate) fn forgotten_records_are_gone_while_the_dataset_lives_on(store: &AnyStore) {
     let at = prefs(store);
     update(store, &at, &[("k", Some("v"))]);
-    commit(store, vec![], vec![Write::ForgetRecords(at.clone(), Generation(1))]).unwrap();
+    must_write(store, vec![], vec![Write::ForgetRecords(at.clone(), Generation(1))]);
     assert_eq!(records(store, &at, 0).unwrap().len(), 1, "another generation's records are not meant");
-    commit(store, vec![], vec![Write::ForgetRecords(at.clone(), Generation(0))]).unwrap();
+    must_write(store, vec![], vec![Write::ForgetRecords(at.clone(), Generation(0))]);
     assert_eq!(records(store, &at, 0), Some(vec![]));
     update(store, &at, &[("l", Some("v"))]);
     assert_eq!(records(store, &at, 0), Some(vec![record("l", 2, Some("v"))]));
@@ -359,7 +357,7 @@ pub(crate) fn records_without_a_dataset_are_refused_whole(store: &AnyStore) {
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
     assert_eq!(wait(store.keys()).unwrap(), []);
     assert_eq!(wait(store.head(&at)).unwrap().head, None);
-    commit(store, vec![], vec![put(0), new]).unwrap();
+    must_write(store, vec![], vec![put(0), new]);
     assert_eq!(records(store, &at, 0).unwrap().len(), 1, "the order within a commit does not matter");
 }
 
@@ -375,12 +373,11 @@ pub(crate) fn a_raised_floor_is_seen_under_every_name(store: &AnyStore) {
     let before = wait(store.heads(&at.owner)).unwrap().holdings;
     let floor = Floor { sync_count: SyncCount(2), generation: Generation(1) };
     let raised = Holdings { version: before.version.next(), floor, ..before };
-    commit(
+    must_write(
         store,
         vec![Expect::Holdings(at.owner.clone(), before.version)],
         vec![Write::RemoveHead(at.clone()), Write::PutHoldings(at.owner.clone(), raised)],
-    )
-    .unwrap();
+    );
     for name in [&at, &other, &absent] {
         assert_eq!(wait(store.head(name)).unwrap().floor, floor, "{name:?}");
     }
@@ -388,7 +385,7 @@ pub(crate) fn a_raised_floor_is_seen_under_every_name(store: &AnyStore) {
     assert_eq!(wait(store.head(&absent)).unwrap().effective().sync_count, SyncCount(2));
     update(store, &at, &[("k", Some("w"))]);
     assert_eq!(records(store, &at, 1), Some(vec![record("k", 3, Some("w"))]), "counts go on from the floor");
-    commit(store, vec![], vec![Write::RemoveHoldings(at.owner.clone())]).unwrap();
+    must_write(store, vec![], vec![Write::RemoveHoldings(at.owner.clone())]);
     assert_eq!(wait(store.head(&absent)).unwrap().floor, Floor::default());
 }
 
@@ -429,15 +426,14 @@ fn fill(store: &AnyStore, pool: &PoolRef) -> DatasetRef {
     update(store, &at, &[("k", Some("v")), ("l", Some("v"))]);
     update(store, &dataset(&at.owner, "deleted"), &[("k", Some("v"))]);
     delete(store, &dataset(&at.owner, "deleted"));
-    commit(
+    must_write(
         store,
         vec![Expect::Pool(pool.clone()), Expect::NoIdentity(at.owner.clone())],
         vec![
             Write::PutIdentity(identity(at.owner.clone())),
             Write::PutSweep(Sweep { owner: at.owner.clone(), not_before: UnixMillis(-5) }),
         ],
-    )
-    .unwrap();
+    );
     at
 }
 
@@ -464,8 +460,8 @@ pub(crate) fn a_removed_pool_is_gone_at_once(store: &AnyStore) {
     assert_eq!(wait(store.pools(None, 9)).unwrap(), []);
     assert_nothing_in(store, &pool);
     assert_eq!(wait(store.identity(&at.owner.identity)).unwrap(), None);
-    assert_eq!(wait(store.commit(stale)), Err(StoreError::Conflict));
-    let holds = |expect| commit(store, vec![expect], vec![]).is_ok();
+    assert_eq!(wait(store.commit(stale)), Ok(Committed::Refused));
+    let holds = |expect| sample::holds(store, expect);
     assert!(holds(Expect::NoPool(pool.id.clone())));
     assert!(holds(Expect::Dataset(at.clone(), None)));
     assert!(holds(Expect::NoIdentity(at.owner.clone())));
@@ -516,7 +512,7 @@ pub(crate) fn usage_is_folded_and_never_falls_below_zero(store: &AnyStore) {
     let pool = create_pool(store);
     let add = |data_bytes, sync_sessions, modified: Option<i64>| {
         let delta = UsageDelta { data_bytes, sync_sessions, modified: modified.map(UnixMillis) };
-        commit(store, vec![Expect::Pool(pool.clone())], vec![Write::AddUsage(pool.clone(), delta)]).unwrap();
+        must_write(store, vec![Expect::Pool(pool.clone())], vec![Write::AddUsage(pool.clone(), delta)]);
         wait(store.pool_usage(&pool)).unwrap()
     };
     let usage = |data_bytes, sync_sessions, modified: Option<i64>| PoolUsage {
@@ -532,7 +528,7 @@ pub(crate) fn usage_is_folded_and_never_falls_below_zero(store: &AnyStore) {
     assert_eq!(add(-61, 0, Some(60)), usage(0, 3, Some(60)));
     let delta = UsageDelta { data_bytes: 1, ..UsageDelta::default() };
     let twice = vec![Write::AddUsage(pool.clone(), delta), Write::AddUsage(pool.clone(), delta)];
-    commit(store, vec![], twice).unwrap();
+    must_write(store, vec![], twice);
     assert_eq!(wait(store.pool_usage(&pool)).unwrap().data_bytes, 2);
 }
 
@@ -556,9 +552,9 @@ pub(crate) fn pools_are_listed_in_pages(store: &AnyStore) {
     changed.version = Version(2);
     let expect = vec![Expect::PoolVersion(changed.at.clone(), Version(1))];
     let put = vec![Write::PutPool(Box::new(changed.clone()))];
-    commit(store, expect.clone(), put.clone()).unwrap();
+    must_write(store, expect.clone(), put.clone());
     assert_eq!(wait(store.pool(&changed.at.id)).unwrap(), Some(changed));
-    assert_eq!(commit(store, expect, put), Err(StoreError::Conflict));
+    assert_eq!(commit(store, expect, put), Ok(Committed::Refused));
 }
 
 pub(crate) fn identities_are_found_by_id_and_listed_by_pool(store: &AnyStore) {
@@ -568,7 +564,7 @@ pub(crate) fn identities_are_found_by_id_and_listed_by_pool(store: &AnyStore) {
     let all = [owner(&here, "a:1"), owner(&here, "a:11"), owner(&here, "a:2"), owner(&there, "a:3")];
     for at in &all {
         let expect = vec![Expect::Pool(at.pool.clone()), Expect::NoIdentity(at.clone())];
-        commit(store, expect, vec![Write::PutIdentity(identity(at.clone()))]).unwrap();
+        must_write(store, expect, vec![Write::PutIdentity(identity(at.clone()))]);
     }
     let page = |pool, after: Option<&str>, max| {
         let after = after.map(|id| owner(&here, id).identity);
@@ -582,10 +578,9 @@ pub(crate) fn identities_are_found_by_id_and_listed_by_pool(store: &AnyStore) {
     let found = wait(store.identity(&all[3].identity)).unwrap();
     assert_eq!(found, Some(identity(all[3].clone())), "by its id alone");
     let elsewhere = owner(&here, "a:3");
-    commit(store, vec![], vec![Write::RemoveIdentity(elsewhere)]).unwrap();
+    must_write(store, vec![], vec![Write::RemoveIdentity(elsewhere)]);
     assert!(wait(store.identity(&all[3].identity)).unwrap().is_some(), "only its own pool removes it");
-    commit(store, vec![Expect::Identity(all[0].clone())], vec![Write::RemoveIdentity(all[0].clone())])
-        .unwrap();
+    must_write(store, vec![Expect::Identity(all[0].clone())], vec![Write::RemoveIdentity(all[0].clone())]);
     assert_eq!(wait(store.identity(&all[0].identity)).unwrap(), None);
     assert_eq!(page(&here, None, 9), ["a:11", "a:2"]);
 }
@@ -593,11 +588,11 @@ pub(crate) fn identities_are_found_by_id_and_listed_by_pool(store: &AnyStore) {
 pub(crate) fn developer_keys_are_kept_and_revoked(store: &AnyStore) {
     let (root, other) = (developer_key(ROOT_KEY), developer_key(OTHER_KEY));
     for key in [&root, &other] {
-        commit(store, vec![Expect::NoKey(key.id.clone())], vec![Write::PutKey(key.clone())]).unwrap();
+        must_write(store, vec![Expect::NoKey(key.id.clone())], vec![Write::PutKey(key.clone())]);
     }
     assert_eq!(wait(store.keys()).unwrap(), [other.clone(), root.clone()]);
     assert_eq!(wait(store.key(&root.id)).unwrap(), Some(root.clone()));
-    commit(store, vec![], vec![Write::RemoveKey(root.id.clone())]).unwrap();
+    must_write(store, vec![], vec![Write::RemoveKey(root.id.clone())]);
     assert_eq!(wait(store.key(&root.id)).unwrap(), None);
     assert_eq!(wait(store.keys()).unwrap(), [other]);
 }
@@ -608,8 +603,8 @@ pub(crate) fn settings_are_kept_once(store: &AnyStore) {
     let put = |value: &[u8]| {
         commit(store, vec![Expect::NoSetting(name)], vec![Write::PutSetting(name, value.to_vec())])
     };
-    put(&[0, 1, 255]).unwrap();
-    assert_eq!(put(&[2]), Err(StoreError::Conflict));
+    assert_eq!(put(&[0, 1, 255]), Ok(Committed::Done));
+    assert_eq!(put(&[2]), Ok(Committed::Refused));
     assert_eq!(wait(store.setting(name)).unwrap(), Some(vec![0, 1, 255]));
 }
 
@@ -619,7 +614,7 @@ pub(crate) fn sweeps_come_due_in_order(store: &AnyStore) {
         |identity, not_before| Sweep { owner: owner(&pool, identity), not_before: UnixMillis(not_before) };
     let all = [sweep("a:3", -1), sweep("a:2", 10), sweep("a:1", 20), sweep("a:3", 20)];
     for due in all.iter().rev() {
-        commit(store, vec![], vec![Write::PutSweep(due.clone())]).unwrap();
+        must_write(store, vec![], vec![Write::PutSweep(due.clone())]);
     }
     let due = |now, max| wait(store.sweeps(UnixMillis(now), max)).unwrap();
     assert_eq!(due(-2, 9), []);
@@ -627,7 +622,7 @@ pub(crate) fn sweeps_come_due_in_order(store: &AnyStore) {
     assert_eq!(due(19, 9), all[..2]);
     assert_eq!(due(20, 9), all);
     assert_eq!(due(20, 1), all[..1]);
-    commit(store, vec![], vec![Write::RemoveSweep(all[2].clone())]).unwrap();
+    must_write(store, vec![], vec![Write::RemoveSweep(all[2].clone())]);
     assert_eq!(due(20, 9), [all[0].clone(), all[1].clone(), all[3].clone()]);
 }
 
@@ -640,7 +635,7 @@ pub(crate) fn a_fresh_store_is_ready(store: &AnyStore) {
     let at = prefs(store);
     let mut with_sessions = head(0, 1, Some(life(0, 0)));
     with_sessions.used_sessions = used;
-    commit(store, vec![], vec![Write::PutHead(at.clone(), with_sessions.clone())]).unwrap();
+    must_write(store, vec![], vec![Write::PutHead(at.clone(), with_sessions.clone())]);
     assert_eq!(wait(store.head(&at)).unwrap().head, Some(with_sessions));
     assert_eq!(records(store, &at, 0), Some(vec![]), "a dataset may be empty");
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use carryall_core::store::{Health, StoreError};
+use carryall_core::store::{Committed, Health, StoreError};
 
 use crate::sample::{create_pool, dataset, open_embedded, owner, pool_ref, records, update, update_of, wait};
 
@@ -24,7 +24,8 @@ fn run_child(dir: &Path) {
     let failure = loop {
         let changes = update_of(&store, &at(), &[(&format!("k{taken}"), Some(&big))]);
         match wait(store.commit(changes)) {
-            Ok(()) => taken += 1,
+            Ok(Committed::Done) => taken += 1,
+            Ok(Committed::Refused) => panic!("nobody else writes"),
             Err(error) => break error,
         }
         assert!(taken < 1000, "the disk never became full");

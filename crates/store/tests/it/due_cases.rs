@@ -4,7 +4,7 @@ use carryall_core::changes::Expect;
 use carryall_core::ids::PoolIncarnation;
 use carryall_core::model::PoolRef;
 use carryall_core::outbox::{Lane, LaneRef};
-use carryall_core::store::StoreError;
+use carryall_core::store::Committed;
 use carryall_core::time::UnixMillis;
 
 use crate::cases::all_at_once;
@@ -12,24 +12,24 @@ use crate::outbox_sample::{
     append, at, bulk, change, device_lane, due, found, lane, lane_in, leased, parked, parked_lanes, places,
     positions, remove, set_due, setting, snapshot, stream_of, updated,
 };
-use crate::sample::{AnyStore, commit, create_pool, dataset, owner, pool_ref, prefs, put_pool, wait};
+use crate::sample::{self, AnyStore, commit, create_pool, dataset, owner, pool_ref, prefs, put_pool, wait};
 
 pub(crate) fn exactly_one_claimant_gets_a_lane(store: &AnyStore) {
     let stream = stream_of(&prefs(store));
     append(store, &updated(&stream, 1, 10));
     let claim = |lease, until| setting(&stream, at(10), change(1), leased(until, lease));
     let outcomes = all_at_once(store, (0..9).map(|lease| claim(lease, 100)));
-    assert_eq!(outcomes[0], Ok(()));
-    assert!(outcomes[1..].iter().all(|outcome| *outcome == Err(StoreError::Conflict)));
+    assert_eq!(outcomes[0], Ok(Committed::Done));
+    assert!(outcomes[1..].iter().all(|outcome| *outcome == Ok(Committed::Refused)));
     assert_eq!(lane(store, &stream).unwrap().state.due, leased(100, 0));
-    let holds = |due| commit(store, vec![Expect::Lane(stream.clone(), due)], vec![]).is_ok();
+    let holds = |due| sample::holds(store, Expect::Lane(stream.clone(), due));
     assert!(holds(leased(100, 0)));
     for other in [at(10), at(100), leased(100, 1), leased(101, 0), parked(100)] {
         assert!(!holds(other), "{other:?}");
     }
     let unused = device_lane(&stream.dataset, "unused");
     let expect = vec![Expect::Lane(unused, at(0))];
-    assert_eq!(commit(store, expect, vec![]), Err(StoreError::Conflict), "no lane, no hold");
+    assert_eq!(commit(store, expect, vec![]), Ok(Committed::Refused), "no lane, no hold");
     remove(store, &stream, &[change(1)]);
     assert!(!holds(leased(100, 0)), "and none on a lane that is gone");
 }

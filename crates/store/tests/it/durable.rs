@@ -17,8 +17,8 @@ use crate::outbox_sample::{
     positions, remove, set_due, setting, snapshot, stream_of, updated, waiting,
 };
 use crate::sample::{
-    AnyStore, commit, create_pool, dataset, delete, identity, open_embedded, owner, pool_ref, prefs,
-    put_pool, reclaim_all, record, records, remove_pool, update, wait,
+    AnyStore, create_pool, dataset, delete, identity, must_commit, must_write, open_embedded, owner,
+    pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool, update, wait,
 };
 
 fn refusal(dir: &Path) -> OpenError {
@@ -41,7 +41,7 @@ fn everything_is_there_after_closing_and_opening() {
     let store = open_embedded(dir.path());
     let at = prefs(&store);
     update(&store, &at, &[("k", Some("v"))]);
-    commit(&store, vec![], vec![Write::PutSetting(Setting::MasterKeyCheck, vec![7])]).unwrap();
+    must_write(&store, vec![], vec![Write::PutSetting(Setting::MasterKeyCheck, vec![7])]);
     drop(store);
     let store = open_embedded(dir.path());
     assert_eq!(records(&store, &at, 0), Some(vec![record("k", 1, Some("v"))]));
@@ -126,7 +126,7 @@ fn emptied(dir: &Path, rows_max: usize, reopen: bool) {
             store = open_embedded(dir);
         }
     }
-    commit(
+    must_write(
         &store,
         vec![],
         vec![
@@ -134,8 +134,7 @@ fn emptied(dir: &Path, rows_max: usize, reopen: bool) {
             Write::RemoveHoldings(gone.owner.clone()),
             Write::RemovePool(kept),
         ],
-    )
-    .unwrap();
+    );
     reclaim_all(&store, rows_max);
 }
 
@@ -146,7 +145,7 @@ fn fill(store: &AnyStore, pool: &PoolRef) {
             update(store, &at, &[("k", Some(&round.to_string())), ("l", None), ("m", Some("v"))]);
         }
         let sweep = Sweep { owner: at.owner.clone(), not_before: UnixMillis(number) };
-        commit(
+        must_write(
             store,
             vec![Expect::NoIdentity(at.owner.clone())],
             vec![
@@ -155,8 +154,7 @@ fn fill(store: &AnyStore, pool: &PoolRef) {
                 Write::PutDevices(at.owner.clone(), devices(1, &["d"])),
                 Write::PutBulkPublish(pool.clone(), bulk_publish(1, BulkPublishStatus::Succeeded)),
             ],
-        )
-        .unwrap();
+        );
         fill_outbox(store, &stream_of(&at), number);
         fill_outbox(store, &device_lane(&at, "d"), number);
         if number % 2 == 0 {
@@ -230,7 +228,7 @@ fn an_emptied_outbox_leaves_no_row() {
         let everything = positions(&store, lane);
         let mut settle = setting(lane, at(7), change(2), at(8));
         settle.write.push(Write::RemoveEvents(lane.clone(), everything));
-        wait(store.commit(settle)).unwrap();
+        must_commit(&store, settle);
     }
     drop(store);
     assert_eq!(rows(dir.path()), [6, 1, 1]);

@@ -4,11 +4,11 @@ use carryall_core::changes::{Expect, Write};
 use carryall_core::devices::Devices;
 use carryall_core::ids::Version;
 use carryall_core::model::{BulkPublishStatus, CognitoStreams, StreamingStatus};
-use carryall_core::store::StoreError;
+use carryall_core::store::Committed;
 
 use crate::outbox_sample::{bulk_publish, devices};
 use crate::sample::{
-    AnyStore, commit, create_pool, dataset, delete, owner, pool, pool_ref, put_pool, reclaim_all,
+    AnyStore, commit, create_pool, dataset, delete, must_write, owner, pool, pool_ref, put_pool, reclaim_all,
     remove_pool, update, wait,
 };
 
@@ -24,15 +24,15 @@ pub(crate) fn devices_are_kept_as_they_were_put(store: &AnyStore) {
         let expect = vec![Expect::Devices(one.clone(), Version(version))];
         commit(store, expect, vec![Write::PutDevices(one.clone(), devices.clone())])
     };
-    assert_eq!(put(1, &all), Err(StoreError::Conflict), "who has none is at version zero");
-    put(0, &all).unwrap();
+    assert_eq!(put(1, &all), Ok(Committed::Refused), "who has none is at version zero");
+    assert_eq!(put(0, &all), Ok(Committed::Done));
     assert_eq!((of(&one), of(&other)), (all.clone(), Devices::default()));
-    assert_eq!(put(0, &all), Err(StoreError::Conflict));
-    put(1, &devices(2, &[])).unwrap();
+    assert_eq!(put(0, &all), Ok(Committed::Refused));
+    assert_eq!(put(1, &devices(2, &[])), Ok(Committed::Done));
     assert_eq!(of(&one), devices(2, &[]), "an empty list has a version too");
-    commit(store, vec![], vec![Write::RemoveDevices(one.clone())]).unwrap();
+    must_write(store, vec![], vec![Write::RemoveDevices(one.clone())]);
     assert_eq!(of(&one), Devices::default());
-    put(0, &all).unwrap();
+    assert_eq!(put(0, &all), Ok(Committed::Done));
 }
 
 pub(crate) fn a_bulk_publication_is_kept_as_it_was_put(store: &AnyStore) {
@@ -46,13 +46,13 @@ pub(crate) fn a_bulk_publication_is_kept_as_it_was_put(store: &AnyStore) {
     };
     let mut begun = bulk_publish(1, BulkPublishStatus::InProgress);
     (begun.succeeded, begun.cursor) = (None, None);
-    assert_eq!(put(1, &begun), Err(StoreError::Conflict), "a pool that never had one is at version zero");
-    put(0, &begun).unwrap();
+    assert_eq!(put(1, &begun), Ok(Committed::Refused), "a pool that never had one is at version zero");
+    assert_eq!(put(0, &begun), Ok(Committed::Done));
     assert_eq!((of(&here), of(&there)), (Some(begun.clone()), None));
-    assert_eq!(put(0, &begun), Err(StoreError::Conflict));
+    assert_eq!(put(0, &begun), Ok(Committed::Refused));
     let failed = BulkPublishStatus::Failed { message: "the stream is gone".into() };
     for (version, status) in [(2, failed), (3, BulkPublishStatus::Succeeded)] {
-        put(version - 1, &bulk_publish(version, status.clone())).unwrap();
+        assert_eq!(put(version - 1, &bulk_publish(version, status.clone())), Ok(Committed::Done));
         assert_eq!(of(&here), Some(bulk_publish(version, status)));
     }
 }
@@ -60,15 +60,14 @@ pub(crate) fn a_bulk_publication_is_kept_as_it_was_put(store: &AnyStore) {
 pub(crate) fn a_removed_pools_devices_and_bulk_publication_are_gone_at_once(store: &AnyStore) {
     let here = create_pool(store);
     let owner = owner(&here, "a:1");
-    commit(
+    must_write(
         store,
         vec![],
         vec![
             Write::PutDevices(owner.clone(), devices(4, &["a"])),
             Write::PutBulkPublish(here.clone(), bulk_publish(5, BulkPublishStatus::Succeeded)),
         ],
-    )
-    .unwrap();
+    );
     update(store, &dataset(&owner, "prefs"), &[("k", Some("v"))]);
     remove_pool(store, &here);
     let gone = || {
@@ -77,7 +76,7 @@ pub(crate) fn a_removed_pools_devices_and_bulk_publication_are_gone_at_once(stor
         assert_eq!(wait(store.heads_of_pool(&here, None, 9)).unwrap(), []);
         let none =
             vec![Expect::Devices(owner.clone(), Version(0)), Expect::BulkPublish(here.clone(), Version(0))];
-        commit(store, none, vec![]).unwrap();
+        must_write(store, none, vec![]);
     };
     gone();
     reclaim_all(store, 1);
@@ -126,6 +125,6 @@ pub(crate) fn what_was_found_wrong_with_a_stream_is_kept(store: &AnyStore) {
     };
     let pool = carryall_core::model::Pool { streams: Some(streams), ..pool(at.clone()) };
     let expect = vec![Expect::NoPool(at.id.clone())];
-    commit(store, expect, vec![Write::PutPool(Box::new(pool.clone()))]).unwrap();
+    must_write(store, expect, vec![Write::PutPool(Box::new(pool.clone()))]);
     assert_eq!(wait(store.pool(&at.id)).unwrap(), Some(pool));
 }

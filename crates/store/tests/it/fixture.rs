@@ -16,7 +16,7 @@ use crate::outbox_sample::{
     snapshot, stream_of, updated, waiting,
 };
 use crate::sample::{
-    AnyStore, commit, create_pool, dataset, delete, identity, open_embedded, owner, pool, pool_ref,
+    AnyStore, create_pool, dataset, delete, identity, must_write, open_embedded, owner, pool, pool_ref,
     reclaim_all, record, records, update, wait,
 };
 
@@ -59,7 +59,7 @@ fn write(dir: &Path) {
     update(&store, &at, &[("removed", None)]);
     update(&store, &dataset(&owner, "deleted"), &[("k", Some("v"))]);
     delete(&store, &dataset(&owner, "deleted"));
-    commit(
+    must_write(
         &store,
         vec![Expect::NoIdentity(owner.clone())],
         vec![
@@ -70,8 +70,7 @@ fn write(dir: &Path) {
             Write::PutDevices(owner.clone(), devices(3, &["d\u{0}1", "e"])),
             Write::PutBulkPublish(owner.pool, bulk_publish(2, BulkPublishStatus::InProgress)),
         ],
-    )
-    .unwrap();
+    );
     for event in events(&lanes[0]) {
         append(&store, &event);
     }

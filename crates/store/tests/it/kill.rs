@@ -11,7 +11,7 @@ use carryall_core::model::{DatasetRef, Record};
 
 use crate::outbox_sample::{change, due, lane, positions, stream_of, updated, waiting};
 use crate::sample::{
-    AnyStore, create_pool, dataset, open_embedded, owner, pool_ref, records, update_of, wait,
+    AnyStore, create_pool, dataset, must_commit, open_embedded, owner, pool_ref, records, update_of, wait,
 };
 
 const CHILD_DIR: &str = "CARRYALL_TEST_KILL_DIR";
@@ -51,7 +51,7 @@ fn run_child(dir: &Path) {
                     let value = count.0.to_string();
                     let (moving, big) = (format!("k{}", count.0 % 50), "x".repeat(2000));
                     let patches = [("all", Some(&*value)), (&moving, Some(&big)), ("count", Some(&value))];
-                    wait(store.commit(with_event(store, &at, &patches))).unwrap();
+                    must_commit(store, with_event(store, &at, &patches));
                     let mut out = std::io::stdout().lock();
                     writeln!(out, "acknowledged {writer} {}", count.0).unwrap();
                     out.flush().unwrap();
@@ -148,7 +148,7 @@ fn acknowledged_commits_survive_kills_and_nothing_is_half_there() {
         let at = dataset_of(0);
         assert!(IdentityId::parse(at.owner.identity.as_str()).is_ok());
         for value in [Some("v"), None] {
-            wait(store.commit(with_event(&store, &at, &[("between", value)]))).unwrap();
+            must_commit(&store, with_event(&store, &at, &[("between", value)]));
         }
     }
 }

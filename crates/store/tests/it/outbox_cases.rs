@@ -5,7 +5,7 @@ use carryall_core::changes::{Changes, Expect, UsageDelta, Write};
 use carryall_core::ids::SyncCount;
 use carryall_core::model::{PoolRef, PoolUsage};
 use carryall_core::outbox::{Event, EventBody, Lane, LaneRef, LaneState, Position};
-use carryall_core::store::StoreError;
+use carryall_core::store::Committed;
 use carryall_core::time::UnixMillis;
 
 use crate::cases::all_at_once;
@@ -14,8 +14,8 @@ use crate::outbox_sample::{
     set_due, setting, snapshot, stream_of, updated, waiting,
 };
 use crate::sample::{
-    AnyStore, commit, create_pool, dataset, delete, deletion_of, owner, pool_ref, prefs, put_pool,
-    reclaim_all, record, remove_pool, update, update_of, wait,
+    AnyStore, commit, create_pool, dataset, delete, deletion_of, must_commit, must_write, owner, pool_ref,
+    prefs, put_pool, reclaim_all, record, remove_pool, update, update_of, wait,
 };
 
 pub(crate) fn events_stand_in_the_order_of_their_positions_over_every_life(store: &AnyStore) {
@@ -34,7 +34,7 @@ pub(crate) fn events_stand_in_the_order_of_their_positions_over_every_life(store
             let position = change(expected.len() as u64 + 1);
             let event = Event { lane: stream.clone(), position, at: UnixMillis(round), body };
             changes.write.push(Write::AppendEvent(event.clone()));
-            wait(store.commit(changes)).unwrap();
+            must_commit(store, changes);
             assert_eq!(wait(store.head(&prefs)).unwrap().head.unwrap().sync_count, position.sync_count);
             expected.push(event);
         }
@@ -102,7 +102,7 @@ pub(crate) fn what_is_set_of_a_lane_is_kept(store: &AnyStore) {
     }
     let mut settle = setting(&stream, at(10), bulk(2), at(70));
     settle.write.push(Write::RemoveEvents(stream.clone(), vec![change(1), change(2)]));
-    wait(store.commit(settle)).unwrap();
+    must_commit(store, settle);
     let state = LaneState { due: at(70), attempts: 3, trouble: "no route".into() };
     let expected = Lane { at: stream.clone(), events: 2, first: bulk(2), state };
     assert_eq!(lane(store, &stream), Some(expected));
@@ -126,17 +126,16 @@ pub(crate) fn setting_a_lane_that_was_emptied_has_no_effect(store: &AnyStore) {
         if !set_first {
             settle.write.reverse();
         }
-        wait(store.commit(settle)).unwrap();
+        must_commit(store, settle);
         assert_eq!((lane(store, &stream), found(store)), (None, (vec![], vec![])));
     }
     let unused = device_lane(&prefs, "unused");
     let state = LaneState::due(UnixMillis(1));
-    commit(
+    must_write(
         store,
         vec![],
         vec![Write::SetLane { at: unused.clone(), seen_first: change(1), first: change(1), state }],
-    )
-    .unwrap();
+    );
     assert_eq!((lane(store, &unused), found(store)), (None, (vec![], vec![])));
     assert_eq!(waiting(store, &prefs.owner.pool), 0);
 }
@@ -216,7 +215,7 @@ pub(crate) fn events_that_wait_are_counted_exactly(store: &AnyStore) {
     let delta = UsageDelta { data_bytes: 5, sync_sessions: 1, modified: Some(UnixMillis(3)) };
     let mut write: Vec<Write> = several.into_iter().map(Write::AppendEvent).collect();
     write.insert(1, Write::AddUsage(here.clone(), delta));
-    commit(store, vec![], write).unwrap();
+    must_write(store, vec![], write);
     append(store, &updated(&lane_in(&there, "m"), 1, 1));
     // Each of these events has the keys `k` and `gone` and the value `v`.
     let usage = PoolUsage {
@@ -233,7 +232,7 @@ pub(crate) fn events_that_wait_are_counted_exactly(store: &AnyStore) {
         Write::AppendEvent(updated(&lanes[1], 2, 1)),
         Write::AddUsage(here.clone(), UsageDelta { data_bytes: -9, ..delta }),
     ];
-    commit(store, vec![], both).unwrap();
+    must_write(store, vec![], both);
     let after = wait(store.pool_usage(&here)).unwrap();
     assert_eq!(
         after,
@@ -269,11 +268,11 @@ pub(crate) fn members_of_a_batch_see_each_others_events(store: &AnyStore) {
     steps.push(put(601));
     let outcomes = all_at_once(store, steps.into_iter());
     assert_eq!(
-        outcomes.iter().filter(|outcome| outcome.is_err()).count(),
+        outcomes.iter().filter(|outcome| **outcome != Ok(Committed::Done)).count(),
         1,
         "only the stale one is refused"
     );
-    assert_eq!(outcomes[602], Err(StoreError::Conflict));
+    assert_eq!(outcomes[602], Ok(Committed::Refused));
     let now = lane(store, &stream).unwrap();
     assert_eq!((now.events, now.first, now.state.due), (599, bulk(2), parked(5)));
     assert_eq!((positions(store, &stream).len(), waiting(store, &pool)), (599, 599));
@@ -281,7 +280,7 @@ pub(crate) fn members_of_a_batch_see_each_others_events(store: &AnyStore) {
     let everything = positions(store, &stream);
     let last = Changes { expect: vec![], write: vec![Write::RemoveEvents(stream.clone(), everything)] };
     let outcomes = all_at_once(store, [last, put(602), take(602, at(10), at(1))].into_iter());
-    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| *outcome == Ok(Committed::Done)), "{outcomes:?}");
     assert_eq!((lane(store, &stream), found(store), waiting(store, &pool)), (None, (vec![], vec![]), 0));
 }
 
@@ -304,7 +303,7 @@ pub(crate) fn a_refused_commit_leaves_no_trace_in_the_outbox(store: &AnyStore) {
     };
     let before = lane(store, &stream);
     for expect in [Expect::Lane(stream.clone(), at(11)), Expect::Pool(pool_ref("b", 1))] {
-        assert_eq!(commit(store, vec![expect], refused()), Err(StoreError::Conflict));
+        assert_eq!(commit(store, vec![expect], refused()), Ok(Committed::Refused));
         assert_eq!((lane(store, &stream), lane(store, &other)), (before.clone(), None));
         assert_eq!(positions(store, &stream), [change(1)]);
         assert_eq!(found(store), (vec![stream.clone()], vec![]));
@@ -346,9 +345,9 @@ pub(crate) fn a_removed_pools_lanes_are_gone_at_once(store: &AnyStore) {
     let late = |store: &AnyStore| {
         for (lane, due) in lanes.iter().zip([at(1), parked(2)]) {
             let claim = setting(lane, due, change(1), leased(9, 9));
-            assert_eq!(wait(store.commit(claim.clone())), Err(StoreError::Conflict));
+            assert_eq!(wait(store.commit(claim.clone())), Ok(Committed::Refused));
             let unasked = vec![Write::RemoveEvents(lane.clone(), vec![change(1)]), claim.write[0].clone()];
-            commit(store, vec![], unasked).unwrap();
+            must_write(store, vec![], unasked);
         }
         assert_nothing_of(store, &lanes);
         assert_eq!(found(store), (vec![others[0].clone()], vec![others[1].clone()]));
@@ -382,7 +381,7 @@ pub(crate) fn events_outlive_their_dataset(store: &AnyStore) {
     update(store, &prefs, &[("k", Some("v"))]);
     append(store, &updated(&stream, 1, 1));
     delete(store, &prefs);
-    commit(store, vec![], vec![Write::RemoveHead(prefs.clone())]).unwrap();
+    must_write(store, vec![], vec![Write::RemoveHead(prefs.clone())]);
     reclaim_all(store, 9);
     assert_eq!(wait(store.events(&stream, 9, 999)).unwrap(), [updated(&stream, 1, 1)]);
     assert_eq!(lane(store, &stream).unwrap().first.sync_count, SyncCount(1));
@@ -403,6 +402,6 @@ pub(crate) fn a_settlement_leaves_an_event_that_was_added_before_its_places(stor
             state: LaneState::due(UnixMillis(9)),
         },
     ];
-    commit(store, vec![], settled).unwrap();
+    must_write(store, vec![], settled);
     assert_eq!(positions(store, &at), [change(1), change(6)]);
 }

@@ -8,7 +8,7 @@ use carryall_core::outbox::{Due, Event, EventBody, Lane, LaneRef, LaneState, Par
 use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
 
-use crate::sample::{AnyStore, commit, dataset, owner, record, wait};
+use crate::sample::{AnyStore, dataset, must_commit, must_write, owner, record, wait};
 
 pub(crate) fn device_id(text: &str) -> DeviceId {
     DeviceId::parse(text).unwrap()
@@ -48,11 +48,11 @@ pub(crate) fn snapshot(lane: &LaneRef, count: u64, at: i64) -> Event {
 
 pub(crate) fn append(store: &AnyStore, event: &Event) {
     let expect = vec![Expect::Pool(event.lane.dataset.owner.pool.clone())];
-    commit(store, expect, vec![Write::AppendEvent(event.clone())]).unwrap();
+    must_write(store, expect, vec![Write::AppendEvent(event.clone())]);
 }
 
 pub(crate) fn remove(store: &AnyStore, lane: &LaneRef, positions: &[Position]) {
-    commit(store, vec![], vec![Write::RemoveEvents(lane.clone(), positions.to_vec())]).unwrap();
+    must_write(store, vec![], vec![Write::RemoveEvents(lane.clone(), positions.to_vec())]);
 }
 
 pub(crate) fn leased(until: i64, lease: u64) -> Due {
@@ -79,7 +79,7 @@ pub(crate) fn setting(lane: &LaneRef, expected: Due, first: Position, due: Due) 
 /// Sets how a lane is due and nothing else of it.
 pub(crate) fn set_due(store: &AnyStore, lane: &LaneRef, due: Due) {
     let before = wait(store.lane(lane)).unwrap().unwrap();
-    wait(store.commit(setting(lane, before.state.due, before.first, due))).unwrap();
+    must_commit(store, setting(lane, before.state.due, before.first, due));
 }
 
 pub(crate) fn lane(store: &AnyStore, at: &LaneRef) -> Option<Lane> {

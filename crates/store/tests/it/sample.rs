@@ -13,7 +13,7 @@ use carryall_core::ids::{
 use carryall_core::model::{
     DatasetRef, Head, Holdings, Identity, IdentityRef, Life, Pool, PoolRef, Record, UsedSessions,
 };
-use carryall_core::store::{RecordCursor, RecordRange, Store, StoreError};
+use carryall_core::store::{Committed, RecordCursor, RecordRange, Store, StoreError};
 use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl, open};
 
@@ -32,8 +32,28 @@ pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
 }
 
-pub(crate) fn commit(store: &AnyStore, expect: Vec<Expect>, write: Vec<Write>) -> Result<(), StoreError> {
+/// Commits, and returns the outcome.
+pub(crate) fn commit(
+    store: &AnyStore,
+    expect: Vec<Expect>,
+    write: Vec<Write>,
+) -> Result<Committed, StoreError> {
     wait(store.commit(Changes { expect, write }))
+}
+
+/// Commits what must not be refused.
+pub(crate) fn must_write(store: &AnyStore, expect: Vec<Expect>, write: Vec<Write>) {
+    must_commit(store, Changes { expect, write });
+}
+
+/// Commits what must not be refused.
+pub(crate) fn must_commit(store: &AnyStore, changes: Changes) {
+    assert_eq!(wait(store.commit(changes)), Ok(Committed::Done));
+}
+
+/// True if the store holds what is expected.
+pub(crate) fn holds(store: &AnyStore, expect: Expect) -> bool {
+    commit(store, vec![expect], vec![]).unwrap().is_done()
 }
 
 /// Two ids, `a` and `b`, each with incarnations of its own.
@@ -76,11 +96,11 @@ pub(crate) fn create_pool(store: &AnyStore) -> PoolRef {
 
 pub(crate) fn put_pool(store: &AnyStore, at: &PoolRef) {
     let expect = vec![Expect::NoPool(at.id.clone())];
-    commit(store, expect, vec![Write::PutPool(Box::new(pool(at.clone())))]).unwrap();
+    must_write(store, expect, vec![Write::PutPool(Box::new(pool(at.clone())))]);
 }
 
 pub(crate) fn remove_pool(store: &AnyStore, at: &PoolRef) {
-    commit(store, vec![Expect::Pool(at.clone())], vec![Write::RemovePool(at.clone())]).unwrap();
+    must_write(store, vec![Expect::Pool(at.clone())], vec![Write::RemovePool(at.clone())]);
 }
 
 pub(crate) fn owner(pool: &PoolRef, identity: &str) -> IdentityRef {
@@ -182,7 +202,7 @@ pub(crate) fn update_of(store: &AnyStore, at: &DatasetRef, patches: &[Patch<'_>]
 }
 
 pub(crate) fn update(store: &AnyStore, at: &DatasetRef, patches: &[Patch<'_>]) {
-    wait(store.commit(update_of(store, at, patches))).unwrap();
+    must_commit(store, update_of(store, at, patches));
 }
 
 /// What the deletion of a dataset that exists would commit.
@@ -222,7 +242,7 @@ pub(crate) fn deletion_of(store: &AnyStore, at: &DatasetRef) -> Changes {
 }
 
 pub(crate) fn delete(store: &AnyStore, at: &DatasetRef) {
-    wait(store.commit(deletion_of(store, at))).unwrap();
+    must_commit(store, deletion_of(store, at));
 }
 
 /// All records of a generation, unless it has ended.

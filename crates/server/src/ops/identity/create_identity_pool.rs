@@ -4,7 +4,7 @@ use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::PoolId;
 use carryall_core::model::{Pool, PoolRef};
 use carryall_core::rules::set_identity_pool::Settings;
-use carryall_core::store::StoreError;
+use carryall_core::store::Committed;
 use carryall_wire::ops::identity::CreateIdentityPool;
 use carryall_wire::ops::identity::create_identity_pool::Input;
 use carryall_wire::shapes::IdentityPool;
@@ -38,10 +38,14 @@ impl Handler for CreateIdentityPool {
     }
 }
 
-async fn store_new(call: &Call<'_>, pool: Pool) -> Result<(), StoreError> {
+async fn store_new(call: &Call<'_>, pool: Pool) -> Result<(), Failure> {
     let changes = Changes {
         expect: vec![Expect::NoPool(pool.at.id.clone())],
         write: vec![Write::PutPool(Box::new(pool))],
     };
-    call.app.commit(changes).await
+    match call.app.commit(changes).await? {
+        Committed::Done => Ok(()),
+        // The random id is taken; another attempt draws another one.
+        Committed::Refused => Err(Failure::RetriesExhausted),
+    }
 }

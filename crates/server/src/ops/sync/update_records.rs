@@ -9,7 +9,7 @@ use carryall_core::model::{Caller, DatasetRef, Head, Holdings, Record, RecordStu
 use carryall_core::refusal::{Refusal, TokenTrouble};
 use carryall_core::rules::set_cognito_events::SYNC_TRIGGER;
 use carryall_core::rules::update_records::{self, Decision, Patch, Patches};
-use carryall_core::store::{DatasetView, RecordCursor, RecordRange, StoreError};
+use carryall_core::store::{Committed, DatasetView, RecordCursor, RecordRange};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::UpdateRecords;
@@ -103,15 +103,12 @@ async fn triggered_update(
         let left_out = stored.as_they_stand(&triggered.left_out, call.now, &request.writer);
         match update_records::decide(&view, call.now, &edited, &app.config.limits, &effects) {
             Ok(Decision::Nothing) => return Ok(left_out),
-            Ok(Decision::Apply { changes, mut records }) => match app.commit(changes).await {
-                Ok(()) => {
+            Ok(Decision::Apply { changes, mut records }) => match app.commit(changes).await? {
+                Committed::Done => {
                     records.extend(left_out);
                     return Ok(records);
                 }
-                Err(StoreError::Conflict) => app.metrics.commit_retried(),
-                Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
-                    return Err(error.into());
-                }
+                Committed::Refused => app.metrics.commit_retried(),
             },
             Err(refusal) => return Err(refused(call, refusal)),
         }
