@@ -103,7 +103,7 @@ struct Arguments {
     log_file: Option<PathBuf>,
 }
 
-/// What is measured instead of requests and floors.
+/// The measurement that replaces requests and floors.
 #[derive(clap::Args)]
 struct Part {
     /// Measures what leaves the server instead: streams, push, a backlog, bulk publication

@@ -203,9 +203,9 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
 /// A profile of Cargo.toml that the program is built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Profile {
-    /// What the README's first command builds: quick to build.
+    /// The profile of the README's first command: quick to build.
     Release,
-    /// What is shipped: link-time optimisation of the whole.
+    /// The profile that is shipped: link-time optimisation of the whole.
     Dist,
 }
 

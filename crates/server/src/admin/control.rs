@@ -36,18 +36,18 @@ const QUESTIONS_MAX: usize = 16;
 /// Time for one question, from its arrival to the end of the answer.
 const QUESTION_SECONDS_MAX: u64 = 60;
 
-/// What a running server can be asked.
+/// A question to a running server.
 #[derive(Serialize, Deserialize)]
 enum Question {
-    /// Where it listens.
+    /// The address that it listens on.
     Address,
-    /// Whether it is ready.
+    /// Its readiness.
     Ready,
-    /// To do a verb.
+    /// The result of a verb, which it carries out.
     Do(Verb),
 }
 
-/// What it answers: the outcome, or in one line why there is none.
+/// An answer: the result, or the error in one line.
 type Reply<T> = Result<T, OperatorError>;
 
 /// A path to the socket that is short enough for the operating system, and what keeps it valid.
@@ -146,7 +146,7 @@ async fn answer(app: &App, address: &str, line: &str, mut stream: UnixStream) ->
         Ok(Question::Address) => line_of(&Reply::Ok(address)),
         Ok(Question::Ready) => line_of(&probes::readiness(app).await),
         Ok(Question::Do(verb)) => {
-            tracing::info!(?verb, "an operator asks");
+            tracing::info!(?verb, "operator command");
             line_of(&admin::execute(app, verb).await)
         }
         Err(error) => line_of(&Reply::<()>::Err(format!("the question is not understood: {error}").into())),
@@ -167,17 +167,17 @@ pub async fn connect(dir: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(path).await
 }
 
-/// Has the server do a verb.
+/// Asks the server to carry out a verb.
 pub async fn ask(stream: UnixStream, verb: Verb) -> Reply<Answer> {
     put(stream, &Question::Do(verb)).await
 }
 
-/// Where the server listens, as the beginning of a URL.
+/// Asks the server for its address, as the beginning of a URL.
 pub async fn ask_address(stream: UnixStream) -> Reply<String> {
     put(stream, &Question::Address).await
 }
 
-/// Whether the server is ready; if not, why.
+/// Asks the server whether it is ready; the error is the reason if not.
 pub async fn ask_ready(stream: UnixStream) -> Reply<()> {
     put(stream, &Question::Ready).await
 }

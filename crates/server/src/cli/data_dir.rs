@@ -1,4 +1,4 @@
-//! What the server itself keeps in the data directory, beside the store's own files: `master.key` and `credentials`,
+//! The server's own files in the data directory, beside those of the store: `master.key` and `credentials`,
 //! both for this user alone, and the hold on the directory that comes before either is made.
 
 use std::fs::{File, OpenOptions, Permissions};

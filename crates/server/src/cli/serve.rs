@@ -53,7 +53,7 @@ fn raise_open_files() {
     }
 }
 
-/// What the banner and the warnings need to know of a start.
+/// The facts of a start that the banner and the warnings state.
 struct Started {
     app: Arc<App>,
     data_dir: Option<PathBuf>,

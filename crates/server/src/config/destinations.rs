@@ -21,7 +21,7 @@ const SECRET_BYTES_MIN: usize = 16;
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct DestinationSettings {
-    /// What a pool calls the stream, function or platform application.
+    /// The name of the stream, function or platform application in a pool's settings.
     pub name: Option<String>,
     /// The pool whose streams, functions or applications are meant.
     pub pool: Option<String>,
@@ -45,7 +45,7 @@ pub struct DestinationSettings {
 pub struct BucketSettings {
     /// The S3 bucket.
     pub bucket: String,
-    /// What every key in it begins with.
+    /// The prefix of every key in it.
     #[serde(default = "key_prefix_by_default")]
     pub key_prefix: String,
     /// How long the URLs in stream records can be used.

@@ -58,9 +58,9 @@ pub struct Config {
     pub bodies_in_flight_bytes_max: usize,
     /// How far a signature's time may be from ours, in seconds.
     pub clock_skew_seconds_max: u32,
-    /// Whether developers may call UpdateRecords.
+    /// True if developers may call UpdateRecords.
     pub allow_developer_updates: bool,
-    /// Whose pages may call from a browser.
+    /// The origins whose pages may call from a browser.
     pub cors_allowed_origins: AllowedOrigins,
     /// Connections at a time; more wait to be accepted.
     pub connections_max: u32,
@@ -110,9 +110,9 @@ pub enum AllowedOrigins {
 pub struct PoolSeed {
     /// Its id, of this installation's region.
     pub id: PoolId,
-    /// What the operator calls it.
+    /// Its name.
     pub name: String,
-    /// Whether identities without a login are handed out.
+    /// True if identities without a login are handed out.
     pub allow_guests: bool,
     /// Push settings, if they are stated.
     pub push: Block<PushSync>,

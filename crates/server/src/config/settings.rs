@@ -31,9 +31,9 @@ pub struct Settings {
     pub region: String,
     /// The account that the installation stands for.
     pub account_id: String,
-    /// What to log: see [`crate::logging::filter`].
+    /// The filter of the log: see [`crate::logging::filter`].
     pub log: String,
-    /// Whether developers may call UpdateRecords.
+    /// True if developers may call UpdateRecords.
     pub allow_developer_updates: bool,
     /// The same as `limits.clock_skew_seconds_max`; wins over it where both are set.
     pub clock_skew_seconds_max: Option<u32>,
@@ -45,7 +45,7 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Browsers.
     pub cors: CorsSettings,
-    /// What leaves the server, and how often it is tried.
+    /// Deliveries of effects: how many at a time, and how often each is attempted.
     pub outbox: OutboxSettings,
     /// Calls of the sync trigger.
     pub trigger: TriggerSettings,
@@ -298,9 +298,9 @@ fn enabled_by_default() -> String {
 pub struct PoolSettings {
     /// The pool's id.
     pub id: String,
-    /// What the operator calls it.
+    /// Its name.
     pub name: String,
-    /// Whether identities without a login are handed out.
+    /// True if identities without a login are handed out.
     #[serde(default = "guests_by_default")]
     pub allow_guests: bool,
     /// Push settings; where they are stated they are set at every start.
@@ -315,7 +315,7 @@ fn guests_by_default() -> bool {
     true
 }
 
-/// What flags and environment say, over the file; `None` where they say nothing.
+/// The settings from flags and environment, which override the file; `None` where neither sets one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// See [`Settings::listen`].

@@ -1,5 +1,5 @@
-//! What the caller is told for each way in which a request can fail: the fault's name, and a text that names what can be
-//! done. The matches have no wildcard arms: a new refusal does not compile until somebody chooses its fault.
+//! The fault for each way in which a request can fail: its name, and a text that states the remedy. The matches have no
+//! wildcard arms: a new refusal does not compile until its fault is chosen.
 
 use carryall_core::limits::SUBSCRIPTIONS_PER_DEVICE_MAX;
 use carryall_core::refusal::{LimitKind, Refusal, TokenTrouble};
@@ -182,7 +182,7 @@ pub(super) fn push_fault(undelivered: &Undelivered) -> Fault {
     }
 }
 
-/// Not every operation models a missing resource; those answer as they do for somebody else's
+/// Not every operation models a missing resource; those answer as they do for another account's
 /// (`docs/protocol.md` section 3.2).
 fn not_found_or_forbidden(spec: Option<&Spec>, message: String) -> Fault {
     let modelled = spec.is_some_and(|spec| spec.allows(FaultKind::ResourceNotFound));

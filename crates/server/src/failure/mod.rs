@@ -19,18 +19,18 @@ pub use self::signature::{IdentityTokenFailure, SignatureFailure};
 pub use self::sync_trigger::TriggerFailure;
 use crate::metrics::ServerLimit;
 
-/// Why a request was not done.
+/// The reasons why a request was not carried out.
 #[derive(Debug)]
 pub enum Failure {
     /// The request could not be routed or read.
     Rejected(Rejection),
     /// The signature, or what it was made with.
     Signature(SignatureFailure),
-    /// A rule said no.
+    /// A rule refused it.
     Refused(Refusal),
-    /// What the request changes was changed by others at the same time, again and again.
+    /// Every attempt met a concurrent change of the same thing.
     RetriesExhausted,
-    /// The source or the pool asks for new identities too often.
+    /// Too many new identities were requested from this source or of this pool.
     Throttled,
     /// The identity token of the classic flow.
     IdentityToken(IdentityTokenFailure),
@@ -39,10 +39,10 @@ pub enum Failure {
         /// The limit, in bytes.
         bytes_max: usize,
     },
-    /// The connection ended, or broke HTTP's rules, before the body was whole.
+    /// The connection ended, or broke the rules of HTTP, before the body was complete.
     #[expect(dead_code, reason = "the log prints why")]
     BodyBroken(String),
-    /// More work is going on than this server takes on.
+    /// A limit on the server's concurrent work has been reached.
     Overloaded(ServerLimit),
     /// The body came too slowly.
     BodyTooSlow {
@@ -60,7 +60,7 @@ pub enum Failure {
     Push(Undelivered),
     /// The store failed.
     Store(StoreError),
-    /// An operation failed in a way that its model does not know, or its answer could not be written; a bug.
+    /// An operation failed in a way that its model does not know, or its answer could not be encoded. A bug.
     #[expect(dead_code, reason = "the log prints what it was")]
     Unmodelled(String),
 }

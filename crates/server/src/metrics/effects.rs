@@ -18,7 +18,7 @@ struct TriggerLabel {
     outcome: &'static str,
 }
 
-/// What an event of the outbox is delivered to.
+/// The kind of receiver of an event of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// A stream, as the change happened.
@@ -30,7 +30,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// What `event` is delivered to.
+    /// The kind of receiver of `event`.
     pub fn of(event: &Event) -> Self {
         match (&event.lane.sink, event.position.part) {
             (Sink::Stream, Part::Change) => Self::Stream,
@@ -135,7 +135,7 @@ impl EffectMetrics {
         self.live_channels.inc();
     }
 
-    /// Counts it no more.
+    /// Stops counting a closed live channel.
     pub fn live_channel_closed(&self) {
         self.live_channels.dec();
     }

@@ -23,7 +23,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub use self::effects::{Delivery, EffectMetrics};
 pub use self::tasks::TaskMetrics;
 
-/// What every name begins with.
+/// The prefix of every name.
 const PREFIX: &str = "carryall";
 /// The operation of a request that names none, and the outcome that no table knows.
 const OTHER: &str = "unknown";
@@ -120,7 +120,7 @@ pub struct Metrics {
     request_bytes: Counter,
     response_bytes: Counter,
     limits_hit: [Counter; ServerLimit::ALL.len()],
-    /// What leaves the server.
+    /// Deliveries, triggers and live channels.
     pub effects: EffectMetrics,
     /// Counters of background tasks.
     pub tasks: TaskMetrics,

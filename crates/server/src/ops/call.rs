@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::effects::effects;
 use crate::failure::Failure;
 
-/// What operations know of a request besides its input. There is nothing of HTTP in it, and no secret.
+/// The facts about a request that operations know besides its input. None of them is of HTTP, and none is secret.
 pub struct Call<'a> {
     /// The program.
     pub app: &'a App,
@@ -56,7 +56,7 @@ impl Call<'_> {
         Ok(DatasetRef { owner, name })
     }
 
-    /// What a change of data of `owner` sets off. A pool that is gone fails the change by its own expectation.
+    /// The effects of a change of data of `owner`. If the pool is gone, the change fails by its own expectation.
     pub async fn effects(&self, owner: &IdentityRef) -> Result<Effects, Failure> {
         effects(self.app, owner).await
     }

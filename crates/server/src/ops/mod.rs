@@ -1,4 +1,4 @@
-//! What each operation does with a decoded, authorised request: load, decide, commit, answer. One file per operation,
+//! The work of each operation on a decoded, authorised request: load, decide, commit, answer. One file per operation,
 //! named as in every layer; nothing here knows of HTTP.
 
 pub mod access;

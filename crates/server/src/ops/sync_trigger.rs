@@ -101,7 +101,8 @@ fn unusable(told: &str, cause: String) -> TriggerFailure {
     TriggerFailure::Unusable { told: told.to_owned(), cause }
 }
 
-/// What the caller is told of a call that failed names no function and no host: those are the operator's.
+/// The failure of a call that did not succeed. Its text for the caller names no function and no host: only the operator
+/// may know those.
 fn undelivered(undelivered: TriggerUndelivered) -> TriggerFailure {
     match undelivered {
         TriggerUndelivered::Throttled { cause } => TriggerFailure::Throttled { cause },

@@ -12,13 +12,13 @@ use http_body_util::Full;
 
 use crate::config::AllowedOrigins;
 
-/// What an SDK in a browser has to be able to read.
+/// The response headers that an SDK in a browser must be able to read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("x-amzn-ErrorType, x-amzn-RequestId, Date");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 /// How long a browser may keep the answer to a preflight: a day, in seconds.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("86400");
 
-/// Whether a request is a browser's question and not yet a call.
+/// True if a request is a browser's preflight.
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && headers.contains_key(ORIGIN)

@@ -1,4 +1,4 @@
-//! What is answered without a signature and outside the API: liveness, readiness and metrics (`docs/protocol.md`
+//! Answers without a signature and outside the API: liveness, readiness and metrics (`docs/protocol.md`
 //! section 1.5).
 
 use bytes::Bytes;
@@ -13,9 +13,9 @@ use crate::app::App;
 /// The unsigned requests that are no part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Whether the process runs.
+    /// Liveness: the process runs.
     Live,
-    /// Whether the store answers and takes writes.
+    /// Readiness: the store answers and takes writes.
     Ready,
     /// The page of numbers.
     Metrics,
@@ -67,7 +67,7 @@ pub async fn answer(app: &App, probe: Probe) -> Response<Full<Bytes>> {
     }
 }
 
-/// Whether the store answers and takes writes; if not, why.
+/// Checks that the store answers and takes writes; the error is the reason if not.
 pub async fn readiness(app: &App) -> Result<(), String> {
     match app.store.health().await {
         Ok(Health::Ready) => Ok(()),

@@ -20,14 +20,14 @@ pub const CREDENTIALS_SECONDS: u32 = 3600;
 pub const CREDENTIALS_SECONDS_MIN: u32 = 900;
 const _: () = assert!(CREDENTIALS_SECONDS <= CREDENTIALS_SECONDS_MAX);
 
-/// What temporary credentials vouch for.
+/// The claims of temporary credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Temporary {
     /// Whose credentials they are.
     pub identity: IdentityRef,
     /// The identity's epoch when they were made.
     pub epoch: IdentityEpoch,
-    /// Whether the identity had proved a login.
+    /// True if the identity had proved a login.
     pub authenticated: bool,
     /// The providers of its logins.
     pub providers: Vec<String>,
@@ -47,7 +47,7 @@ pub struct Issued {
     pub expires: UnixMillis,
 }
 
-/// What stands inside the seal.
+/// The sealed layout.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     pool: String,
@@ -84,7 +84,7 @@ pub(super) fn issue(sealer: &Sealer, temporary: &Temporary) -> Issued {
 
 /// Credentials that a request presented, opened.
 pub struct Opened {
-    /// What they vouch for. The caller checks the expiry.
+    /// Their claims. The caller checks the expiry.
     pub temporary: Temporary,
     /// The secret that they sign with.
     pub(super) secret: SecretString,
@@ -92,7 +92,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Whether `key` is the key id that the token was issued with.
+    /// True if the token was issued with the key id `key`.
     pub fn belongs_to(&self, key: &AccessKeyId) -> bool {
         self.access_key_id == key.as_str()
     }

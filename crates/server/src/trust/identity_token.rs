@@ -26,7 +26,7 @@ pub struct IdentityTokens {
     check: DecodingKey,
 }
 
-/// What a valid token vouches for.
+/// The claims of a token that has been verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedToken {
     /// The identity.

@@ -51,7 +51,7 @@ impl MasterKey {
     }
 }
 
-/// What a sealed value is for; each purpose has a key of its own.
+/// The purpose of a sealed value. Each purpose has its own key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Session tokens of temporary credentials.
@@ -62,7 +62,7 @@ pub enum Purpose {
     Page,
     /// Secrets of developer keys at rest.
     DeveloperSecret,
-    /// The value that tells whether a store belongs to this master key.
+    /// The value that shows which master key a store belongs to.
     MasterKeyCheck,
 }
 

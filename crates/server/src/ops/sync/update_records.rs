@@ -146,7 +146,7 @@ async fn load_whole(app: &App, at: &DatasetRef) -> Result<Whole, Failure> {
 }
 
 impl Whole {
-    /// What a decision about these keys is made on.
+    /// The view that a decision about these keys is made on.
     fn view_of(&self, keys: &[RecordKey]) -> DatasetView {
         let stored: HashMap<&RecordKey, RecordStub> =
             self.records.iter().map(|record| (&record.key, record.stub())).collect();
