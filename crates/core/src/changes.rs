@@ -132,7 +132,7 @@ pub enum Write {
     PutSetting(Setting, Vec<u8>),
 }
 
-/// What a process has to be told of when a write is made, besides the store.
+/// The cached or queued state that a write invalidates in the process that makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Touched<'a> {
     /// A pool's settings.
@@ -141,12 +141,14 @@ pub enum Touched<'a> {
     Key(&'a AccessKeyId),
     /// A lane that may have something to deliver now.
     Lane(&'a LaneRef),
-    /// Nothing that is kept in mind.
+    /// A dataset, which has reached this count.
+    Dataset(&'a DatasetRef, SyncCount),
+    /// Nothing that a process keeps outside the store.
     Nothing,
 }
 
 impl Write {
-    /// What has to be told of it.
+    /// The state that the write invalidates.
     pub fn touched(&self) -> Touched<'_> {
         match self {
             Self::PutPool(pool) => Touched::Pool(&pool.at.id),
@@ -155,8 +157,8 @@ impl Write {
             Self::RemoveKey(id) => Touched::Key(id),
             Self::AppendEvent(event) => Touched::Lane(&event.lane),
             Self::SetLane { at, .. } => Touched::Lane(at),
-            Self::PutHead(..)
-            | Self::RemoveHead(_)
+            Self::PutHead(at, head) => Touched::Dataset(at, head.sync_count),
+            Self::RemoveHead(_)
             | Self::PutRecords { .. }
             | Self::ForgetRecords(..)
             | Self::PutHoldings(..)

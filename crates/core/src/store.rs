@@ -45,8 +45,8 @@ use crate::time::UnixMillis;
 /// What a store's methods return: boxed, so that stores can be chosen at start.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Where the program keeps things; the module's documentation states the promises.
-pub trait Store: Send + Sync + 'static {
+/// The reads of a store; the module's documentation states the promises.
+pub trait Reads: Send + Sync + 'static {
     /// The pool of this id.
     fn pool<'a>(&'a self, id: &'a PoolId) -> Answer<'a, Option<Pool>>;
 
@@ -142,7 +142,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Up to `max` sweeps that are due at `now`, oldest first.
     fn sweeps(&self, now: UnixMillis, max: usize) -> Answer<'_, Vec<Sweep>>;
+}
 
+/// A store, which reads and writes. Only what also announces commits to the rest of the process should hold one; other
+/// code reads through [`Reads`].
+pub trait Store: Reads {
     /// Applies `changes` whole, or not at all.
     fn commit(&self, changes: Changes) -> Answer<'_, Committed>;
 

@@ -1,4 +1,4 @@
-//! What happens without a request: space of deleted data is reclaimed in slices, data of deleted identities is swept
+//! Work without a request: space of deleted data is reclaimed in slices, data of deleted identities is swept
 //! once their credentials have expired, and session counts are moved into the store.
 
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use carryall_core::rules::delete_identities;
 use carryall_core::store::{Committed, StoreError};
 use carryall_core::time::UnixMillis;
 use tokio::task::yield_now;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::app::App;
 use crate::effects::effects;
 use crate::failure::Failure;
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 use crate::supervision::Supervisor;
 
 /// Rows that one slice of reclaiming frees; small, since writes wait behind it.
@@ -26,8 +26,10 @@ const RECLAIM_PAUSE: Duration = Duration::from_millis(20);
 const RECLAIM_INTERVAL: Duration = Duration::from_secs(2);
 /// Pause after the store failed.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(30);
-/// How often session counts are stored; as much may be lost in a crash.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// How often session counts are stored. A crash loses those of this time.
+const SESSIONS_INTERVAL: Duration = Duration::from_secs(5);
+/// Time for the session counts that are in memory when the server stops.
+const STOP_MAX: Duration = Duration::from_secs(5);
 /// How often due sweeps are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 /// Sweeps read at a time.
@@ -43,7 +45,7 @@ pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
     });
     supervisor.restartable("session counts", {
         let app = Arc::clone(app);
-        move || flush(Arc::clone(&app))
+        move || store_sessions(Arc::clone(&app))
     });
     supervisor.restartable("sweeps", {
         let app = Arc::clone(app);
@@ -53,12 +55,14 @@ pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
 
 /// Stores the session counts that are still in memory when the server stops.
 pub async fn finish(app: &App) {
-    app.sessions.flush(&app.store, None).await;
+    if timeout(STOP_MAX, app.state.store_sessions()).await.is_err() {
+        tracing::warn!("sync sessions were not counted: the store did not take them in time for the stop");
+    }
 }
 
 async fn reclaim(app: Arc<App>) {
     loop {
-        let pause = match app.store.reclaim(RECLAIM_ROWS_MAX).await {
+        let pause = match app.state.reclaim(RECLAIM_ROWS_MAX).await {
             Ok(reclaimed) if reclaimed.more => RECLAIM_PAUSE,
             Ok(_) => RECLAIM_INTERVAL,
             Err(error) => {
@@ -70,12 +74,12 @@ async fn reclaim(app: Arc<App>) {
     }
 }
 
-async fn flush(app: Arc<App>) {
-    let mut ticks = interval(FLUSH_INTERVAL);
+async fn store_sessions(app: Arc<App>) {
+    let mut ticks = interval(SESSIONS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        app.sessions.flush(&app.store, None).await;
+        app.state.store_sessions().await;
     }
 }
 
@@ -93,7 +97,7 @@ async fn sweep(app: Arc<App>) {
 async fn sweep_due(app: &App) -> Result<(), Failure> {
     loop {
         let now = app.clock.now();
-        let due = app.store.sweeps(now, SWEEPS_MAX).await?;
+        let due = app.state.reads().sweeps(now, SWEEPS_MAX).await?;
         for sweep in &due {
             match clear(app, sweep).await {
                 Ok(()) => {}
@@ -118,25 +122,26 @@ async fn put_off(app: &App, sweep: &Sweep, now: UnixMillis, failure: &Failure) -
     let not_before = now.plus_seconds(SWEEP_RETRY_SECONDS);
     let later = Sweep { not_before, ..sweep.clone() };
     let write = vec![Write::RemoveSweep(sweep.clone()), Write::PutSweep(later)];
-    match app.store.commit(Changes { expect: Vec::new(), write }).await? {
-        // It expects nothing, so it is never refused.
+    match app.state.commit(Changes { expect: Vec::new(), write }).await? {
+        // The commit expects nothing, so it is never refused.
         Committed::Done | Committed::Refused => Ok(()),
     }
 }
 
 async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
-    attempt(app, &sweep.owner, || async {
-        let pool = app.store.pool(&sweep.owner.pool.id).await?;
-        if pool.is_none_or(|pool| pool.at != sweep.owner.pool) {
-            // Its data went with the pool.
-            let changes = Changes { expect: Vec::new(), write: vec![Write::RemoveSweep(sweep.clone())] };
-            return Ok(Step::Commit(changes, ()));
-        }
-        let view = app.store.heads(&sweep.owner).await?;
-        let effects = effects(app, &sweep.owner).await?.without_devices();
-        Ok(Step::Commit(delete_identities::sweep(&view, app.clock.now(), sweep, &effects), ()))
-    })
-    .await
+    app.state
+        .attempt(&sweep.owner, || async {
+            let pool = app.state.reads().pool(&sweep.owner.pool.id).await?;
+            if pool.is_none_or(|pool| pool.at != sweep.owner.pool) {
+                // Its data went with the pool.
+                let changes = Changes { expect: Vec::new(), write: vec![Write::RemoveSweep(sweep.clone())] };
+                return Ok(Step::Commit(changes, ()));
+            }
+            let view = app.state.reads().heads(&sweep.owner).await?;
+            let effects = effects(app, &sweep.owner).await?.without_devices();
+            Ok(Step::Commit(delete_identities::sweep(&view, app.clock.now(), sweep, &effects), ()))
+        })
+        .await
 }
 
 #[cfg(test)]
@@ -176,7 +181,7 @@ mod tests {
             allow_guests: true,
         });
         assert!(admin::execute(app, verb).await.is_ok());
-        app.store.pool(&id).await.unwrap().unwrap().at
+        app.state.reads().pool(&id).await.unwrap().unwrap().at
     }
 
     #[tokio::test]
@@ -188,11 +193,11 @@ mod tests {
             let owner = IdentityRef { pool, identity: IdentityId::parse("us-east-1:1").unwrap() };
             let sweep = Sweep { owner, not_before: UnixMillis(1) };
             let changes = Changes { expect: Vec::new(), write: vec![Write::PutSweep(sweep)] };
-            assert!(app.store.commit(changes).await.unwrap().is_done());
+            assert!(app.state.commit(changes).await.unwrap().is_done());
         }
-        assert!(!app.store.sweeps(app.clock.now(), SWEEPS_MAX).await.unwrap().is_empty());
+        assert!(!app.state.reads().sweeps(app.clock.now(), SWEEPS_MAX).await.unwrap().is_empty());
         sweep_due(&app).await.unwrap();
-        assert_eq!(app.store.sweeps(app.clock.now(), SWEEPS_MAX).await.unwrap(), []);
+        assert_eq!(app.state.reads().sweeps(app.clock.now(), SWEEPS_MAX).await.unwrap(), []);
     }
 
     /// Puts due sweeps of identities that have these numbers.
@@ -202,7 +207,7 @@ mod tests {
             let owner = IdentityRef { pool: pool.clone(), identity };
             let sweep = Sweep { owner, not_before: UnixMillis(1) };
             let changes = Changes { expect: Vec::new(), write: vec![Write::PutSweep(sweep)] };
-            assert!(app.store.commit(changes).await.unwrap().is_done());
+            assert!(app.state.commit(changes).await.unwrap().is_done());
         }
     }
 
@@ -219,8 +224,9 @@ mod tests {
         put_sweeps(&app, &at, 0..SWEEPS_MAX + 1).await;
         sweep_due(&app).await.unwrap();
         let now = app.clock.now();
-        assert_eq!(app.store.sweeps(now, usize::MAX).await.unwrap(), []);
-        let later = app.store.sweeps(now.plus_seconds(2 * SWEEP_RETRY_SECONDS), usize::MAX).await.unwrap();
+        assert_eq!(app.state.reads().sweeps(now, usize::MAX).await.unwrap(), []);
+        let later =
+            app.state.reads().sweeps(now.plus_seconds(2 * SWEEP_RETRY_SECONDS), usize::MAX).await.unwrap();
         assert_eq!(later.len(), SWEEPS_MAX, "those that failed are tried again");
         let page = app.metrics.page(&[]).unwrap();
         assert!(page.contains("carryall_sweeps_put_off_total 64"), "{page}");
@@ -272,11 +278,11 @@ mod tests {
     async fn session_counts_reach_the_store_at_the_stop() {
         let app = app().await;
         let at = pool(&app).await;
-        app.sessions.begin(&at);
+        app.state.begin_session(&at);
         finish(&app).await;
-        assert_eq!(app.store.pool_usage(&at).await.unwrap().sync_sessions, 1);
+        assert_eq!(app.state.reads().pool_usage(&at).await.unwrap().sync_sessions, 1);
         // The pool is still the one that was counted.
         let same = Changes { expect: vec![Expect::Pool(at)], write: Vec::new() };
-        assert!(app.store.commit(same).await.unwrap().is_done());
+        assert!(app.state.commit(same).await.unwrap().is_done());
     }
 }

@@ -15,8 +15,8 @@ use carryall_core::model::{
 };
 use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
-    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordRange, Store,
-    StoreError,
+    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reads, Reclaimed, RecordRange,
+    Store, StoreError,
 };
 use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl};
@@ -74,7 +74,7 @@ macro_rules! pass {
     )*};
 }
 
-impl Store for FaultyStore {
+impl Reads for FaultyStore {
     pass! {
         pool(id: &'a PoolId) -> Option<Pool>;
         pools(after: Option<&'a PoolId>, max: usize) -> Vec<Pool>;
@@ -134,7 +134,9 @@ impl Store for FaultyStore {
     fn sweeps(&self, now: UnixMillis, max: usize) -> Answer<'_, Vec<Sweep>> {
         self.after(Call::Sweeps, || self.inner.sweeps(now, max))
     }
+}
 
+impl Store for FaultyStore {
     fn commit(&self, changes: Changes) -> Answer<'_, Committed> {
         self.inner.commit(changes)
     }

@@ -65,7 +65,7 @@ impl Drop for Channel {
     fn drop(&mut self) {
         // The receiver goes first: an entry without receivers is the sign that nobody listens.
         self.counts = None;
-        self.app.live.unsubscribe(&self.at);
+        self.app.state.live().unsubscribe(&self.at);
         self.app.metrics.effects.live_channel_closed();
     }
 }
@@ -93,7 +93,7 @@ pub async fn open(
     DatasetName::parse(&changes.dataset_name)?;
     let at = dataset(app, caller.clone(), now, arrival, &changes).await?;
 
-    let counts = app.live.subscribe(&at).ok_or(Failure::Overloaded(ServerLimit::LiveSubscribers))?;
+    let counts = app.state.live().subscribe(&at).ok_or(Failure::Overloaded(ServerLimit::LiveSubscribers))?;
     app.metrics.effects.live_channel_opened();
     let mut heartbeat = interval(Duration::from_secs(app.config.live.heartbeat_seconds.get().into()));
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -146,7 +146,7 @@ fn answer(channel: Channel, request_id: &str, request: &HeaderMap) -> Response<L
 impl Channel {
     /// Prepares the first thing to send: how soon to come back, and the present count unless the client knows it.
     async fn begin(&mut self, known: Option<SyncCount>) -> Result<(), Failure> {
-        let count = self.app.store.head(&self.at).await?.effective().sync_count;
+        let count = self.app.state.reads().head(&self.at).await?.effective().sync_count;
         let mut first = format!("retry: {RETRY_MILLIS}\n\n");
         if known.map_or(count > SyncCount::ZERO, |known| count > known) {
             first.push_str(&self.event(count));
@@ -212,10 +212,10 @@ impl Channel {
             return None;
         }
         let pool = &self.at.owner.pool;
-        let stands = self.app.pool(&pool.id).await.ok()?.is_some_and(|found| found.at == *pool);
+        let stands = self.app.state.pool(&pool.id).await.ok()?.is_some_and(|found| found.at == *pool);
         if !stands {
             return None;
         }
-        Some(self.app.store.head(&self.at).await.ok()?.effective().sync_count)
+        Some(self.app.state.reads().head(&self.at).await.ok()?.effective().sync_count)
     }
 }

@@ -8,6 +8,7 @@
 mod admin;
 mod app;
 mod background;
+mod cache;
 mod capacity;
 mod cli;
 mod clock;

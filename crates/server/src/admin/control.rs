@@ -17,7 +17,6 @@ use tokio::sync::Semaphore;
 
 use crate::admin::{self, Answer, OperatorError, Verb};
 use crate::app::App;
-use crate::request::probes;
 
 const SOCKET_FILE: &str = "control.sock";
 /// Longest path that the operating system takes for a socket, in bytes.
@@ -144,7 +143,7 @@ async fn question(stream: &mut UnixStream, time: Duration) -> io::Result<Option<
 async fn answer(app: &App, address: &str, line: &str, mut stream: UnixStream) -> io::Result<()> {
     let reply = match serde_json::from_str(line) {
         Ok(Question::Address) => line_of(&Reply::Ok(address)),
-        Ok(Question::Ready) => line_of(&probes::readiness(app).await),
+        Ok(Question::Ready) => line_of(&app.state.readiness().await),
         Ok(Question::Do(verb)) => {
             tracing::info!(?verb, "operator command");
             line_of(&admin::execute(app, verb).await)

@@ -104,7 +104,7 @@ async fn create(app: &App, description: String) -> Result<KeyCreated, OperatorEr
         description: description.clone(),
     };
     let changes = Changes { expect: vec![Expect::NoKey(key.id.clone())], write: vec![Write::PutKey(key)] };
-    match app.commit(changes).await? {
+    match app.state.commit(changes).await? {
         Committed::Done => {}
         Committed::Refused => return Err(format!("key {access_key_id} exists already; try again").into()),
     }
@@ -116,7 +116,7 @@ async fn create(app: &App, description: String) -> Result<KeyCreated, OperatorEr
 }
 
 async fn list(app: &App) -> Result<KeyList, OperatorError> {
-    let keys = app.store.keys().await?;
+    let keys = app.state.reads().keys().await?;
     let access_keys = keys
         .into_iter()
         .map(|key| KeyLine {
@@ -130,11 +130,11 @@ async fn list(app: &App) -> Result<KeyList, OperatorError> {
 
 async fn revoke(app: &App, id: &str) -> Result<KeyRevoked, OperatorError> {
     let id = AccessKeyId::parse(id)?;
-    if app.store.key(&id).await?.is_none() {
+    if app.state.reads().key(&id).await?.is_none() {
         return Err(format!("key {id} does not exist in the store; the root key is not kept there").into());
     }
     let changes = Changes { expect: Vec::new(), write: vec![Write::RemoveKey(id.clone())] };
-    match app.commit(changes).await? {
+    match app.state.commit(changes).await? {
         // A removal expects nothing, so it is never refused.
         Committed::Done | Committed::Refused => {}
     }

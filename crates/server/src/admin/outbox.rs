@@ -104,7 +104,7 @@ pub(super) async fn execute(app: &App, verb: Verb) -> Result<Answer, OperatorErr
 
 /// The parked lanes.
 async fn list(app: &App) -> Result<OutboxList, OperatorError> {
-    let lanes = app.store.lanes_parked(None, None, LANES_SHOWN_MAX + 1).await?;
+    let lanes = app.state.reads().lanes_parked(None, None, LANES_SHOWN_MAX + 1).await?;
     let more = lanes.len() > LANES_SHOWN_MAX;
     let mut parked = Vec::new();
     for lane in lanes.into_iter().take(LANES_SHOWN_MAX) {
@@ -129,7 +129,7 @@ async fn line(app: &App, lane: &Lane) -> Result<Option<ParkedLine>, OperatorErro
 /// Where the lane's first event stands. One that cannot be read is taken to stand where the lane begins, so that it can
 /// still be named.
 async fn first_position(app: &App, lane: &Lane) -> Result<Position, OperatorError> {
-    match app.store.events(&lane.at, 1, 0).await {
+    match app.state.reads().events(&lane.at, 1, 0).await {
         Ok(events) => Ok(events.first().map_or(lane.first, |event| event.position)),
         Err(StoreError::Corrupt { .. }) => Ok(lane.first),
         Err(error @ StoreError::Unavailable { .. }) => Err(error.into()),
@@ -145,12 +145,13 @@ async fn retry(app: &App, event: Option<&str>) -> Result<u64, OperatorError> {
     }
     let (mut after, mut retried): (Option<LaneRef>, u64) = (None, 0);
     loop {
-        let page = app.store.lanes_parked(None, after.as_ref(), LANES_PER_PAGE).await?;
+        let page = app.state.reads().lanes_parked(None, after.as_ref(), LANES_PER_PAGE).await?;
         let Some(last) = page.last() else { return Ok(retried) };
         after = Some(last.at.clone());
         // Together, so that they share syncs.
         let now = app.clock.now();
-        for outcome in join_all(page.iter().map(|lane| app.commit(outbox::try_again(lane, now)))).await {
+        for outcome in join_all(page.iter().map(|lane| app.state.commit(outbox::try_again(lane, now)))).await
+        {
             match outcome? {
                 Committed::Done => retried += 1,
                 // The relay, or another operator, was quicker.
@@ -173,7 +174,7 @@ async fn drop_event(app: &App, event: &str) -> Result<String, OperatorError> {
 async fn parked(app: &App, event: &str) -> Result<(Lane, Position), OperatorError> {
     let id = EventId::parse(event)
         .ok_or_else(|| format!("'{event}' is no id of an event; carryall outbox list shows them"))?;
-    let lane = app.store.lane(&id.lane).await?;
+    let lane = app.state.reads().lane(&id.lane).await?;
     let lane = lane.filter(|lane| matches!(lane.state.due, Due::Parked { .. }));
     let lane = lane.ok_or_else(|| format!("no event with the id {event} is parked"))?;
     let first = first_position(app, &lane).await?;
@@ -192,7 +193,7 @@ fn kind(sink: &Sink) -> &'static str {
 }
 
 async fn commit(app: &App, changes: Changes) -> Result<(), OperatorError> {
-    match app.commit(changes).await? {
+    match app.state.commit(changes).await? {
         Committed::Done => Ok(()),
         Committed::Refused => Err("the lane changed meanwhile; list the outbox again".into()),
     }

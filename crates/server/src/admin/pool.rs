@@ -194,7 +194,7 @@ pub(super) async fn create(
     let pool = settings.create(at, app.clock.now());
     let changes =
         Changes { expect: vec![Expect::NoPool(id.clone())], write: vec![Write::PutPool(Box::new(pool))] };
-    match app.commit(changes).await? {
+    match app.state.commit(changes).await? {
         Committed::Done => {}
         Committed::Refused => return Err(format!("pool {id} exists already").into()),
     }
@@ -206,7 +206,7 @@ async fn list(app: &App) -> Result<PoolList, OperatorError> {
     let mut identity_pools: Vec<PoolLine> = Vec::new();
     let mut after: Option<PoolId> = None;
     loop {
-        let page = app.store.pools(after.as_ref(), POOLS_PER_PAGE_MAX as usize).await?;
+        let page = app.state.reads().pools(after.as_ref(), POOLS_PER_PAGE_MAX as usize).await?;
         let Some(last) = page.last() else { return Ok(PoolList { identity_pools }) };
         after = Some(last.at.id.clone());
         identity_pools.extend(page.into_iter().map(|pool| PoolLine {
@@ -258,8 +258,8 @@ fn not_in_effect(pool: &shapes::IdentityPool) -> Vec<String> {
 /// The number of events that wait in the outbox for a pool, and its latest bulk publication.
 async fn waiting_and_published(app: &App, id: &str) -> Result<(u64, Option<BulkPublishShow>), OperatorError> {
     let pool = existing(app, id).await?;
-    let waiting = app.store.pool_usage(&pool.at).await?.events_waiting;
-    let bulk = app.store.bulk_publish(&pool.at).await?.map(|bulk| {
+    let waiting = app.state.reads().pool_usage(&pool.at).await?.events_waiting;
+    let bulk = app.state.reads().bulk_publish(&pool.at).await?.map(|bulk| {
         let (status, failure_message) = match bulk.status {
             BulkPublishStatus::InProgress => ("IN_PROGRESS", None),
             BulkPublishStatus::Succeeded => ("SUCCEEDED", None),
@@ -277,7 +277,7 @@ async fn waiting_and_published(app: &App, id: &str) -> Result<(u64, Option<BulkP
 
 async fn existing(app: &App, id: &str) -> Result<Pool, OperatorError> {
     let id = PoolId::parse(id)?;
-    let found = app.store.pool(&id).await?;
+    let found = app.state.reads().pool(&id).await?;
     found.ok_or_else(|| format!("pool {id} does not exist").into())
 }
 
@@ -291,10 +291,10 @@ async fn check(app: &App, id: &str) -> Result<PoolCheck, OperatorError> {
 
 async fn delete(app: &App, id: &str) -> Result<PoolDeleted, OperatorError> {
     let pool = existing(app, id).await?;
-    let usage = app.store.pool_usage(&pool.at).await?;
+    let usage = app.state.reads().pool_usage(&pool.at).await?;
     let (mut identity_count, mut after) = (0, None);
     loop {
-        let page = app.store.identities(&pool.at, after.as_ref(), IDENTITIES_PER_PAGE).await?;
+        let page = app.state.reads().identities(&pool.at, after.as_ref(), IDENTITIES_PER_PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.at.identity.clone());
         identity_count += page.len() as u64;

@@ -1,5 +1,5 @@
-//! The server's own files in the data directory, beside those of the store: `master.key` and `credentials`,
-//! both for this user alone, and the hold on the directory that comes before either is made.
+//! The server's own files in the data directory, beside those of the store: `master.key` and `credentials`, both for
+//! this user alone. The directory is locked before either is made.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};

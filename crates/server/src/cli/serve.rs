@@ -127,7 +127,7 @@ async fn accept(http: Arc<Http>, listener: TcpListener) {
 /// Ends when the store has lost a thread of its own, or once told to stop.
 async fn watch_store(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     tokio::select! {
-        cause = app.store.broken() => tracing::error!(cause, "the store is broken"),
+        cause = app.state.broken() => tracing::error!(cause, "the store is broken"),
         () = told_to_stop(&mut stop) => {}
     }
 }

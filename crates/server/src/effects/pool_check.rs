@@ -1,4 +1,4 @@
-//! Whether what a pool's settings name can be reached: tries the whole chain of each effect, from the role to the
+//! A check of everything that a pool's settings name: tries the whole chain of each effect, from the role to the
 //! platform application, stream or function, and says in plain words what is wrong.
 
 use std::pin::Pin;

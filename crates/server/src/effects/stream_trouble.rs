@@ -1,4 +1,4 @@
-//! What the server finds wrong with a pool's stream, noted in the pool's settings, where developers see it as
+//! Notes about a pool's stream that cannot be used, in the pool's settings, where developers see them as
 //! `DisabledReason` (`docs/protocol.md` section 13.4).
 
 use carryall_core::changes::{Changes, Expect, Write};
@@ -6,29 +6,29 @@ use carryall_core::model::{Pool, PoolUsage};
 use carryall_core::rules::set_identity_pool_configuration::note_stream_trouble;
 use carryall_core::store::{Committed, StoreError};
 
-use crate::app::App;
+use crate::state::State;
 
-/// What becomes of streaming.
+/// The consequence for streaming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Streaming {
-    /// It goes on for everything else.
+    /// It continues for everything else.
     GoesOn,
-    /// It is switched off until somebody switches it on again.
+    /// It is switched off until a developer switches it on again.
     SwitchedOff,
 }
 
-/// Whether the trouble was noted.
+/// The outcome of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Noted {
-    /// It stands in the pool's settings, as this or as an earlier trouble that switched streaming off.
+    /// The pool's settings hold it, or an earlier one that switched streaming off.
     Yes,
-    /// The settings that were found wrong are not those of the pool any more.
+    /// The settings that were found wrong are no longer those of the pool.
     SettingsChanged,
 }
 
 /// Notes what is wrong with the stream that `seen` is set up for, unless its settings have changed since.
 pub(crate) async fn note(
-    app: &App,
+    state: &State,
     seen: &Pool,
     reason: &str,
     streaming: Streaming,
@@ -38,14 +38,14 @@ pub(crate) async fn note(
     pool.version = seen.version.next();
     let expect = vec![Expect::PoolVersion(seen.at.clone(), seen.version)];
     let write = vec![Write::PutPool(Box::new(pool))];
-    match app.commit(Changes { expect, write }).await? {
+    match state.commit(Changes { expect, write }).await? {
         Committed::Done => {
             log(seen, reason, streaming);
             Ok(Noted::Yes)
         }
         // Another delivery may have found the same.
         Committed::Refused => {
-            let stored = app.store.pool(&seen.at.id).await?.filter(|pool| pool.at == seen.at);
+            let stored = state.reads().pool(&seen.at.id).await?.filter(|pool| pool.at == seen.at);
             let goes_on = stored
                 .and_then(|pool| pool.streams)
                 .is_some_and(|streams| streams.enabled_stream().is_some());
@@ -86,25 +86,28 @@ impl Gap {
 
 /// Notes that changes are missing, once for each reason. The note stays, as what was not streamed stays so, until a
 /// developer sets the stream anew.
-pub(crate) async fn note_gap(app: &App, pool: &Pool, gap: Gap, why: &str) -> Result<(), StoreError> {
+pub(crate) async fn note_gap(state: &State, pool: &Pool, gap: Gap, why: &str) -> Result<(), StoreError> {
     let Some(streams) = &pool.streams else { return Ok(()) };
     let noted = streams.disabled_reason.as_deref().unwrap_or_default();
     if streams.enabled_stream().is_none() || noted.contains(gap.begins()) {
         return Ok(());
     }
     let reason = format!("{noted} {} {why}", gap.begins());
-    note(app, pool, reason.trim_start(), Streaming::GoesOn).await?;
+    note(state, pool, reason.trim_start(), Streaming::GoesOn).await?;
     Ok(())
 }
 
 /// Notes that changes of a pool set nothing off since too much waits already.
-pub(crate) async fn note_full_outbox(app: &App, pool: &Pool, usage: &PoolUsage) -> Result<(), StoreError> {
+pub(crate) async fn note_full_outbox(
+    state: &State,
+    pool: &Pool,
+    usage: &PoolUsage,
+) -> Result<(), StoreError> {
     let why = format!(
         "{} events with {} bytes were waiting, the most that may (outbox.events_per_pool_max and bytes_per_pool_max of the \
          server's configuration). Publish the pool in bulk once these are delivered; setting its CognitoStreams again \
          removes this note.",
         usage.events_waiting, usage.events_bytes
     );
-    tracing::warn!(pool = %pool.at.id, why, "a change is neither streamed nor told to devices");
-    note_gap(app, pool, Gap::FullOutbox, &why).await
+    note_gap(state, pool, Gap::FullOutbox, &why).await
 }

@@ -87,7 +87,7 @@ pub(super) async fn create_pool(app: &App, id: &str) -> Result<(PoolRef, UnixMil
         allow_guests: true,
     });
     admin::execute(app, verb).await?;
-    let pool = app.store.pool(&PoolId::parse(id).unwrap()).await.unwrap().unwrap();
+    let pool = app.state.reads().pool(&PoolId::parse(id).unwrap()).await.unwrap().unwrap();
     Ok((pool.at, pool.created))
 }
 

@@ -37,7 +37,7 @@ async fn a_page_of_datasets_holds_1024_when_more_are_asked_for_and_all_when_no_s
         Write::PutHead(DatasetRef { owner: owner.clone(), name }, head.clone())
     });
     let changes = Changes { expect: Vec::new(), write: write.collect() };
-    assert!(app.commit(changes).await.unwrap().is_done());
+    assert!(app.state.commit(changes).await.unwrap().is_done());
     for (max_results, count) in [(None, 1025), (Some(1024), 1024), (Some(5000), 1024)] {
         let input = sync::list_datasets::Input {
             identity_pool_id: Some(POOL.to_owned()),

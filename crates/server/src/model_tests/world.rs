@@ -228,7 +228,7 @@ impl World {
             }
             Operation::Sweep => return self.sweep().await,
             Operation::Reclaim { rows_max } => {
-                self.app().store.reclaim(*rows_max).await.unwrap();
+                self.app().state.reclaim(*rows_max).await.unwrap();
                 return Ok(());
             }
             Operation::Restart { limits: which } => return self.restart(*which).await,
@@ -582,7 +582,7 @@ impl World {
             })
             .collect();
         self.markers += missing;
-        let holdings = self.app().store.heads(&owner).await.unwrap().holdings;
+        let holdings = self.app().state.reads().heads(&owner).await.unwrap().holdings;
         let added = u32::try_from(missing).unwrap();
         let mut changes = Changes {
             expect: vec![Expect::Pool(owner.pool.clone())],
@@ -606,7 +606,7 @@ impl World {
             let at = DatasetRef { owner: owner.clone(), name: DatasetName::parse(name).unwrap() };
             changes.write.push(Write::PutHead(at, head));
         }
-        assert!(self.app().commit(changes).await.unwrap().is_done());
+        assert!(self.app().state.commit(changes).await.unwrap().is_done());
         self.model.add_markers(&place, &markers);
     }
 
@@ -657,10 +657,10 @@ impl World {
 
     /// What the background work does, at the time of the run.
     async fn sweep(&mut self) -> Agreed {
-        for sweep in self.app().store.sweeps(self.now(), SWEEPS_MAX).await.unwrap() {
-            let view = self.app().store.heads(&sweep.owner).await.unwrap();
+        for sweep in self.app().state.reads().sweeps(self.now(), SWEEPS_MAX).await.unwrap() {
+            let view = self.app().state.reads().heads(&sweep.owner).await.unwrap();
             let changes = delete_identities::sweep(&view, self.now(), &sweep, &Effects::default());
-            assert!(self.app().commit(changes).await.unwrap().is_done());
+            assert!(self.app().state.commit(changes).await.unwrap().is_done());
         }
         self.model.sweep();
         self.look_at_everything().await
@@ -668,7 +668,7 @@ impl World {
 
     async fn restart(&mut self, which: usize) -> Agreed {
         if let Some(app) = self.app.take() {
-            app.sessions.flush(&app.store, None).await;
+            app.state.store_sessions().await;
             let app = Arc::into_inner(app);
             assert!(app.is_some(), "the program is still in use");
         }

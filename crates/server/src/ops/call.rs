@@ -32,7 +32,7 @@ impl Call<'_> {
     /// The pool that the request names; it exists, and the caller's credentials are of its present life.
     pub async fn pool(&self, input: &impl Names) -> Result<Arc<Pool>, Failure> {
         let id = PoolId::parse(required("identityPoolId", input.pool())?)?;
-        let pool = self.app.pool(&id).await?;
+        let pool = self.app.state.pool(&id).await?;
         let Some(pool) = pool else { return Err(Refusal::PoolNotFound(id).into()) };
         match &self.caller {
             None | Some(Caller::Developer { .. }) => Ok(pool),
@@ -56,7 +56,7 @@ impl Call<'_> {
         Ok(DatasetRef { owner, name })
     }
 
-    /// The effects of a change of data of `owner`. If the pool is gone, the change fails by its own expectation.
+    /// The effects of a change of data of `owner`. Refused if the pool is gone.
     pub async fn effects(&self, owner: &IdentityRef) -> Result<Effects, Failure> {
         effects(self.app, owner).await
     }

@@ -22,7 +22,7 @@ use carryall_wire::timestamp::Timestamp;
 pub(crate) use self::dispatch::{dispatch, dispatch_rows};
 use crate::failure::Failure;
 use crate::ops::call::{Call, required};
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 
 /// An operation that can be carried out.
 pub trait Handler: Operation {
@@ -45,14 +45,16 @@ pub(crate) async fn change_pool(
     edit: impl Fn(&mut Pool) -> Result<(), Failure> + Sync,
 ) -> Result<Pool, Failure> {
     let id = PoolId::parse(required("identityPoolId", id)?)?;
-    attempt(call.app, &id, || async {
-        let stored = call.app.store.pool(&id).await?;
-        let mut pool = stored.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
-        let expect = Expect::PoolVersion(pool.at.clone(), pool.version);
-        edit(&mut pool)?;
-        pool.version = pool.version.next();
-        let write = Write::PutPool(Box::new(pool.clone()));
-        Ok(Step::Commit(Changes { expect: vec![expect], write: vec![write] }, pool))
-    })
-    .await
+    call.app
+        .state
+        .attempt(&id, || async {
+            let stored = call.app.state.reads().pool(&id).await?;
+            let mut pool = stored.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
+            let expect = Expect::PoolVersion(pool.at.clone(), pool.version);
+            edit(&mut pool)?;
+            pool.version = pool.version.next();
+            let write = Write::PutPool(Box::new(pool.clone()));
+            Ok(Step::Commit(Changes { expect: vec![expect], write: vec![write] }, pool))
+        })
+        .await
 }

@@ -18,13 +18,15 @@ use tokio::time::{sleep, timeout};
 
 use super::resume;
 use crate::app::App;
+use crate::lock::Lock;
+use crate::state::attempt::{Step, Tries};
 
 /// Datasets that are entered, and waited for, at a time.
 const PAGE: usize = 256;
 /// Pools that one look for unfinished publications reads at a time.
 const POOLS_PER_PAGE: usize = 256;
 /// How often a dataset is entered anew when it changes at the same time.
-const ATTEMPTS_MAX: u32 = 16;
+const ENTRY: Tries = Tries { attempts_max: 16, ..Tries::REQUEST };
 /// Longest wait until the lanes of a page are looked at again, if no lane of this process is settled before.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Pause after the store failed.
@@ -42,7 +44,7 @@ impl Publications {
     pub(super) async fn begin(&mut self, app: &Arc<App>, id: &PoolId) {
         while self.running.try_join_next().is_some() {}
         self.pools.retain(|_, task| !task.is_finished());
-        let at = match app.store.pool(id).await {
+        let at = match app.state.reads().pool(id).await {
             Ok(Some(pool)) => pool.at,
             Ok(None) => return,
             Err(error) => {
@@ -50,7 +52,7 @@ impl Publications {
                 return;
             }
         };
-        let is_unfinished = match app.store.bulk_publish(&at).await {
+        let is_unfinished = match app.state.reads().bulk_publish(&at).await {
             Ok(bulk) => bulk.is_some_and(|bulk| bulk.status == BulkPublishStatus::InProgress),
             Err(error) => {
                 tracing::warn!(pool = %id, %error, "a bulk publication could not be looked for");
@@ -67,7 +69,7 @@ impl Publications {
     pub(super) async fn begin_all(&mut self, app: &Arc<App>) {
         let mut after: Option<PoolId> = None;
         loop {
-            let page = match app.store.pools(after.as_ref(), POOLS_PER_PAGE).await {
+            let page = match app.state.reads().pools(after.as_ref(), POOLS_PER_PAGE).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::warn!(%error, "bulk publications could not be looked for");
@@ -106,7 +108,7 @@ async fn publish(app: Arc<App>, at: PoolRef) {
         }
     }
     // Another one may have begun while this one ended, and found this one still there.
-    app.wakes.pool(&at.id);
+    app.state.wakes().pool(&at.id);
 }
 
 async fn pause(at: &PoolRef, error: &StoreError) {
@@ -115,7 +117,7 @@ async fn pause(at: &PoolRef, error: &StoreError) {
 }
 
 async fn unfinished(app: &App, at: &PoolRef) -> Result<Option<BulkPublish>, StoreError> {
-    let bulk = app.store.bulk_publish(at).await?;
+    let bulk = app.state.reads().bulk_publish(at).await?;
     Ok(bulk.filter(|bulk| bulk.status == BulkPublishStatus::InProgress))
 }
 
@@ -125,7 +127,7 @@ async fn publish_page(app: &App, at: &PoolRef) -> Result<Option<Ended>, StoreErr
     if let Some(reason) = switched_off(app, at).await? {
         return Ok(Some(Ended::Failed(reason)));
     }
-    let page = app.store.heads_of_pool(at, bulk.cursor.as_ref(), PAGE).await?;
+    let page = app.state.reads().heads_of_pool(at, bulk.cursor.as_ref(), PAGE).await?;
     let Some((last, _)) = page.last() else { return Ok(Some(Ended::Done)) };
     let cursor: (IdentityId, DatasetName) = (last.owner.identity.clone(), last.name.clone());
 
@@ -137,7 +139,7 @@ async fn publish_page(app: &App, at: &PoolRef) -> Result<Option<Ended>, StoreErr
         return Ok(Some(Ended::Failed(reason)));
     }
     let (changes, _) = bulk_publish::advance(at, &bulk, cursor, datasets);
-    if !app.commit(changes).await?.is_done() {
+    if !app.state.commit(changes).await?.is_done() {
         return Ok(Some(Ended::Elsewhere));
     }
     app.metrics.effects.datasets_published(entered.len());
@@ -146,7 +148,7 @@ async fn publish_page(app: &App, at: &PoolRef) -> Result<Option<Ended>, StoreErr
 
 /// Why nothing can be published any more; `None` while the stream is switched on.
 async fn switched_off(app: &App, at: &PoolRef) -> Result<Option<String>, StoreError> {
-    let Some(pool) = app.pool(&at.id).await?.filter(|pool| pool.at == *at) else {
+    let Some(pool) = app.state.pool(&at.id).await?.filter(|pool| pool.at == *at) else {
         return Ok(Some("The pool was deleted.".to_owned()));
     };
     let Some(streams) = &pool.streams else { return Ok(Some("The pool has no stream any more.".to_owned())) };
@@ -159,18 +161,24 @@ async fn switched_off(app: &App, at: &PoolRef) -> Result<Option<String>, StoreEr
 
 /// Enters one dataset; `None` if it does not exist.
 async fn enter(app: &App, at: DatasetRef, head: Head) -> Result<Option<(LaneRef, Position)>, StoreError> {
-    let mut head = Some(head);
-    for _ in 0..ATTEMPTS_MAX {
-        let Some(seen) = &head else { return Ok(None) };
-        let Some((changes, lane, position)) = bulk_publish::enter(&at, seen, app.clock.now()) else {
-            return Ok(None);
+    let seen = Lock::new(Some(head));
+    let entered = app.state.retry(ENTRY, || async {
+        let seen = seen.lock().take();
+        let head = match seen {
+            Some(head) => head,
+            // It has changed since the page was read.
+            None => match app.state.reads().head(&at).await?.head {
+                Some(head) => head,
+                None => return Ok(Step::Answer(None)),
+            },
         };
-        match app.commit(changes).await? {
-            Committed::Done => return Ok(Some((lane, position))),
-            Committed::Refused => head = app.store.head(&at).await?.head,
-        }
-    }
-    Err(StoreError::Unavailable { cause: format!("dataset {} changes without end", at.name) })
+        let Some((changes, lane, position)) = bulk_publish::enter(&at, &head, app.clock.now()) else {
+            return Ok(Step::Answer(None));
+        };
+        Ok::<_, StoreError>(Step::Commit(changes, Some((lane, position))))
+    });
+    let cause = || format!("dataset {} changes without end", at.name);
+    entered.await?.ok_or_else(|| StoreError::Unavailable { cause: cause() })
 }
 
 /// Waits until all these events have left the server; if one of them cannot, says why.
@@ -181,8 +189,8 @@ async fn wait(
 ) -> Result<Option<String>, StoreError> {
     for (lane, position) in entered {
         loop {
-            let settled = app.wakes.settled();
-            let Some(found) = app.store.lane(lane).await? else { break };
+            let settled = app.state.wakes().settled();
+            let Some(found) = app.state.reads().lane(lane).await? else { break };
             if found.first > *position {
                 break;
             }
@@ -194,7 +202,7 @@ async fn wait(
                     lane.dataset.name, lane.dataset.owner.identity, found.state.trouble
                 )));
             }
-            if app.pool(&at.id).await?.is_none_or(|pool| pool.at != *at) {
+            if app.state.pool(&at.id).await?.is_none_or(|pool| pool.at != *at) {
                 return Ok(Some("The pool was deleted.".to_owned()));
             }
             let _ = timeout(LOOK_INTERVAL, settled).await;
@@ -216,7 +224,7 @@ async fn finish(app: &App, at: &PoolRef, ended: Ended) -> Result<(), StoreError>
             bulk_publish::fail(at, &bulk, message).0
         }
     };
-    match app.commit(changes).await? {
+    match app.state.commit(changes).await? {
         // If another node has moved the publication meanwhile, it is no longer this one's to end.
         Committed::Done | Committed::Refused => Ok(()),
     }

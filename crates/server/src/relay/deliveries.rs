@@ -30,7 +30,7 @@ pub(super) async fn run(
     scan: Scan,
     mut stop: watch::Receiver<bool>,
 ) {
-    if app.store.is_held_alone() {
+    if app.state.is_held_alone() {
         free_leases(&app).await;
     }
     let mut deliveries = Deliveries::new(app, stop.clone());
@@ -49,15 +49,17 @@ pub(super) async fn run(
 /// Ends the leases of the process before this one, which can deliver no more.
 async fn free_leases(app: &App) {
     let now = app.clock.now();
-    let leased = match app.store.lanes_leased(now).await {
+    let leased = match app.state.reads().lanes_leased(now).await {
         Ok(leased) => leased,
         Err(error) => return tracing::warn!(%error, "leases of the outbox could not be looked for"),
     };
     let freed = leased.iter().filter_map(|lane| outbox::free(lane, now));
-    for outcome in join_all(freed.map(|changes| app.store.commit(changes))).await {
+    for outcome in join_all(freed.map(|changes| app.state.commit_for_relay(changes))).await {
         match outcome {
             Ok(Committed::Done) => {}
-            Ok(Committed::Refused) => tracing::warn!("a lease of the outbox changed before it was ended"),
+            Ok(Committed::Refused) => {
+                tracing::warn!("a lease of the outbox changed before it could be ended");
+            }
             Err(error) => tracing::warn!(%error, "a lease of the outbox could not be ended"),
         }
     }
@@ -146,7 +148,7 @@ impl Deliveries {
         };
         let Some(lane) = self.lanes.remove(&id) else { return true };
         let is_named = self.queue.done(&lane);
-        self.app.wakes.lane_settled();
+        self.app.state.wakes().lane_settled();
         match worked {
             Worked::More => return self.queue.add(lane),
             Worked::Left if is_named => return self.queue.add(lane),

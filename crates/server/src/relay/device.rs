@@ -6,15 +6,13 @@ use carryall_core::devices::{Device, Devices, Platform};
 use carryall_core::ids::DeviceId;
 use carryall_core::model::IdentityRef;
 use carryall_core::outbox::{Event, Parked};
-use carryall_core::store::{Committed, StoreError};
+use carryall_core::store::StoreError;
 use carryall_outbound::{PushMessage, PushUndelivered, Undelivered};
 use secrecy::SecretString;
 
 use super::delivered::Delivered;
 use crate::app::App;
-
-/// How often devices are changed anew when somebody else changes them at the same time.
-const ATTEMPTS_MAX: u32 = 8;
+use crate::state::attempt::{Step, Tries};
 
 /// Delivers a notice to the device of this id.
 pub(super) async fn deliver(app: &App, event: &Event, id: &DeviceId) -> Delivered {
@@ -27,11 +25,11 @@ pub(super) async fn deliver(app: &App, event: &Event, id: &DeviceId) -> Delivere
 async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivered, StoreError> {
     let dataset = &event.lane.dataset;
     let owner = &dataset.owner;
-    let Some(pool) = app.pool(&owner.pool.id).await?.filter(|pool| pool.at == owner.pool) else {
+    let Some(pool) = app.state.pool(&owner.pool.id).await?.filter(|pool| pool.at == owner.pool) else {
         return Ok(Delivered::Dropped("its pool is gone"));
     };
     let Some(push) = &pool.push else { return Ok(Delivered::Dropped("its pool has no push any more")) };
-    let devices = app.store.devices(owner).await?;
+    let devices = app.state.reads().devices(owner).await?;
     let Some(device) = devices.get(id).filter(|device| device.enabled) else {
         return Ok(Delivered::Dropped("its device is gone"));
     };
@@ -87,22 +85,18 @@ fn platform(platform: Platform) -> carryall_outbound::Platform {
 
 /// Marks a device as gone; says whether it did, which it does not if the device has registered again since it was `seen`.
 async fn disable(app: &App, owner: &IdentityRef, seen: &Device) -> Result<bool, StoreError> {
-    for _ in 0..ATTEMPTS_MAX {
-        let devices = app.store.devices(owner).await?;
+    let disabled = app.state.retry(Tries::REQUEST, || async {
+        let devices = app.state.reads().devices(owner).await?;
         let mut after = Devices { version: devices.version.next(), ..devices.clone() };
-        let same = |device: &&mut Device| device.id == seen.id;
-        match after.devices.iter_mut().find(same) {
+        match after.devices.iter_mut().find(|device| device.id == seen.id) {
             // It is gone altogether.
-            None => return Ok(true),
-            Some(device) if device.registered != seen.registered => return Ok(false),
+            None => return Ok(Step::Answer(true)),
+            Some(device) if device.registered != seen.registered => return Ok(Step::Answer(false)),
             Some(device) => device.enabled = false,
         }
         let expect = vec![Expect::Devices(owner.clone(), devices.version)];
         let write = vec![Write::PutDevices(owner.clone(), after)];
-        match app.store.commit(Changes { expect, write }).await? {
-            Committed::Done => return Ok(true),
-            Committed::Refused => {}
-        }
-    }
-    Ok(false)
+        Ok::<_, StoreError>(Step::Commit(Changes { expect, write }, true))
+    });
+    Ok(disabled.await?.unwrap_or(false))
 }

@@ -65,18 +65,18 @@ pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>
 
 async fn claim_and_deliver(app: &App, at: &LaneRef, stop: &watch::Receiver<bool>) -> Result<Worked, Halted> {
     let now = app.clock.now();
-    let Some(lane) = app.store.lane(at).await? else { return Ok(Worked::Left) };
+    let Some(lane) = app.state.reads().lane(at).await? else { return Ok(Worked::Left) };
     if lane.state.due.moment().is_none_or(|due| due > now) {
         return Ok(Worked::Left);
     }
     let until = now.plus_seconds(app.config.outbox.lease_seconds.get());
     let (claim, leased) = outbox::claim(&lane, app.clock.lease_id(), until);
-    if !app.store.commit(claim).await?.is_done() {
+    if !app.state.commit_for_relay(claim).await?.is_done() {
         return Err(Halted::Taken);
     }
 
     let mut lane = Lane { state: LaneState { due: leased, ..lane.state }, ..lane };
-    let loaded = app.store.events(at, EVENTS_MAX, EVENTS_BYTES_MAX).await;
+    let loaded = app.state.reads().events(at, EVENTS_MAX, EVENTS_BYTES_MAX).await;
     let (delivered, outcome) = match loaded {
         Ok(events) if events.is_empty() => {
             (Vec::new(), unreadable("it says that events wait, and holds none"))
@@ -103,7 +103,7 @@ async fn claim_and_deliver(app: &App, at: &LaneRef, stop: &watch::Receiver<bool>
 /// did so has looked for parked lanes too early.
 async fn goes_on_if_enabled(app: &App, at: &LaneRef, parked: bool) -> Result<(), StoreError> {
     if parked && !resume::still_waits(app, &at.dataset.owner.pool).await? {
-        app.wakes.pool(&at.dataset.owner.pool.id);
+        app.state.wakes().pool(&at.dataset.owner.pool.id);
     }
     Ok(())
 }
@@ -119,8 +119,8 @@ fn unreadable(why: &str) -> Outcome {
 /// An unknown outcome is asked for once more: expectation and removals make a repetition harmless, and giving up would
 /// deliver again what was delivered.
 async fn commit_settled(app: &App, settled: Changes) -> Result<(), Halted> {
-    let outcome = match app.store.commit(settled.clone()).await {
-        Err(StoreError::Unavailable { .. }) => app.store.commit(settled).await?,
+    let outcome = match app.state.commit_for_relay(settled.clone()).await {
+        Err(StoreError::Unavailable { .. }) => app.state.commit_for_relay(settled).await?,
         outcome @ (Ok(_) | Err(StoreError::Corrupt { .. })) => outcome?,
     };
     match outcome {
@@ -209,7 +209,7 @@ async fn newest_alone(app: &App, lane: &mut Lane, mut events: Vec<Event>) -> Res
         if holds_newest || events.is_empty() || ends_too_soon(app, lane) {
             return Ok(newest.into_iter().collect());
         }
-        events = app.store.events(&lane.at, EVENTS_MAX, EVENTS_BYTES_MAX).await?;
+        events = app.state.reads().events(&lane.at, EVENTS_MAX, EVENTS_BYTES_MAX).await?;
     }
 }
 

@@ -30,7 +30,7 @@ use crate::supervision::Supervisor;
 /// Begins to relay. The deliveries are essential, since a restart would lose the lanes that commits have named; the
 /// other two are loops.
 pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
-    let Some(Receivers { lanes, pools }) = app.wakes.receivers() else { return };
+    let Some(Receivers { lanes, pools }) = app.state.wakes().receivers() else { return };
     let (scanner, scan) = scan::scan();
     let stop = supervisor.stop();
     supervisor.essential("deliveries", deliveries::run(Arc::clone(app), lanes, scan, stop));
@@ -102,7 +102,7 @@ mod tests {
             allow_guests: true,
         });
         assert!(admin::execute(app, verb).await.is_ok());
-        app.store.pool(&id).await.unwrap().unwrap().at
+        app.state.reads().pool(&id).await.unwrap().unwrap().at
     }
 
     fn lane(pool: &PoolRef, number: usize) -> LaneRef {
@@ -116,16 +116,16 @@ mod tests {
         let (position, body) = (Position::change(SyncCount(1)), EventBody::Deleted);
         let event = Event { lane, position, at: UnixMillis(1), body };
         let changes = Changes { expect: Vec::new(), write: vec![Write::AppendEvent(event)] };
-        assert!(app.store.commit(changes).await.unwrap().is_done());
+        assert!(app.state.commit(changes).await.unwrap().is_done());
     }
 
     async fn park(app: &App, at: LaneRef) {
-        let lane = app.store.lane(&at).await.unwrap().unwrap();
+        let lane = app.state.reads().lane(&at).await.unwrap().unwrap();
         let due = Due::Parked { why: Parked::SwitchedOff, since: UnixMillis(1) };
         let state = LaneState { due, ..lane.state };
         let write = vec![Write::SetLane { at: at.clone(), seen_first: lane.first, first: lane.first, state }];
         let changes = Changes { expect: vec![Expect::Lane(at, lane.state.due)], write };
-        assert!(app.store.commit(changes).await.unwrap().is_done());
+        assert!(app.state.commit(changes).await.unwrap().is_done());
     }
 
     #[tokio::test]

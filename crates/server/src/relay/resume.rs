@@ -21,7 +21,7 @@ pub(super) const LANES_PER_PAGE: usize = 256;
 
 /// Puts the lanes of one pool back that need not wait any more.
 pub(super) async fn pool(app: &App, id: &PoolId) {
-    match app.store.pool(id).await {
+    match app.state.reads().pool(id).await {
         Ok(Some(pool)) => report(resume(app, Some(&pool.at)).await),
         Ok(None) => {}
         Err(error) => report(Err(error)),
@@ -45,7 +45,7 @@ async fn resume(app: &App, only: Option<&PoolRef>) -> Result<usize, StoreError> 
     let mut waits: HashMap<PoolRef, bool> = HashMap::new();
     let (mut after, mut resumed): (Option<LaneRef>, usize) = (None, 0);
     loop {
-        let page = app.store.lanes_parked(only, after.as_ref(), LANES_PER_PAGE).await?;
+        let page = app.state.reads().lanes_parked(only, after.as_ref(), LANES_PER_PAGE).await?;
         let Some(last) = page.last() else { return Ok(resumed) };
         after = Some(last.at.clone());
         // A store that answers at once would keep this thread from all other tasks.
@@ -61,7 +61,7 @@ async fn resume(app: &App, only: Option<&PoolRef>) -> Result<usize, StoreError> 
             }
         }
         // Together, so that they share syncs.
-        for outcome in join_all(ready.into_iter().map(|changes| app.commit(changes))).await {
+        for outcome in join_all(ready.into_iter().map(|changes| app.state.commit(changes))).await {
             match outcome? {
                 Committed::Done => resumed += 1,
                 // Somebody else has put it back.
@@ -80,7 +80,7 @@ fn is_switched_off(lane: &Lane) -> bool {
 
 /// Whether the pool still has a stream that is switched off. Without one, what waits is dropped by the delivery.
 pub(super) async fn still_waits(app: &App, at: &PoolRef) -> Result<bool, StoreError> {
-    let pool = app.pool(&at.id).await?.filter(|pool| pool.at == *at);
+    let pool = app.state.pool(&at.id).await?.filter(|pool| pool.at == *at);
     let streams = pool.as_ref().and_then(|pool| pool.streams.as_ref());
     Ok(streams.is_some_and(|streams| streams.enabled_stream().is_none()))
 }

@@ -67,7 +67,7 @@ pub(super) async fn run(app: Arc<App>, scanner: Scanner) {
         tokio::select! {
             () = sleep_until(next) => {}
             () = scanner.soon.notified() => sleep_until(next.min(Instant::now() + PAUSE)).await,
-            () = app.wakes.missed() => sleep_until(next.min(Instant::now() + PAUSE)).await,
+            () = app.state.wakes().missed() => sleep_until(next.min(Instant::now() + PAUSE)).await,
         }
     }
 }
@@ -75,7 +75,7 @@ pub(super) async fn run(app: Arc<App>, scanner: Scanner) {
 /// Looks into the store once, beginning behind the pool `after`, and moves `after` to where the next look begins.
 async fn look(app: &App, after: &mut Option<PoolIncarnation>) -> Option<Found> {
     let now = app.clock.now();
-    let lanes = match app.store.lanes_due(now, *after, LANES_PER_POOL_MAX, LANES_MAX).await {
+    let lanes = match app.state.reads().lanes_due(now, *after, LANES_PER_POOL_MAX, LANES_MAX).await {
         Ok(lanes) => lanes,
         Err(error) => {
             tracing::warn!(%error, "the outbox could not be scanned");

@@ -24,7 +24,7 @@ pub(super) async fn deliver(app: &App, event: &Event) -> Delivered {
 
 async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> {
     let at = &event.lane.dataset.owner.pool;
-    let Some(pool) = app.pool(&at.id).await?.filter(|pool| pool.at == *at) else {
+    let Some(pool) = app.state.pool(&at.id).await?.filter(|pool| pool.at == *at) else {
         return Ok(Delivered::Dropped("its pool is gone"));
     };
     let Some(streams) = &pool.streams else {
@@ -42,7 +42,7 @@ async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> 
     let message = match message(app, event, &records, &*port, streams.role_arn.as_deref()).await {
         Ok(message) => message,
         Err(NoMessage::TooLarge { reason }) => {
-            stream_trouble::note_gap(app, &pool, Gap::TooLarge, &reason).await?;
+            stream_trouble::note_gap(&app.state, &pool, Gap::TooLarge, &reason).await?;
             return Ok(Delivered::Parked(Parked::Undeliverable, reason));
         }
         Err(NoMessage::Undelivered(undelivered)) => {
@@ -74,7 +74,7 @@ async fn snapshot(
     through: SyncCount,
 ) -> Result<Option<Vec<Record>>, StoreError> {
     let after = RecordCursor::Count(SyncCount::ZERO);
-    app.store.records(at, generation, RecordRange { after, through, max: None }).await
+    app.state.reads().records(at, generation, RecordRange { after, through, max: None }).await
 }
 
 /// Why there is no message to put.
@@ -171,7 +171,7 @@ async fn undelivered_event(
     match undelivered {
         Undelivered::Retry { cause } => Ok(Delivered::NotNow(cause)),
         Undelivered::Gone { cause } => {
-            match stream_trouble::note(app, pool, &cause, Streaming::SwitchedOff).await? {
+            match stream_trouble::note(&app.state, pool, &cause, Streaming::SwitchedOff).await? {
                 Noted::Yes => Ok(Delivered::Parked(Parked::SwitchedOff, cause)),
                 Noted::SettingsChanged => Ok(Delivered::NotNow(cause)),
             }

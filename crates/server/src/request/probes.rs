@@ -2,7 +2,6 @@
 //! section 1.5).
 
 use bytes::Bytes;
-use carryall_core::store::Health;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
@@ -48,14 +47,14 @@ impl Probe {
 pub async fn answer(app: &App, probe: Probe) -> Response<Full<Bytes>> {
     match probe {
         Probe::Live => health(StatusCode::OK, &json!({ "status": "live" })),
-        Probe::Ready => match readiness(app).await {
+        Probe::Ready => match app.state.readiness().await {
             Ok(()) => health(StatusCode::OK, &json!({ "status": "ready" })),
             Err(reason) => {
                 let body = json!({ "status": "not ready", "reason": reason });
                 health(StatusCode::SERVICE_UNAVAILABLE, &body)
             }
         },
-        Probe::Metrics => match app.metrics.page(&app.store.figures()) {
+        Probe::Metrics => match app.metrics.page(&app.state.figures()) {
             Ok(page) => {
                 plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page)
             }
@@ -64,16 +63,6 @@ pub async fn answer(app: &App, probe: Probe) -> Response<Full<Bytes>> {
                 plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new())
             }
         },
-    }
-}
-
-/// Checks that the store answers and takes writes; the error is the reason if not.
-pub async fn readiness(app: &App) -> Result<(), String> {
-    match app.store.health().await {
-        Ok(Health::Ready) => Ok(()),
-        Ok(Health::ReadOnly(reason)) => Err(format!("the store takes no writes: {reason}")),
-        Ok(Health::Down(reason)) => Err(format!("the store does not answer: {reason}")),
-        Err(error) => Err(error.to_string()),
     }
 }
 

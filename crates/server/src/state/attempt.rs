@@ -1,58 +1,83 @@
 //! The one retry loop: load, decide, commit, and again if the state moved meanwhile (`docs/protocol.md`
 //! section 7.5).
 //!
-//! Within one process writers of the same dataset take turns instead of racing, which is both fairer
-//! and cheaper than retrying; across processes the store's expectations decide and the loop tries again.
+//! Within one process, writers of the same dataset take turns instead of racing, which is both fairer and cheaper than
+//! retrying. Across processes the store's expectations decide, and the loop tries again.
 
 use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
 use carryall_core::changes::Changes;
-use carryall_core::store::Committed;
+use carryall_core::store::{Committed, StoreError};
 
-use crate::app::App;
+use super::State;
 use crate::failure::Failure;
 
-/// How often one request is decided before the caller is asked to come back.
-const ATTEMPTS_MAX: u32 = 8;
-/// The first pause between two attempts, in milliseconds; it doubles, and half of it is random.
-const PAUSE_MILLIS: u64 = 2;
+/// Doublings after which the pause no longer grows.
+const DOUBLINGS_MAX: u32 = 8;
 
-/// What one attempt came to.
+/// The outcome of one attempt.
 pub enum Step<T> {
     /// Nothing has to be stored.
     Answer(T),
     /// The answer holds once the changes are committed.
     Commit(Changes, T),
+    /// The loaded values do not belong together: load them again.
+    Again,
 }
 
-/// Repeats `step` in the turn of `thing` until its changes are committed or there is nothing to commit.
-pub async fn attempt<T, F>(app: &App, thing: &impl Hash, mut step: impl FnMut() -> F) -> Result<T, Failure>
-where
-    F: Future<Output = Result<Step<T>, Failure>>,
-{
-    let _turn = app.turns.take(thing).await;
-    for attempt in 0..ATTEMPTS_MAX {
-        if attempt > 0 {
-            tokio::time::sleep(pause(app, attempt)).await;
-        }
-        let (changes, answer) = match step().await? {
-            Step::Answer(answer) => return Ok(answer),
-            Step::Commit(changes, answer) => (changes, answer),
-        };
-        match app.commit(changes).await? {
-            Committed::Done => return Ok(answer),
-            Committed::Refused => app.metrics.commit_retried(),
-        }
+/// How often something is decided, and how long the pauses in between are.
+#[derive(Clone, Copy, Debug)]
+pub struct Tries {
+    /// Attempts in all.
+    pub attempts_max: u32,
+    /// The first pause, in milliseconds. It doubles with each attempt, up to 256 times itself, and half of it is random.
+    pub pause_millis: u64,
+}
+
+impl Tries {
+    /// For a request, whose caller is asked to come back when they run out: with pauses of half a second in all.
+    pub const REQUEST: Self = Self { attempts_max: 8, pause_millis: 2 };
+}
+
+impl State {
+    /// Repeats `step` in the turn of `thing` until its changes are committed or there is nothing to commit.
+    pub async fn attempt<T, F>(&self, thing: &impl Hash, step: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Step<T>, Failure>>,
+    {
+        let _turn = self.turns.take(thing).await;
+        self.retry(Tries::REQUEST, step).await?.ok_or(Failure::RetriesExhausted)
     }
-    Err(Failure::RetriesExhausted)
-}
 
-/// The pause before an attempt: doubling, and half of it random.
-pub fn pause(app: &App, attempt: u32) -> Duration {
-    let full = PAUSE_MILLIS << attempt.min(8);
-    let mut random = [0; 1];
-    app.clock.fill(&mut random);
-    Duration::from_millis(full / 2 + u64::from(random[0]) * full / 512)
+    /// Repeats `step` until its changes are committed or there is nothing to commit. `None` if `tries` ran out.
+    pub async fn retry<T, E, F>(&self, tries: Tries, mut step: impl FnMut() -> F) -> Result<Option<T>, E>
+    where
+        E: From<StoreError>,
+        F: Future<Output = Result<Step<T>, E>>,
+    {
+        for attempt in 0..tries.attempts_max {
+            if attempt > 0 {
+                tokio::time::sleep(self.pause(tries, attempt)).await;
+            }
+            let (changes, answer) = match step().await? {
+                Step::Answer(answer) => return Ok(Some(answer)),
+                Step::Commit(changes, answer) => (changes, answer),
+                Step::Again => continue,
+            };
+            match self.commit(changes).await? {
+                Committed::Done => return Ok(Some(answer)),
+                Committed::Refused => self.metrics.commit_retried(),
+            }
+        }
+        Ok(None)
+    }
+
+    fn pause(&self, tries: Tries, attempt: u32) -> Duration {
+        let full = tries.pause_millis << attempt.min(DOUBLINGS_MAX);
+        let mut random = [0; 1];
+        self.clock.fill(&mut random);
+        Duration::from_millis(full / 2 + u64::from(random[0]) * full / 512)
+    }
 }

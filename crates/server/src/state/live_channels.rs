@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use carryall_core::changes::{Changes, Write};
 use carryall_core::ids::SyncCount;
 use carryall_core::model::{DatasetRef, IdentityRef};
 use tokio::sync::broadcast;
 
 use crate::config::LiveSettings;
+use crate::lock::Lock;
 
 /// Counts that a channel which is slow to take them keeps; after more it is told the newest alone.
 const COUNTS_WAITING_MAX: usize = 16;
@@ -20,7 +19,7 @@ pub struct LiveChannels {
     subscribers_per_identity_max: usize,
     /// As many as there are in `state`; a commit looks here first.
     open: AtomicUsize,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -36,34 +35,21 @@ impl LiveChannels {
             subscribers_max: settings.subscribers_max.get() as usize,
             subscribers_per_identity_max: settings.subscribers_per_identity_max.get() as usize,
             open: AtomicUsize::new(0),
-            state: Mutex::default(),
+            state: Lock::default(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// True if a channel shows this dataset. Costs nothing while none is open.
+    pub fn shows(&self, at: &DatasetRef) -> bool {
+        self.open.load(Ordering::Acquire) > 0 && self.state.lock().datasets.contains_key(at)
     }
 
-    /// The new counts in `changes` that somebody waits for.
-    pub fn listened_to(&self, changes: &Changes) -> Vec<(DatasetRef, SyncCount)> {
-        if self.open.load(Ordering::Acquire) == 0 {
-            return Vec::new();
-        }
-        let state = self.state();
-        let put = changes.write.iter().filter_map(|write| {
-            if let Write::PutHead(at, head) = write { Some((at, head.sync_count)) } else { None }
-        });
-        put.filter(|(at, _)| state.datasets.contains_key(*at))
-            .map(|(at, count)| (at.clone(), count))
-            .collect()
-    }
-
-    /// Tells whoever waits for them that these counts are stored.
+    /// Sends these counts, which are stored, to the channels that show their datasets.
     pub fn tell(&self, counts: Vec<(DatasetRef, SyncCount)>) {
         if counts.is_empty() {
             return;
         }
-        let state = self.state();
+        let state = self.state.lock();
         for (at, count) in counts {
             if let Some(sender) = state.datasets.get(&at) {
                 // Nobody may be left.
@@ -74,7 +60,7 @@ impl LiveChannels {
 
     /// Takes a place; `None` if there is none left.
     pub fn subscribe(&self, at: &DatasetRef) -> Option<broadcast::Receiver<SyncCount>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if self.open.load(Ordering::Acquire) >= self.subscribers_max {
             return None;
         }
@@ -91,7 +77,7 @@ impl LiveChannels {
 
     /// Gives back the place of a subscriber whose receiver has been dropped.
     pub fn unsubscribe(&self, at: &DatasetRef) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         self.open.fetch_sub(1, Ordering::AcqRel);
         if let Some(of_identity) = state.identities.get_mut(&at.owner) {
             *of_identity -= 1;
@@ -110,7 +96,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use carryall_core::ids::{DatasetName, IdentityId, PoolId, PoolIncarnation};
-    use carryall_core::model::{Floor, Head, PoolRef};
+    use carryall_core::model::PoolRef;
 
     use super::*;
 
@@ -118,11 +104,6 @@ mod tests {
         let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
         let owner = IdentityRef { pool, identity: IdentityId::parse(identity).unwrap() };
         DatasetRef { owner, name: DatasetName::parse(name).unwrap() }
-    }
-
-    fn put(at: &DatasetRef, count: u64) -> Changes {
-        let head = Head { sync_count: SyncCount(count), ..Floor::default().head() };
-        Changes { expect: Vec::new(), write: vec![Write::PutHead(at.clone(), head)] }
     }
 
     fn channels(all: u32, per_identity: u32) -> LiveChannels {
@@ -138,15 +119,15 @@ mod tests {
     fn who_listens_is_told_of_that_dataset_and_no_other() {
         let channels = channels(9, 9);
         let (prefs, other) = (at("a:1", "prefs"), at("a:1", "other"));
-        assert_eq!(channels.listened_to(&put(&prefs, 1)), []);
+        assert!(!channels.shows(&prefs));
         let mut counts = channels.subscribe(&prefs).unwrap();
-        assert_eq!(channels.listened_to(&put(&other, 1)), []);
-        channels.tell(channels.listened_to(&put(&prefs, 7)));
+        assert!(channels.shows(&prefs) && !channels.shows(&other));
+        channels.tell(vec![(other, SyncCount(1)), (prefs.clone(), SyncCount(7))]);
         assert_eq!(counts.try_recv(), Ok(SyncCount(7)));
         drop(counts);
         channels.unsubscribe(&prefs);
-        assert_eq!(channels.listened_to(&put(&prefs, 8)), []);
-        assert!(channels.state().datasets.is_empty() && channels.state().identities.is_empty());
+        assert!(!channels.shows(&prefs));
+        assert!(channels.state.lock().datasets.is_empty() && channels.state.lock().identities.is_empty());
     }
 
     #[test]

@@ -1,9 +1,242 @@
-//! The state that the requests of this process share: cached pools, turns, session counts, and the ways in which the
-//! relay and live channels hear of commits.
+//! The store, and everything in this process that follows it: cached pools, opened secrets, the relay and live
+//! channels. The store is private to this room, so that no commit is made without being announced.
 
+mod announcement;
 pub mod attempt;
 pub mod live_channels;
-pub mod pools;
-pub mod sessions;
-pub mod turns;
+mod sessions;
+mod turns;
+mod usage;
 pub mod wakes;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carryall_core::changes::Changes;
+use carryall_core::ids::PoolId;
+use carryall_core::model::Pool;
+use carryall_core::store::{Committed, Figures, Health, Reads, Reclaimed, Store, StoreError};
+
+use self::announcement::{Announcement, Listeners};
+use self::live_channels::LiveChannels;
+use self::sessions::Sessions;
+use self::turns::Turns;
+use self::wakes::Wakes;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::LiveSettings;
+use crate::metrics::Metrics;
+use crate::trust::Trust;
+
+/// Pools kept in memory.
+const POOLS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// Longest time for which a cached pool is used without being read again. Settings that another node has changed take
+/// effect here that late.
+const POOL_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// The stored state and what follows it.
+pub struct State {
+    store: Arc<dyn Store>,
+    turns: Turns,
+    sessions: Sessions,
+    listeners: Arc<Listeners>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+impl State {
+    /// The state that `store` holds. `trust` keeps secrets that were read from the same store.
+    pub fn new(
+        store: Arc<dyn Store>,
+        trust: Arc<Trust>,
+        live: &LiveSettings,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let listeners = Listeners {
+            pools: Cache::new(POOLS_COUNT_MAX, POOL_AGE_MAX),
+            trust,
+            wakes: Wakes::default(),
+            live: LiveChannels::new(live),
+        };
+        Self {
+            store,
+            turns: Turns::default(),
+            sessions: Sessions::default(),
+            listeners: Arc::new(listeners),
+            clock,
+            metrics,
+        }
+    }
+
+    /// The store, for reading.
+    pub fn reads(&self) -> &dyn Reads {
+        &*self.store
+    }
+
+    /// The pool of this id, if it exists, as of at most [`POOL_AGE_MAX`] ago.
+    pub async fn pool(&self, id: &PoolId) -> Result<Option<Arc<Pool>>, StoreError> {
+        let read = || async { Ok(self.store.pool(id).await?.map(Arc::new)) };
+        self.listeners.pools.get_or_read(id, read).await
+    }
+
+    /// The way to the relay of this process.
+    pub fn wakes(&self) -> &Wakes {
+        &self.listeners.wakes
+    }
+
+    /// The live channels of this process.
+    pub fn live(&self) -> &LiveChannels {
+        &self.listeners.live
+    }
+
+    /// Commits `changes` and announces them: to the caches, and once they are stored to the relay and live channels.
+    pub async fn commit(&self, changes: Changes) -> Result<Committed, StoreError> {
+        let announcement = Announcement::of(&changes, self.live());
+        self.commit_and_announce(changes, announcement).await
+    }
+
+    /// Commits `changes` that the relay makes to lanes it holds, and announces everything but these lanes: waking the
+    /// relay for its own work would have it look at every lane once more for each event that it delivers.
+    pub async fn commit_for_relay(&self, changes: Changes) -> Result<Committed, StoreError> {
+        let announcement = Announcement::of(&changes, self.live()).without_lanes();
+        self.commit_and_announce(changes, announcement).await
+    }
+
+    async fn commit_and_announce(
+        &self,
+        changes: Changes,
+        announcement: Announcement,
+    ) -> Result<Committed, StoreError> {
+        let outcome = if announcement.is_empty() {
+            self.store.commit(changes).await
+        } else {
+            // In a task of its own: a caller that hangs up ends the request, but not the commit that is on its way,
+            // which has to be announced all the same.
+            let (store, listeners) = (Arc::clone(&self.store), Arc::clone(&self.listeners));
+            let commit = tokio::spawn(async move {
+                let outcome = store.commit(changes).await;
+                listeners.announce(announcement, outcome == Ok(Committed::Done));
+                outcome
+            });
+            commit.await.unwrap_or_else(|error| Err(StoreError::Unavailable { cause: error.to_string() }))
+        };
+        if outcome == Ok(Committed::Refused) {
+            // The commit may have expected a pool as it was before another node changed it.
+            self.listeners.pools.expire();
+        }
+        outcome
+    }
+
+    /// Frees up to `rows_max` rows that nothing can reach any more.
+    pub async fn reclaim(&self, rows_max: usize) -> Result<Reclaimed, StoreError> {
+        self.store.reclaim(rows_max).await
+    }
+
+    /// True if this process has exclusive access to the store.
+    pub fn is_held_alone(&self) -> bool {
+        self.store.is_held_alone()
+    }
+
+    /// Waits until the store is broken for good and returns the reason.
+    pub async fn broken(&self) -> String {
+        self.store.broken().await
+    }
+
+    /// The store's numbers for the metrics page.
+    pub fn figures(&self) -> Figures {
+        self.store.figures()
+    }
+
+    /// Ok if the store answers and takes writes; otherwise the reason why it does not.
+    pub async fn readiness(&self) -> Result<(), String> {
+        match self.store.health().await {
+            Ok(Health::Ready) => Ok(()),
+            Ok(Health::ReadOnly(reason)) => Err(format!("the store takes no writes: {reason}")),
+            Ok(Health::Down(reason)) => Err(format!("the store does not answer: {reason}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::changes::{Expect, Write};
+    use carryall_core::ids::PoolIncarnation;
+    use carryall_core::model::PoolRef;
+    use carryall_core::rules::set_identity_pool::Settings as PoolSettings;
+    use carryall_core::time::UnixMillis;
+    use carryall_store::{StoreOptions, StoreUrl};
+
+    use super::*;
+    use crate::config::{Config, Settings};
+    use crate::trust::root_key::RootKey;
+    use crate::trust::seal::MasterKey;
+
+    /// Looks again this often before it gives up; each look lets the tasks behind it run.
+    const LOOKS_MAX: usize = 100_000;
+
+    /// A node over `store`.
+    pub(super) async fn node(store: Arc<dyn Store>, master: &MasterKey) -> State {
+        let config = Config::check(Settings::default()).unwrap();
+        let clock = Clock::system();
+        let root = RootKey::generate(&clock);
+        let trust = Trust::open(Arc::clone(&store), master, root, clock.clone()).await.ok().unwrap();
+        State::new(store, Arc::new(trust), &config.live, clock, Arc::new(Metrics::new()))
+    }
+
+    pub(super) fn pool(id: &str) -> Pool {
+        let at = PoolRef { id: PoolId::parse(id).unwrap(), incarnation: PoolIncarnation(1) };
+        PoolSettings { name: "p".to_owned(), ..PoolSettings::default() }.create(at, UnixMillis(0))
+    }
+
+    fn put(pool: &Pool) -> Changes {
+        Changes { expect: Vec::new(), write: vec![Write::PutPool(Box::new(pool.clone()))] }
+    }
+
+    #[tokio::test]
+    async fn a_commit_whose_caller_hangs_up_still_reaches_the_caches() {
+        let home = tempfile::tempdir().unwrap();
+        // Only a store with a writer of its own leaves a gap in which the caller can be gone.
+        let url = StoreUrl::Embedded(home.path().to_owned());
+        let store = carryall_store::open(&url, &StoreOptions::default()).unwrap();
+        let state = node(store, &MasterKey::generate(&Clock::system())).await;
+        let pool = pool("us-east-1:0");
+        let id = &pool.at.id;
+        assert!(state.commit(put(&pool)).await.unwrap().is_done());
+        assert!(state.pool(id).await.unwrap().is_some(), "the pool is cached");
+
+        let write = vec![Write::RemovePool(pool.at.clone())];
+        let removal = state.commit(Changes { expect: Vec::new(), write });
+        tokio::select! {
+            biased;
+            _ = removal => panic!("the commit was done before its caller could hang up"),
+            () = std::future::ready(()) => {}
+        }
+        for _ in 0..LOOKS_MAX {
+            if state.pool(id).await.unwrap().is_none() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the cache still shows the pool");
+    }
+
+    #[tokio::test]
+    async fn a_refused_commit_has_pools_read_again_that_another_node_may_have_changed() {
+        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        let master = MasterKey::generate(&Clock::system());
+        let (ours, theirs) = (node(Arc::clone(&store), &master).await, node(store, &master).await);
+        let pool = pool("us-east-1:0");
+        let (id, at) = (&pool.at.id, &pool.at);
+        assert!(ours.commit(put(&pool)).await.unwrap().is_done());
+        assert!(ours.pool(id).await.unwrap().is_some(), "the pool is cached");
+
+        let removal = Changes { expect: Vec::new(), write: vec![Write::RemovePool(at.clone())] };
+        assert!(theirs.commit(removal).await.unwrap().is_done());
+        let late = Changes { expect: vec![Expect::Pool(at.clone())], write: Vec::new() };
+        assert!(!ours.commit(late).await.unwrap().is_done());
+        assert_eq!(ours.pool(id).await, Ok(None));
+    }
+}

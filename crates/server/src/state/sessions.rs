@@ -1,28 +1,26 @@
-//! Sync sessions begun, per pool, gathered in memory so that a listing costs no write. They reach the store with a
-//! commit of their own: in the background, before usage is told, and at shutdown (`docs/protocol.md` section 8.3).
+//! Sync sessions begun, per pool, gathered in memory so that a listing costs no write (`docs/protocol.md` section 8.3).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use carryall_core::changes::{Changes, Expect, UsageDelta, Write};
 use carryall_core::model::PoolRef;
-use carryall_core::store::{Committed, Store};
 
-/// Pools whose sessions may be waiting at a time; beyond that a session is not counted until the next flush.
+use crate::lock::Lock;
+
+/// Pools whose sessions may be waiting at a time; beyond that a session is not counted until the next handover.
 const POOLS_WAITING_MAX: usize = 65_536;
 
 /// Counts that have not reached the store.
 #[derive(Debug, Default)]
-pub struct SessionCounts {
-    waiting: Mutex<HashMap<PoolRef, u64>>,
-    /// Held while counts are on their way, so that whoever flushes finds all earlier ones stored.
-    flushing: tokio::sync::Mutex<()>,
+pub(super) struct Sessions {
+    waiting: Lock<HashMap<PoolRef, u64>>,
+    /// Held while counts are on their way to the store: a reader of usage has to find the earlier ones there.
+    pub(super) handover: tokio::sync::Mutex<()>,
 }
 
-impl SessionCounts {
+impl Sessions {
     /// Counts one session of `pool`.
-    pub fn begin(&self, pool: &PoolRef) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn begin(&self, pool: &PoolRef) {
+        let mut waiting = self.waiting.lock();
         if let Some(count) = waiting.get_mut(pool) {
             *count += 1;
         } else if waiting.len() < POOLS_WAITING_MAX {
@@ -30,39 +28,14 @@ impl SessionCounts {
         }
     }
 
-    /// Moves counts into the store: those of one pool, or all. Counts of a pool that is gone are dropped, and so are
-    /// counts whose commit has no known outcome: counting too few sessions is better than counting one twice.
-    ///
-    /// It runs in a task of its own, since whoever waits for it may hang up, and counts on their way must arrive.
-    pub async fn flush(self: &Arc<Self>, store: &Arc<dyn Store>, only: Option<&PoolRef>) {
-        let (counts, store, only) = (Arc::clone(self), Arc::clone(store), only.cloned());
-        let flushed = tokio::spawn(async move {
-            let _flushing = counts.flushing.lock().await;
-            for (pool, sync_sessions) in counts.take(only) {
-                let usage = UsageDelta { sync_sessions, ..UsageDelta::default() };
-                let changes = Changes {
-                    expect: vec![Expect::Pool(pool.clone())],
-                    write: vec![Write::AddUsage(pool.clone(), usage)],
-                };
-                match store.commit(changes).await {
-                    // Refused: the pool was removed, and its usage with it.
-                    Ok(Committed::Done | Committed::Refused) => {}
-                    Err(error) => {
-                        tracing::warn!(pool = %pool.id, sync_sessions, %error, "sync sessions were not counted");
-                    }
-                }
-            }
-        });
-        if let Err(error) = flushed.await {
-            tracing::error!(%error, "sync sessions were not counted");
-        }
+    /// Takes the counts of all pools.
+    pub(super) fn take(&self) -> Vec<(PoolRef, u64)> {
+        self.waiting.lock().drain().collect()
     }
 
-    fn take(&self, only: Option<PoolRef>) -> HashMap<PoolRef, u64> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match only {
-            Some(pool) => waiting.remove_entry(&pool).into_iter().collect(),
-            None => std::mem::take(&mut *waiting),
-        }
+    /// Takes the counts of these pools.
+    pub(super) fn take_of(&self, pools: &[&PoolRef]) -> Vec<(PoolRef, u64)> {
+        let mut waiting = self.waiting.lock();
+        pools.iter().filter_map(|pool| waiting.remove_entry(*pool)).collect()
     }
 }

@@ -21,7 +21,7 @@ pub struct Wakes {
     settled: Notify,
 }
 
-/// What the relay of this process receives.
+/// The ends at which the relay of this process receives.
 pub struct Receivers {
     /// Lanes that commits have appended to.
     pub lanes: mpsc::Receiver<LaneRef>,

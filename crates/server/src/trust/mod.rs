@@ -11,13 +11,13 @@ pub mod seal;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use carryall_core::changes::{Changes, Expect, Setting, Write};
 use carryall_core::ids::AccessKeyId;
 use carryall_core::model::Caller;
-use carryall_core::store::{Committed, Store, StoreError};
+use carryall_core::store::{Committed, Reads, Store, StoreError};
 use carryall_wire::sigv4::{InScope, KeyCache, SigningKey};
-use lru::LruCache;
 use secrecy::SecretString;
 
 use self::credentials::{Issued, Opened, Temporary};
@@ -25,23 +25,26 @@ use self::developer_keys::DeveloperKeys;
 use self::identity_token::IdentityTokens;
 use self::root_key::RootKey;
 use self::seal::{MasterKey, Purpose, Sealer};
+use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::lock::Lock;
 
 /// The plain text of the value that checks the master key.
 const MASTER_KEY_CHECK: &[u8] = b"carryall";
 /// Opened session tokens of temporary credentials kept in memory.
 const CREDENTIALS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// Longest time for which an opened session token is kept. What it holds never changes, but most have expired by then.
+const CREDENTIALS_AGE_MAX: Duration = Duration::from_hours(1);
 
 /// The keys of the installation and the values that they seal and sign.
 pub struct Trust {
-    store: Arc<dyn Store>,
+    /// For reading developer keys, and nothing else.
+    store: Arc<dyn Reads>,
     sealer: Sealer,
     /// Identity tokens of the classic flow.
     pub identity_tokens: IdentityTokens,
     developer_keys: DeveloperKeys,
     signing_keys: KeyCache,
-    credentials: Lock<LruCache<String, Arc<Opened>>>,
+    credentials: Cache<String, Arc<Opened>>,
 }
 
 /// The reasons why a store cannot be taken into use.
@@ -81,7 +84,7 @@ impl Trust {
             sealer,
             developer_keys: DeveloperKeys::new(root),
             signing_keys: KeyCache::default(),
-            credentials: Lock::new(LruCache::new(CREDENTIALS_COUNT_MAX)),
+            credentials: Cache::new(CREDENTIALS_COUNT_MAX, CREDENTIALS_AGE_MAX),
         })
     }
 
@@ -160,14 +163,7 @@ impl Trust {
     }
 
     fn opened(&self, token: &str) -> Option<Arc<Opened>> {
-        let known = self.credentials.lock().get(token).cloned();
-        if known.is_some() {
-            return known;
-        }
-        let opened = Arc::new(credentials::open(&self.sealer, token)?);
-        let mut credentials = self.credentials.lock();
-        credentials.put(token.to_owned(), Arc::clone(&opened));
-        Some(opened)
+        self.credentials.get_or_make(token, || credentials::open(&self.sealer, token).map(Arc::new))
     }
 }
 

@@ -50,8 +50,8 @@ use carryall_core::model::{
 };
 use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
-    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordRange, Store,
-    StoreError,
+    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reads, Reclaimed, RecordRange,
+    Store, StoreError,
 };
 use carryall_core::time::UnixMillis;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -147,7 +147,7 @@ impl Drop for EmbeddedStore {
     }
 }
 
-impl Store for EmbeddedStore {
+impl Reads for EmbeddedStore {
     fn pool<'a>(&'a self, id: &'a PoolId) -> Answer<'a, Option<Pool>> {
         ready(self.engine.read_pool(id))
     }
@@ -257,7 +257,9 @@ impl Store for EmbeddedStore {
     fn sweeps(&self, now: UnixMillis, max: usize) -> Answer<'_, Vec<Sweep>> {
         ready(self.engine.read_sweeps(now, max))
     }
+}
 
+impl Store for EmbeddedStore {
     fn commit(&self, changes: Changes) -> Answer<'_, Committed> {
         Box::pin(self.write(Change::Commit(changes)))
     }

@@ -20,7 +20,7 @@ use carryall_core::model::{
 };
 use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
-    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reclaimed, RecordCursor,
+    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reads, Reclaimed, RecordCursor,
     RecordRange, Store, StoreError,
 };
 use carryall_core::time::UnixMillis;
@@ -58,7 +58,7 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
+impl Reads for MemoryStore {
     fn pool<'a>(&'a self, id: &'a PoolId) -> Answer<'a, Option<Pool>> {
         ready(Ok(self.state().pools.get(id).cloned()))
     }
@@ -222,7 +222,9 @@ impl Store for MemoryStore {
         let due = state.sweeps.values().take_while(|sweep| sweep.not_before <= now);
         ready(Ok(due.take(max).cloned().collect()))
     }
+}
 
+impl Store for MemoryStore {
     fn commit(&self, changes: Changes) -> Answer<'_, Committed> {
         ready(self.state().commit(changes))
     }

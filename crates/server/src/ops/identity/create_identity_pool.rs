@@ -43,7 +43,7 @@ async fn store_new(call: &Call<'_>, pool: Pool) -> Result<(), Failure> {
         expect: vec![Expect::NoPool(pool.at.id.clone())],
         write: vec![Write::PutPool(Box::new(pool))],
     };
-    match call.app.commit(changes).await? {
+    match call.app.state.commit(changes).await? {
         Committed::Done => Ok(()),
         // The random id is taken; another attempt draws another one.
         Committed::Refused => Err(Failure::RetriesExhausted),

@@ -10,7 +10,7 @@ use carryall_wire::ops::identity::delete_identities::{Input, Output, Unprocessed
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, required};
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 
 /// Identities of one request, by the published model.
 const IDENTITIES_COUNT_MAX: usize = 60;
@@ -30,7 +30,7 @@ impl Handler for DeleteIdentities {
         let mut unprocessed = Vec::new();
         for id in ids? {
             // One that does not exist counts as done, so that a repeated request succeeds.
-            let Some(identity) = call.app.store.identity(&id).await? else { continue };
+            let Some(identity) = call.app.state.reads().identity(&id).await? else { continue };
             if let Err(failure) = delete(call, &identity.at).await {
                 tracing::error!(identity = %id, ?failure, "an identity could not be deleted");
                 unprocessed.push(UnprocessedIdentityId {
@@ -44,10 +44,12 @@ impl Handler for DeleteIdentities {
 }
 
 async fn delete(call: &Call<'_>, at: &IdentityRef) -> Result<(), Failure> {
-    attempt(call.app, at, || async {
-        let view = call.app.store.heads(at).await?;
-        let effects = call.effects(at).await?.without_devices();
-        Ok(Step::Commit(delete_identities::decide(&view, call.now, at, &effects), ()))
-    })
-    .await
+    call.app
+        .state
+        .attempt(at, || async {
+            let view = call.app.state.reads().heads(at).await?;
+            let effects = call.effects(at).await?.without_devices();
+            Ok(Step::Commit(delete_identities::decide(&view, call.now, at, &effects), ()))
+        })
+        .await
 }

@@ -11,20 +11,22 @@ use carryall_wire::shapes::Empty;
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, required};
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 
 impl Handler for DeleteIdentityPool {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {
         let id = PoolId::parse(required("identityPoolId", input.identity_pool_id.as_deref())?)?;
-        attempt(call.app, &id, || async {
-            let pool = call.app.store.pool(&id).await?;
-            let pool = pool.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
-            let changes = Changes {
-                expect: vec![Expect::Pool(pool.at.clone())],
-                write: vec![Write::RemovePool(pool.at)],
-            };
-            Ok(Step::Commit(changes, Empty {}))
-        })
-        .await
+        call.app
+            .state
+            .attempt(&id, || async {
+                let pool = call.app.state.reads().pool(&id).await?;
+                let pool = pool.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
+                let changes = Changes {
+                    expect: vec![Expect::Pool(pool.at.clone())],
+                    write: vec![Write::RemovePool(pool.at)],
+                };
+                Ok(Step::Commit(changes, Empty {}))
+            })
+            .await
     }
 }

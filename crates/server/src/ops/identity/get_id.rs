@@ -10,7 +10,7 @@ use carryall_wire::ops::identity::get_id::{Input, Output};
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::Call;
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 
 impl Handler for GetId {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -24,22 +24,24 @@ impl Handler for GetId {
         }
         let id = format!("{}:{}", pool.at.id.region(), call.app.clock.uuid());
         let identity = IdentityId::parse(&id)?;
-        attempt(call.app, &identity, || async {
-            // Looked up again each time: the pool may be deleted at this very moment.
-            let pool = call.pool(&input).await?;
-            let at = IdentityRef { pool: pool.at.clone(), identity: identity.clone() };
-            let changes = Changes {
-                expect: vec![Expect::Pool(pool.at.clone()), Expect::NoIdentity(at.clone())],
-                write: vec![Write::PutIdentity(Identity {
-                    at,
-                    epoch: IdentityEpoch(0),
-                    created: call.now,
-                    modified: call.now,
-                })],
-            };
-            Ok(Step::Commit(changes, ()))
-        })
-        .await?;
+        call.app
+            .state
+            .attempt(&identity, || async {
+                // Looked up again each time: the pool may be deleted at this very moment.
+                let pool = call.pool(&input).await?;
+                let at = IdentityRef { pool: pool.at.clone(), identity: identity.clone() };
+                let changes = Changes {
+                    expect: vec![Expect::Pool(pool.at.clone()), Expect::NoIdentity(at.clone())],
+                    write: vec![Write::PutIdentity(Identity {
+                        at,
+                        epoch: IdentityEpoch(0),
+                        created: call.now,
+                        modified: call.now,
+                    })],
+                };
+                Ok(Step::Commit(changes, ()))
+            })
+            .await?;
         Ok(Output { identity_id: id })
     }
 }

@@ -17,7 +17,7 @@ impl Handler for ListIdentities {
         let list = NamesPage::identities_of(&pool.at.id, pool.at.incarnation);
         let after = call.names_page(&list, input.next_token.as_deref())?;
         let after = after.as_deref().map(IdentityId::parse).transpose()?;
-        let mut identities = call.app.store.identities(&pool.at, after.as_ref(), max + 1).await?;
+        let mut identities = call.app.state.reads().identities(&pool.at, after.as_ref(), max + 1).await?;
         let next_token =
             call.cut_names(list, &mut identities, max, |identity| identity.at.identity.to_string());
         Ok(Output {

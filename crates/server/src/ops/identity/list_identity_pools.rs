@@ -16,7 +16,7 @@ impl Handler for ListIdentityPools {
         let list = NamesPage::pools();
         let after = call.names_page(&list, input.next_token.as_deref())?;
         let after = after.as_deref().map(PoolId::parse).transpose()?;
-        let mut pools = call.app.store.pools(after.as_ref(), max + 1).await?;
+        let mut pools = call.app.state.reads().pools(after.as_ref(), max + 1).await?;
         let next_token = call.cut_names(list, &mut pools, max, |pool| pool.at.id.to_string());
         let identity_pools = pools
             .into_iter()

@@ -88,7 +88,7 @@ fn refuse_logins(logins: Option<&BTreeMap<String, Secret>>) -> Result<(), Refusa
 /// The identity that a request names without its pool.
 async fn identity(call: &Call<'_>, id: Option<&str>) -> Result<Identity, Failure> {
     let id = IdentityId::parse(required("identityId", id)?)?;
-    let identity = call.app.store.identity(&id).await?;
+    let identity = call.app.state.reads().identity(&id).await?;
     Ok(identity.ok_or(Refusal::IdentityNotFound(id))?)
 }
 
@@ -101,7 +101,7 @@ async fn guest(
     refuse_logins(logins)?;
     let identity = identity(call, id).await?;
     let pool_id = &identity.at.pool.id;
-    let pool = call.app.pool(pool_id).await?;
+    let pool = call.app.state.pool(pool_id).await?;
     let pool = pool.ok_or_else(|| Refusal::PoolNotFound(pool_id.clone()))?;
     if !pool.allow_guests {
         return Err(Refusal::GuestsNotAllowed(pool.at.id.clone()).into());

@@ -68,7 +68,7 @@ async fn check(call: &Call<'_>, token: &str) -> Result<VerifiedToken, Failure> {
             Untrusted::Invalid => IdentityTokenFailure::Invalid,
         })
     })?;
-    match call.app.store.identity(&verified.identity.identity).await? {
+    match call.app.state.reads().identity(&verified.identity.identity).await? {
         Some(identity) if identity.at == verified.identity && identity.epoch == verified.epoch => {
             Ok(verified)
         }

@@ -9,19 +9,21 @@ use carryall_wire::ops::sync::bulk_publish::{Input, Output};
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, required};
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 
 impl Handler for BulkPublish {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let id = PoolId::parse(required("identityPoolId", input.identity_pool_id.as_deref())?)?;
-        attempt(call.app, &id, || async {
-            let stored = call.app.store.pool(&id).await?;
-            let pool = stored.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
-            let before = call.app.store.bulk_publish(&pool.at).await?;
-            Ok(Step::Commit(bulk_publish::begin(&pool, before.as_ref(), call.now)?, ()))
-        })
-        .await?;
-        call.app.wakes.pool(&id);
+        call.app
+            .state
+            .attempt(&id, || async {
+                let stored = call.app.state.reads().pool(&id).await?;
+                let pool = stored.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
+                let before = call.app.state.reads().bulk_publish(&pool.at).await?;
+                Ok(Step::Commit(bulk_publish::begin(&pool, before.as_ref(), call.now)?, ()))
+            })
+            .await?;
+        call.app.state.wakes().pool(&id);
         Ok(Output { identity_pool_id: id.to_string() })
     }
 }

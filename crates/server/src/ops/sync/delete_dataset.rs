@@ -7,18 +7,21 @@ use carryall_wire::ops::sync::delete_dataset::{Input, Output};
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::Call;
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 
 impl Handler for DeleteDataset {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let at = call.dataset(&input).await?;
-        let was = attempt(call.app, &at, || async {
-            let view = call.app.store.heads(&at.owner).await?;
-            let effects = call.effects(&at.owner).await?;
-            let decision = delete_dataset::decide(&view, call.now, &at, &effects)?;
-            Ok(Step::Commit(decision.changes, decision.was))
-        })
-        .await?;
+        let was = call
+            .app
+            .state
+            .attempt(&at, || async {
+                let view = call.app.state.reads().heads(&at.owner).await?;
+                let effects = call.effects(&at.owner).await?;
+                let decision = delete_dataset::decide(&view, call.now, &at, &effects)?;
+                Ok(Step::Commit(decision.changes, decision.was))
+            })
+            .await?;
         Ok(Output { dataset: super::dataset(&at.owner.identity, &at.name, &was) })
     }
 }

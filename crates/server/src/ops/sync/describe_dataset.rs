@@ -11,7 +11,7 @@ use crate::ops::call::Call;
 impl Handler for DescribeDataset {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let at = call.dataset(&input).await?;
-        let head = call.app.store.head(&at).await?.head;
+        let head = call.app.state.reads().head(&at).await?.head;
         let life =
             head.and_then(|head| head.life).ok_or_else(|| Refusal::DatasetNotFound(at.name.clone()))?;
         Ok(Output { dataset: super::dataset(&at.owner.identity, &at.name, &life) })

@@ -10,9 +10,8 @@ use crate::ops::call::Call;
 impl Handler for DescribeIdentityPoolUsage {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let pool = call.pool(&input).await?;
-        // What was counted up to now is part of the answer.
-        call.app.sessions.flush(&call.app.store, Some(&pool.at)).await;
-        let usage = call.app.store.pool_usage(&pool.at).await?;
+        let usage = call.app.state.usage(&[&pool.at]).await?;
+        let usage = usage.first().copied().unwrap_or_default();
         Ok(Output { identity_pool_usage: super::pool_usage(&pool, &usage) })
     }
 }

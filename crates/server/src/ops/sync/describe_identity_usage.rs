@@ -11,7 +11,7 @@ use crate::ops::{Handler, timestamp};
 impl Handler for DescribeIdentityUsage {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let owner = call.owner(&input).await?;
-        let view = call.app.store.heads(&owner).await?;
+        let view = call.app.state.reads().heads(&owner).await?;
         let lives = || view.heads.iter().filter_map(|(_, head)| head.life.as_ref());
         Ok(Output {
             identity_usage: IdentityUsage {

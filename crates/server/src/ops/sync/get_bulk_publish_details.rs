@@ -11,7 +11,7 @@ use crate::ops::{Handler, timestamp};
 impl Handler for GetBulkPublishDetails {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let pool = call.pool(&input).await?;
-        let bulk = call.app.store.bulk_publish(&pool.at).await?;
+        let bulk = call.app.state.reads().bulk_publish(&pool.at).await?;
         let started = bulk.as_ref().map(|bulk| timestamp(bulk.started));
         let completed = bulk.as_ref().and_then(|bulk| bulk.succeeded).map(timestamp);
         let (status, completed, failure) = match bulk.map(|bulk| bulk.status) {

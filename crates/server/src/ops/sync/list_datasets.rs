@@ -16,7 +16,7 @@ impl Handler for ListDatasets {
         let max = page_size(input.max_results, DATASETS_PER_PAGE_MAX)?;
         let list = NamesPage::datasets_of(owner.pool.incarnation, &owner.identity);
         let after = call.names_page(&list, input.next_token.as_deref())?;
-        let view = call.app.store.heads(&owner).await?;
+        let view = call.app.state.reads().heads(&owner).await?;
         let mut lives: Vec<(_, Life)> = view
             .heads
             .into_iter()

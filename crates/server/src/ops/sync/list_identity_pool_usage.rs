@@ -3,6 +3,7 @@
 use carryall_core::cursor::NamesPage;
 use carryall_core::ids::PoolId;
 use carryall_core::limits::POOLS_PER_PAGE_MAX;
+use carryall_core::model::PoolRef;
 use carryall_wire::ops::sync::ListIdentityPoolUsage;
 use carryall_wire::ops::sync::list_identity_pool_usage::{Input, Output};
 
@@ -16,17 +17,17 @@ impl Handler for ListIdentityPoolUsage {
         let list = NamesPage::pools();
         let after = call.names_page(&list, input.next_token.as_deref())?;
         let after = after.as_deref().map(PoolId::parse).transpose()?;
-        call.app.sessions.flush(&call.app.store, None).await;
-        let mut pools = call.app.store.pools(after.as_ref(), max as usize + 1).await?;
+        let mut pools = call.app.state.reads().pools(after.as_ref(), max as usize + 1).await?;
         let next_token = call.cut_names(list, &mut pools, max as usize, |pool| pool.at.id.to_string());
-        let mut identity_pool_usages = Vec::with_capacity(pools.len());
-        for pool in &pools {
-            let usage = call.app.store.pool_usage(&pool.at).await?;
-            identity_pool_usages.push(super::pool_usage(pool, &usage));
-        }
+        let listed: Vec<&PoolRef> = pools.iter().map(|pool| &pool.at).collect();
+        let usage = call.app.state.usage(&listed).await?;
         Ok(Output {
-            count: identity_pool_usages.len() as u64,
-            identity_pool_usages,
+            count: pools.len() as u64,
+            identity_pool_usages: pools
+                .iter()
+                .zip(&usage)
+                .map(|(pool, usage)| super::pool_usage(pool, usage))
+                .collect(),
             max_results: Some(max.into()),
             next_token,
         })

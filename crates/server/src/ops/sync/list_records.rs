@@ -13,10 +13,7 @@ use carryall_wire::ops::sync::list_records::{Input, Output};
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, page_size};
-use crate::state::attempt::pause;
-
-/// How often a listing begins anew because the dataset's life ended while it was read.
-const READS_MAX: u32 = 8;
+use crate::state::attempt::{Step, Tries};
 
 impl Handler for ListRecords {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -27,17 +24,13 @@ impl Handler for ListRecords {
             session: session(call, input.sync_session_token.as_deref())?,
             page: page(call, input.next_token.as_deref())?,
         };
-        for attempt in 0..READS_MAX {
-            if attempt > 0 {
-                // A store may be between making a deletion and showing its head: reading on at once would only see the
-                // same again.
-                tokio::time::sleep(pause(call.app, attempt)).await;
-            }
-            if let Some(output) = read(call, &at, &asked).await? {
-                return Ok(output);
-            }
-        }
-        Err(Failure::RetriesExhausted)
+        // A store may be between making a deletion and showing its head, so a listing that finds the dataset's life ended
+        // begins anew after a pause.
+        let page = call.app.state.retry(Tries::REQUEST, || async {
+            let output = read(call, &at, &asked).await?;
+            Ok::<_, Failure>(output.map_or(Step::Again, Step::Answer))
+        });
+        page.await?.ok_or(Failure::RetriesExhausted)
     }
 }
 
@@ -51,7 +44,7 @@ struct Asked {
 
 /// Reads one page; `None` if the dataset's life ended between its head and its records.
 async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Option<Output>, Failure> {
-    let view = call.app.store.head(at).await?;
+    let view = call.app.state.reads().head(at).await?;
     let head = view.effective();
     if let Some(session) = &asked.session {
         list_records::check_session(session, at, &head, call.now)?;
@@ -66,7 +59,7 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Option<
     let listing = list_records::decide(&head, begin, asked.max)?;
     let mut records = Vec::new();
     if let Some(range) = &listing.range {
-        match call.app.store.records(at, listing.generation, range.clone()).await? {
+        match call.app.state.reads().records(at, listing.generation, range.clone()).await? {
             Some(found) => records = found,
             None => return Ok(None),
         }
@@ -91,7 +84,7 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Option<
 }
 
 fn begin_session(call: &Call<'_>, at: &DatasetRef, listing: &Listing) -> Session {
-    call.app.sessions.begin(&at.owner.pool);
+    call.app.state.begin_session(&at.owner.pool);
     call.app.metrics.session_begun();
     Session {
         pool: at.owner.pool.incarnation,

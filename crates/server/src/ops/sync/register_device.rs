@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, required};
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 
 /// Time that the push service has to take a registration, in seconds.
 const REGISTRATION_SECONDS_MAX: u64 = 10;
@@ -39,12 +39,15 @@ impl Handler for RegisterDevice {
             endpoint,
             fresh_id: DeviceId::parse(&call.app.clock.uuid().to_string())?,
         };
-        let id = attempt(call.app, &request.owner, || async {
-            let devices = call.app.store.devices(&request.owner).await?;
-            let (changes, id) = register_device::decide(&devices, call.now, &request);
-            Ok(Step::Commit(changes, id))
-        })
-        .await?;
+        let id = call
+            .app
+            .state
+            .attempt(&request.owner, || async {
+                let devices = call.app.state.reads().devices(&request.owner).await?;
+                let (changes, id) = register_device::decide(&devices, call.now, &request);
+                Ok(Step::Commit(changes, id))
+            })
+            .await?;
         Ok(Output { device_id: id.to_string() })
     }
 }

@@ -32,7 +32,7 @@ impl Handler for SetIdentityPoolConfiguration {
         })
         .await?;
         // What waited for the stream to be switched on goes on.
-        call.app.wakes.pool(&pool.at.id);
+        call.app.state.wakes().pool(&pool.at.id);
         let output = Output {
             identity_pool_id: pool.at.id.to_string(),
             push_sync: super::push_sync(&pool),

@@ -11,7 +11,7 @@ use carryall_wire::shapes::Empty;
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, required};
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::Step;
 
 impl Handler for SubscribeToDataset {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {
@@ -21,13 +21,15 @@ impl Handler for SubscribeToDataset {
         if !Effects::has_push(&pool) {
             return Err(Refusal::PushNotConfigured(pool.at.id.clone()).into());
         }
-        attempt(call.app, &at.owner, || async {
-            let devices = call.app.store.devices(&at.owner).await?;
-            let head = call.app.store.head(&at).await?.head;
-            let changes = subscribe_to_dataset::decide(&devices, head.as_ref(), &at, &device)?;
-            Ok(changes.map_or(Step::Answer(()), |changes| Step::Commit(changes, ())))
-        })
-        .await?;
+        call.app
+            .state
+            .attempt(&at.owner, || async {
+                let devices = call.app.state.reads().devices(&at.owner).await?;
+                let head = call.app.state.reads().head(&at).await?.head;
+                let changes = subscribe_to_dataset::decide(&devices, head.as_ref(), &at, &device)?;
+                Ok(changes.map_or(Step::Answer(()), |changes| Step::Commit(changes, ())))
+            })
+            .await?;
         Ok(Empty {})
     }
 }

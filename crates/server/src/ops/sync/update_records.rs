@@ -9,7 +9,7 @@ use carryall_core::model::{Caller, DatasetRef, Head, Holdings, Record, RecordStu
 use carryall_core::refusal::{Refusal, TokenTrouble};
 use carryall_core::rules::set_cognito_events::SYNC_TRIGGER;
 use carryall_core::rules::update_records::{self, Decision, Patch, Patches};
-use carryall_core::store::{Committed, DatasetView, RecordCursor, RecordRange};
+use carryall_core::store::{DatasetView, RecordCursor, RecordRange};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::UpdateRecords;
@@ -20,11 +20,11 @@ use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, required};
 use crate::ops::sync_trigger;
-use crate::state::attempt::{Step, attempt};
+use crate::state::attempt::{Step, Tries};
 
 /// How often an update is decided anew, with another call of the function each time, before the caller is asked to come
 /// back.
-const TRIGGERED_ATTEMPTS_MAX: u32 = 4;
+const TRIGGERED: Tries = Tries { attempts_max: 4, ..Tries::REQUEST };
 
 impl Handler for UpdateRecords {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -62,22 +62,24 @@ async fn sync_trigger(
     if by_developer {
         return Ok(None);
     }
-    let pool = call.app.pool(&at.owner.pool.id).await?;
+    let pool = call.app.state.pool(&at.owner.pool.id).await?;
     Ok(pool.and_then(|pool| pool.events.get(SYNC_TRIGGER).cloned()))
 }
 
 async fn update(call: &Call<'_>, request: &update_records::UpdateRecords) -> Result<Vec<Record>, Failure> {
     let keys = request.patches.keys();
-    attempt(call.app, &request.at, || async {
-        let view = call.app.store.dataset(&request.at, &keys).await?;
-        let effects = call.effects(&request.at.owner).await?;
-        match update_records::decide(&view, call.now, request, &call.app.config.limits, &effects) {
-            Ok(Decision::Nothing) => Ok(Step::Answer(Vec::new())),
-            Ok(Decision::Apply { changes, records }) => Ok(Step::Commit(changes, records)),
-            Err(refusal) => Err(refused(call, refusal)),
-        }
-    })
-    .await
+    call.app
+        .state
+        .attempt(&request.at, || async {
+            let view = call.app.state.reads().dataset(&request.at, &keys).await?;
+            let effects = call.effects(&request.at.owner).await?;
+            match update_records::decide(&view, call.now, request, &call.app.config.limits, &effects) {
+                Ok(Decision::Nothing) => Ok(Step::Answer(Vec::new())),
+                Ok(Decision::Apply { changes, records }) => Ok(Step::Commit(changes, records)),
+                Err(refusal) => Err(refused(call, refusal)),
+            }
+        })
+        .await
 }
 
 /// As [`update`], with the function called in between. It sees the update once it is known that the session and the
@@ -88,32 +90,35 @@ async fn triggered_update(
     function: &str,
     request: &update_records::UpdateRecords,
 ) -> Result<Vec<Record>, Failure> {
+    let updated = call.app.state.retry(TRIGGERED, || decide_with_trigger(call, function, request));
+    updated.await?.ok_or(Failure::RetriesExhausted)
+}
+
+async fn decide_with_trigger(
+    call: &Call<'_>,
+    function: &str,
+    request: &update_records::UpdateRecords,
+) -> Result<Step<Vec<Record>>, Failure> {
     let (app, at) = (call.app, &request.at);
-    for _ in 0..TRIGGERED_ATTEMPTS_MAX {
-        let stored = load_whole(app, at).await?;
-        let view = stored.view_of(&request.patches.keys());
-        update_records::check(&view, call.now, request).map_err(|refusal| refused(call, refusal))?;
-        if request.patches.iter().len() == 0 {
-            return Ok(Vec::new());
-        }
-        let triggered = sync_trigger::call(app, function, at, &stored.records, &request.patches).await?;
-        let edited = update_records::UpdateRecords { patches: triggered.patches, ..request.clone() };
-        let view = stored.view_of(&edited.patches.keys());
-        let effects = call.effects(&at.owner).await?;
-        let left_out = stored.as_they_stand(&triggered.left_out, call.now, &request.writer);
-        match update_records::decide(&view, call.now, &edited, &app.config.limits, &effects) {
-            Ok(Decision::Nothing) => return Ok(left_out),
-            Ok(Decision::Apply { changes, mut records }) => match app.commit(changes).await? {
-                Committed::Done => {
-                    records.extend(left_out);
-                    return Ok(records);
-                }
-                Committed::Refused => app.metrics.commit_retried(),
-            },
-            Err(refusal) => return Err(refused(call, refusal)),
-        }
+    let stored = load_whole(app, at).await?;
+    let view = stored.view_of(&request.patches.keys());
+    update_records::check(&view, call.now, request).map_err(|refusal| refused(call, refusal))?;
+    if request.patches.iter().len() == 0 {
+        return Ok(Step::Answer(Vec::new()));
     }
-    Err(Failure::RetriesExhausted)
+    let triggered = sync_trigger::call(app, function, at, &stored.records, &request.patches).await?;
+    let edited = update_records::UpdateRecords { patches: triggered.patches, ..request.clone() };
+    let view = stored.view_of(&edited.patches.keys());
+    let effects = call.effects(&at.owner).await?;
+    let left_out = stored.as_they_stand(&triggered.left_out, call.now, &request.writer);
+    match update_records::decide(&view, call.now, &edited, &app.config.limits, &effects) {
+        Ok(Decision::Nothing) => Ok(Step::Answer(left_out)),
+        Ok(Decision::Apply { changes, mut records }) => {
+            records.extend(left_out);
+            Ok(Step::Commit(changes, records))
+        }
+        Err(refusal) => Err(refused(call, refusal)),
+    }
 }
 
 fn refused(call: &Call<'_>, refusal: Refusal) -> Failure {
@@ -133,13 +138,13 @@ struct Whole {
 /// Loads a dataset whole. The two reads need not be of one moment: the commit expects the head of the first, and if
 /// that still stands nothing changed between them.
 async fn load_whole(app: &App, at: &DatasetRef) -> Result<Whole, Failure> {
-    let view = app.store.dataset(at, &[]).await?;
+    let view = app.state.reads().dataset(at, &[]).await?;
     let records = match view.head.as_ref().filter(|head| head.life.is_some()) {
         None => Vec::new(),
         Some(head) => {
             let after = RecordCursor::Count(SyncCount::ZERO);
             let range = RecordRange { after, through: head.sync_count, max: None };
-            app.store.records(at, head.generation, range).await?.unwrap_or_default()
+            app.state.reads().records(at, head.generation, range).await?.unwrap_or_default()
         }
     };
     Ok(Whole { head: view.head, holdings: view.holdings, records })
