@@ -14,8 +14,9 @@
 //! - **P6 Safe to repeat.** If the outcome is unknown the answer is [`StoreError::Unavailable`]; sending the same
 //!   changes again cannot apply them twice, since every commit carries an expectation that its own success ends, or
 //!   consists of puts that may be repeated.
-//! - **P7 Whole pages.** A page is ordered and total: what matched when the read began is there, whatever is written
-//!   meanwhile, unless the dataset's life ended, which the read says.
+//! - **P7 One moment.** Every read answers from one state of the store, whatever is written meanwhile. A page is
+//!   ordered and total: everything that matched in that state is there. A head and the records that come with it
+//!   ([`Store::listing`], [`Store::whole_dataset`]) belong to the same state.
 //! - **P8 Unreachable means invisible.** Records of an ended life and everything of a removed pool are never read
 //!   again, however long [`Store::reclaim`] takes, and reclaiming changes no count and no usage.
 //! - **P9 One holder.** A durable directory is open in one process at a time.
@@ -77,6 +78,13 @@ pub trait Reads: Send + Sync + 'static {
     /// All heads of an identity, deleted names included, in the order of names, with its holdings. One consistent
     /// view. Bounded by the limits on datasets and deleted names.
     fn heads<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, OwnerView>;
+
+    /// The head of a dataset name with records of its present life in the order of (count, key), all of one moment.
+    /// There are no records if the dataset does not exist.
+    fn listing<'a>(&'a self, at: &'a DatasetRef, range: ListingRange) -> Answer<'a, Listing>;
+
+    /// A dataset with all its records, all of one moment. There are no records if the dataset does not exist.
+    fn whole_dataset<'a>(&'a self, at: &'a DatasetRef) -> Answer<'a, WholeDataset>;
 
     /// Records of one life of a dataset in the order of (count, key); `None` if that life has ended.
     fn records<'a>(
@@ -216,6 +224,53 @@ pub struct RecordRange {
     pub through: SyncCount,
     /// How many records to return at most; `None` for all of them.
     pub max: Option<usize>,
+}
+
+/// The records that a listing asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListingRange {
+    /// Where to begin.
+    pub after: RecordCursor,
+    /// The highest count to return; `None` for the head's.
+    pub through: Option<SyncCount>,
+    /// The most records to return; `None` for all of them.
+    pub max: Option<usize>,
+    /// The most bytes of keys and values to load. The first record is returned even if it is larger.
+    pub bytes_max: usize,
+}
+
+impl ListingRange {
+    /// True if a dataset with this head can have records in the range.
+    pub fn may_match(&self, head: Option<&Head>) -> bool {
+        let Some(head) = head.filter(|head| head.life.is_some()) else { return false };
+        let through = self.through.map_or(head.sync_count, |through| through.min(head.sync_count));
+        match &self.after {
+            RecordCursor::Count(count) => *count < through,
+            RecordCursor::Record(count, _) => *count <= through,
+        }
+    }
+}
+
+/// A head with records of its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The head of the name and the floor of its owner.
+    pub head: HeadView,
+    /// The records of the range.
+    pub records: Vec<Record>,
+    /// True if the range holds more records than `max` and `bytes_max` let through.
+    pub more: bool,
+}
+
+/// A dataset with all its records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WholeDataset {
+    /// The head, if the name has one.
+    pub head: Option<Head>,
+    /// The datasets and deleted names that the owner holds.
+    pub holdings: Holdings,
+    /// All records, tombstones included, in the order of (count, key).
+    pub records: Vec<Record>,
 }
 
 /// A place in the order of (count, key).

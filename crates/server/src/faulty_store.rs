@@ -15,8 +15,8 @@ use carryall_core::model::{
 };
 use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
-    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reads, Reclaimed, RecordRange,
-    Store, StoreError,
+    Answer, Committed, DatasetView, Figures, HeadView, Health, Listing, ListingRange, OwnerView, Reads,
+    Reclaimed, RecordRange, Store, StoreError, WholeDataset,
 };
 use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl};
@@ -83,6 +83,8 @@ impl Reads for FaultyStore {
         identities(pool: &'a PoolRef, after: Option<&'a IdentityId>, max: usize) -> Vec<Identity>;
         head(at: &'a DatasetRef) -> HeadView;
         dataset(at: &'a DatasetRef, keys: &'a [RecordKey]) -> DatasetView;
+        listing(at: &'a DatasetRef, range: ListingRange) -> Listing;
+        whole_dataset(at: &'a DatasetRef) -> WholeDataset;
         records(at: &'a DatasetRef, generation: Generation, range: RecordRange) -> Option<Vec<Record>>;
         devices(owner: &'a IdentityRef) -> Devices;
         heads_of_pool(pool: &'a PoolRef, after: Option<&'a (IdentityId, DatasetName)>, max: usize)

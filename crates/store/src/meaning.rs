@@ -2,7 +2,7 @@
 
 use carryall_core::changes::{Changes, UsageDelta, Write};
 use carryall_core::ids::Generation;
-use carryall_core::model::{DatasetRef, Head, PoolUsage};
+use carryall_core::model::{DatasetRef, Head, PoolUsage, Record};
 use carryall_core::outbox::{Event, EventBody, Position};
 use carryall_core::store::{Answer, StoreError};
 
@@ -63,15 +63,15 @@ pub(crate) fn first_after(now: Position, seen: Position, first: Position) -> Pos
     if now < seen { now.min(first) } else { first }
 }
 
+/// The bytes of a record's key and value.
+pub(crate) fn record_bytes(record: &Record) -> usize {
+    record.key.as_str().len() + record.value.as_ref().map_or(0, String::len)
+}
+
 /// What an event counts for when events are read in bounded pieces, and in its pool's usage.
 pub(crate) fn event_bytes(event: &Event) -> usize {
     match &event.body {
-        EventBody::Updated(records) => {
-            let bytes = records
-                .iter()
-                .map(|record| record.key.as_str().len() + record.value.as_ref().map_or(0, String::len));
-            bytes.sum()
-        }
+        EventBody::Updated(records) => records.iter().map(record_bytes).sum(),
         EventBody::Deleted | EventBody::Snapshot { .. } | EventBody::Notice => 0,
     }
 }

@@ -6,7 +6,7 @@ use crate::ids::{Generation, SyncCount};
 use crate::limits::RECORDS_PER_PAGE_MAX;
 use crate::model::{DatasetRef, Head, Record};
 use crate::refusal::{Refusal, TokenTrouble};
-use crate::store::{RecordCursor, RecordRange};
+use crate::store::{ListingRange, RecordCursor, RecordRange};
 use crate::time::UnixMillis;
 
 /// What one page of a listing says and reads.
@@ -74,6 +74,17 @@ pub fn check_page(
         return Ok(());
     };
     Err(Refusal::PageToken(trouble))
+}
+
+/// The records to read for a page. `records_max` is the page size if one was asked for.
+pub fn range(begin: Begin<'_>, records_max: Option<u32>) -> ListingRange {
+    // One more than the page, so that a next page is promised only if it will hold something.
+    let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);
+    let (after, through) = match begin {
+        Begin::After(page) => (page.cursor(), Some(page.dataset_sync_count)),
+        Begin::First { last_sync_count } => (RecordCursor::Count(last_sync_count), None),
+    };
+    ListingRange { after, through, max, bytes_max: usize::MAX }
 }
 
 /// Decides one page. `records_max` is the page size if one was asked for.

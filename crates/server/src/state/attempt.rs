@@ -23,8 +23,6 @@ pub enum Step<T> {
     Answer(T),
     /// The answer holds once the changes are committed.
     Commit(Changes, T),
-    /// The loaded values do not belong together: load them again.
-    Again,
 }
 
 /// How often something is decided, and how long the pauses in between are.
@@ -64,7 +62,6 @@ impl State {
             let (changes, answer) = match step().await? {
                 Step::Answer(answer) => return Ok(Some(answer)),
                 Step::Commit(changes, answer) => (changes, answer),
-                Step::Again => continue,
             };
             match self.commit(changes).await? {
                 Committed::Done => return Ok(Some(answer)),

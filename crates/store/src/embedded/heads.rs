@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use carryall_core::model::{DatasetRef, Floor, IdentityRef};
+use carryall_core::model::{DatasetRef, Floor, Head, IdentityRef};
 use carryall_core::store::HeadView;
 use lru::LruCache;
 
@@ -25,6 +25,10 @@ pub(super) struct KnownHead {
 }
 
 impl KnownHead {
+    pub(super) fn head(&self) -> Option<&Head> {
+        self.stored.as_ref().map(|stored| &stored.head)
+    }
+
     pub(super) fn view(&self) -> HeadView {
         HeadView { head: self.stored.as_ref().map(|stored| stored.head.clone()), floor: self.floor }
     }
@@ -91,6 +95,17 @@ impl Heads {
     pub(super) fn fill(&self, at: &DatasetRef, gap: &Gap, known: KnownHead) {
         let mut shard = self.shard(&at.owner);
         if shard.publications == gap.publications {
+            shard.put(at.clone(), known, self.shard_entries_max);
+        }
+    }
+
+    /// Replaces an older head that is in memory: a reader may see a batch that is on disk just before it is published,
+    /// and the head in memory must not fall behind what that reader has answered.
+    pub(super) fn raise(&self, at: &DatasetRef, known: KnownHead) {
+        let count = |known: &KnownHead| known.head().map(|head| head.sync_count);
+        let mut shard = self.shard(&at.owner);
+        // A floor that changed has taken the entry with it, so an entry with a lower count is older as a whole.
+        if shard.entries.peek(at).is_some_and(|present| count(present) < count(&known)) {
             shard.put(at.clone(), known, self.shard_entries_max);
         }
     }

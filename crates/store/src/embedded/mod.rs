@@ -50,8 +50,8 @@ use carryall_core::model::{
 };
 use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
-    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reads, Reclaimed, RecordRange,
-    Store, StoreError,
+    Answer, Committed, DatasetView, Figures, HeadView, Health, Listing, ListingRange, OwnerView, Reads,
+    Reclaimed, RecordRange, Store, StoreError, WholeDataset,
 };
 use carryall_core::time::UnixMillis;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -183,6 +183,14 @@ impl Reads for EmbeddedStore {
 
     fn heads<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, OwnerView> {
         ready(self.engine.read_heads(owner))
+    }
+
+    fn listing<'a>(&'a self, at: &'a DatasetRef, range: ListingRange) -> Answer<'a, Listing> {
+        ready(self.engine.read_listing(at, &range))
+    }
+
+    fn whole_dataset<'a>(&'a self, at: &'a DatasetRef) -> Answer<'a, WholeDataset> {
+        ready(self.engine.read_whole_dataset(at))
     }
 
     fn records<'a>(

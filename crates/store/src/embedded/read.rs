@@ -2,19 +2,23 @@
 
 use std::ops::Bound;
 
-use carryall_core::changes::Setting;
+use carryall_core::changes::{Setting, Stamp};
 use carryall_core::ids::{AccessKeyId, DatasetName, Generation, IdentityId, PoolId, RecordKey, SyncCount};
 use carryall_core::model::{
     DatasetRef, DeveloperKey, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage, Record, Sweep,
 };
-use carryall_core::store::{DatasetView, HeadView, OwnerView, RecordCursor, RecordRange, StoreError};
+use carryall_core::store::{
+    DatasetView, HeadView, Listing, ListingRange, OwnerView, RecordCursor, RecordRange, StoreError,
+    WholeDataset,
+};
 use carryall_core::time::UnixMillis;
 
 use super::engine::{Engine, View};
 use super::heads::{KnownHead, Lookup};
+use super::keys::{self, LifeId};
+use super::pool_row;
 use super::rows::{self, Space, StoredHead};
-use super::{keys, pool_row};
-use crate::meaning::has_life;
+use crate::meaning::{has_life, record_bytes};
 
 pub(super) type Read<T> = Result<T, StoreError>;
 
@@ -137,24 +141,74 @@ impl Engine {
             Some(_) | None => return Ok(None),
         };
         let Some(life) = stored.life else { return Ok(Some(Vec::new())) };
-        let start = match &range.after {
-            RecordCursor::Count(SyncCount(u64::MAX)) => return Ok(Some(Vec::new())),
-            RecordCursor::Count(count) => Bound::Included(keys::log_from(life, count.next(), 0)),
-            RecordCursor::Record(count, key) => Bound::Excluded(keys::log_row(life, *count, key)),
-        };
-        let end = match range.through {
-            SyncCount(u64::MAX) => keys::successor(&keys::life(life)),
-            through => keys::log_from(life, through.next(), 0),
-        };
-        if matches!(&start, Bound::Included(start) | Bound::Excluded(start) if *start >= end) {
-            return Ok(Some(Vec::new()));
+        let rows = view.log(life, &range.after, range.through).take(range.max.unwrap_or(usize::MAX));
+        rows.collect::<Read<Vec<_>>>().map(Some)
+    }
+
+    /// Without an engine read if the head in memory shows that nothing matches.
+    pub(super) fn read_listing(&self, at: &DatasetRef, range: &ListingRange) -> Read<Listing> {
+        let known = self.heads.look_up(at);
+        if let Lookup::Known(known) = &known
+            && !range.may_match(known.head())
+        {
+            return Ok(Listing { head: known.view(), records: Vec::new(), more: false });
         }
-        let rows = view.scan(Space::Log, start, end).take(range.max.unwrap_or(usize::MAX));
-        let records = rows.map(|row| {
-            let (key, row) = row?;
-            rows::record_from_row(&key, &row)
-        });
-        records.collect::<Read<Vec<_>>>().map(Some)
+        let view = self.view();
+        let stored = view.head(at)?;
+        let life = stored.as_ref().and_then(|stored| stored.life);
+        let head = self.head_of_view(at, &view, known, stored)?;
+        let (mut records, mut bytes, mut more) = (Vec::new(), 0, false);
+        if let Some(life) = life.filter(|_| range.may_match(head.head.as_ref())) {
+            for record in view.log(life, &range.after, range.through.unwrap_or(SyncCount(u64::MAX))) {
+                let record = record?;
+                bytes += record_bytes(&record);
+                let is_full = range.max.is_some_and(|max| records.len() >= max);
+                if is_full || (!records.is_empty() && bytes > range.bytes_max) {
+                    more = true;
+                    break;
+                }
+                records.push(record);
+            }
+        }
+        Ok(Listing { head, records, more })
+    }
+
+    /// The head that `view` holds with the floor of its owner. The heads in memory learn of it if they lack it.
+    fn head_of_view(
+        &self,
+        at: &DatasetRef,
+        view: &View<'_>,
+        known: Lookup,
+        stored: Option<StoredHead>,
+    ) -> Read<HeadView> {
+        let stamp = |stored: &StoredHead| Stamp::of(&stored.head);
+        let gap = match known {
+            // Nothing of the dataset has changed since the look into memory, so the whole answer is of that moment.
+            Lookup::Known(known) if known.stored.as_ref().map(stamp) == stored.as_ref().map(stamp) => {
+                return Ok(HeadView { head: stored.map(|stored| stored.head), floor: known.floor });
+            }
+            Lookup::Known(_) => None,
+            Lookup::Unknown(gap) => Some(gap),
+        };
+        let fresh = KnownHead { stored, floor: view.holdings(&at.owner)?.floor };
+        let answer = fresh.view();
+        match gap {
+            Some(gap) => self.heads.fill(at, &gap, fresh),
+            None => self.heads.raise(at, fresh),
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn read_whole_dataset(&self, at: &DatasetRef) -> Read<WholeDataset> {
+        let view = self.view();
+        let stored = view.head(at)?;
+        let after = RecordCursor::Count(SyncCount::ZERO);
+        let records = match stored.as_ref().and_then(|stored| stored.life) {
+            Some(life) => view.log(life, &after, SyncCount(u64::MAX)).collect::<Read<_>>()?,
+            None => Vec::new(),
+        };
+        let holdings = view.holdings(&at.owner)?;
+        Ok(WholeDataset { head: stored.map(|stored| stored.head), holdings, records })
     }
 
     pub(super) fn read_key(&self, id: &AccessKeyId) -> Read<Option<DeveloperKey>> {
@@ -197,6 +251,34 @@ impl Engine {
 }
 
 impl View<'_> {
+    /// The records of a life behind `after` up to `through`, in the order of (count, key).
+    fn log(
+        &self,
+        life: LifeId,
+        after: &RecordCursor,
+        through: SyncCount,
+    ) -> impl Iterator<Item = Read<Record>> + use<> {
+        let start = match after {
+            RecordCursor::Count(SyncCount(u64::MAX)) => None,
+            RecordCursor::Count(count) => Some(Bound::Included(keys::log_from(life, count.next(), 0))),
+            RecordCursor::Record(count, key) => Some(Bound::Excluded(keys::log_row(life, *count, key))),
+        };
+        let end = match through {
+            SyncCount(u64::MAX) => keys::successor(&keys::life(life)),
+            through => keys::log_from(life, through.next(), 0),
+        };
+        // The engine takes no range that ends before it begins.
+        let start = start.filter(|start| match start {
+            Bound::Included(start) | Bound::Excluded(start) => *start < end,
+            Bound::Unbounded => true,
+        });
+        let rows = start.map(|start| self.scan(Space::Log, start, end));
+        rows.into_iter().flatten().map(|row| {
+            let (key, row) = row?;
+            rows::record_from_row(&key, &row)
+        })
+    }
+
     fn head(&self, at: &DatasetRef) -> Read<Option<StoredHead>> {
         let row = self.get_in_pool(at.owner.pool.incarnation, &keys::head(at))?;
         row.map(|row| StoredHead::from_row(&row)).transpose()

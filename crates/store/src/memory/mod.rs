@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use carryall_core::changes::{Changes, Expect, PutRecord, Setting, Stamp, Write};
 use carryall_core::devices::Devices;
 use carryall_core::ids::{
-    AccessKeyId, DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, Version,
+    AccessKeyId, DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, SyncCount, Version,
 };
 use carryall_core::model::{
     BulkPublish, DatasetRef, DeveloperKey, Head, Holdings, Identity, IdentityRef, Pool, PoolRef, PoolUsage,
@@ -20,13 +20,13 @@ use carryall_core::model::{
 };
 use carryall_core::outbox::{Event, Lane, LaneRef};
 use carryall_core::store::{
-    Answer, Committed, DatasetView, Figures, HeadView, Health, OwnerView, Reads, Reclaimed, RecordCursor,
-    RecordRange, Store, StoreError,
+    Answer, Committed, DatasetView, Figures, HeadView, Health, Listing, ListingRange, OwnerView, Reads,
+    Reclaimed, RecordCursor, RecordRange, Store, StoreError, WholeDataset,
 };
 use carryall_core::time::UnixMillis;
 
 use self::outbox::Outbox;
-use crate::meaning::{folded, has_life, head_after, is_late, no_life, ready};
+use crate::meaning::{folded, has_life, head_after, is_late, no_life, ready, record_bytes};
 
 /// Everything in memory.
 #[derive(Default)]
@@ -120,6 +120,30 @@ impl Reads for MemoryStore {
         ready(Ok(OwnerView { heads, holdings: state.holdings(owner) }))
     }
 
+    fn listing<'a>(&'a self, at: &'a DatasetRef, range: ListingRange) -> Answer<'a, Listing> {
+        let state = self.state();
+        let head = HeadView { head: state.head(at).cloned(), floor: state.holdings(&at.owner).floor };
+        let matching = state.records(at, &range.after, range.through.unwrap_or(SyncCount(u64::MAX)));
+        let mut bytes = 0;
+        let fits = |(number, record): &(usize, &Record)| {
+            bytes += record_bytes(record);
+            *number == 0 || bytes <= range.bytes_max
+        };
+        let taken = matching.iter().take(range.max.unwrap_or(usize::MAX)).enumerate().take_while(fits);
+        let records: Vec<Record> = taken.map(|(_, record)| record.clone()).collect();
+        let more = records.len() < matching.len();
+        ready(Ok(Listing { head, records, more }))
+    }
+
+    fn whole_dataset<'a>(&'a self, at: &'a DatasetRef) -> Answer<'a, WholeDataset> {
+        let state = self.state();
+        ready(Ok(WholeDataset {
+            head: state.head(at).cloned(),
+            holdings: state.holdings(&at.owner),
+            records: state.records(at, &RecordCursor::Count(SyncCount::ZERO), SyncCount(u64::MAX)),
+        }))
+    }
+
     fn records<'a>(
         &'a self,
         at: &'a DatasetRef,
@@ -130,19 +154,7 @@ impl Reads for MemoryStore {
         if !has_life(state.head(at), generation) {
             return ready(Ok(None));
         }
-        let mut found: Vec<Record> = state
-            .records
-            .get(at)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .filter(|record| record.sync_count <= range.through)
-            .filter(|record| match &range.after {
-                RecordCursor::Count(count) => record.sync_count > *count,
-                RecordCursor::Record(count, key) => (record.sync_count, &record.key) > (*count, key),
-            })
-            .cloned()
-            .collect();
-        found.sort_by(|a, b| (a.sync_count, &a.key).cmp(&(b.sync_count, &b.key)));
+        let mut found = state.records(at, &range.after, range.through);
         found.truncate(range.max.unwrap_or(usize::MAX));
         ready(Ok(Some(found)))
     }
@@ -266,6 +278,18 @@ fn sweep_place(sweep: &Sweep) -> (UnixMillis, PoolIncarnation, IdentityId) {
 impl State {
     fn head(&self, at: &DatasetRef) -> Option<&Head> {
         self.heads.get(&at.owner)?.get(&at.name)
+    }
+
+    /// The records of a dataset behind `after` up to `through`, in the order of (count, key).
+    fn records(&self, at: &DatasetRef, after: &RecordCursor, through: SyncCount) -> Vec<Record> {
+        let all = self.records.get(at).into_iter().flat_map(BTreeMap::values);
+        let matching = all.filter(|record| record.sync_count <= through).filter(|record| match after {
+            RecordCursor::Count(count) => record.sync_count > *count,
+            RecordCursor::Record(count, key) => (record.sync_count, &record.key) > (*count, key),
+        });
+        let mut found: Vec<Record> = matching.cloned().collect();
+        found.sort_by(|a, b| (a.sync_count, &a.key).cmp(&(b.sync_count, &b.key)));
+        found
     }
 
     fn has_identity(&self, at: &IdentityRef) -> bool {

@@ -5,15 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use carryall_core::changes::{Changes, Expect, PutRecord, Setting, Stamp, UsageDelta, Write};
 use carryall_core::ids::{AccessKeyId, Generation, SessionId, SyncCount, Version};
-use carryall_core::model::{DatasetRef, DeveloperKey, Floor, Holdings, PoolRef, PoolUsage, Sweep};
-use carryall_core::store::{Committed, Health, OwnerView, RecordCursor, RecordRange, StoreError};
+use carryall_core::model::{
+    DatasetRef, DeveloperKey, Floor, Head, Holdings, PoolRef, PoolUsage, Record, Sweep,
+};
+use carryall_core::store::{
+    Committed, Health, ListingRange, OwnerView, RecordCursor, RecordRange, StoreError,
+};
 use carryall_core::time::UnixMillis;
 use futures_util::FutureExt as _;
 
 use crate::sample::{
-    self, AnyStore, commit, create_pool, dataset, delete, everything, head, identity, key, life, must_write,
-    owner, pool, pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool, update, update_of,
-    wait,
+    self, AnyStore, commit, create_pool, dataset, delete, everything, head, identity, key, life, listed,
+    must_write, owner, pool, pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool, update,
+    update_of, wait,
 };
 
 fn holdings(version: u64) -> Holdings {
@@ -92,10 +96,7 @@ pub(crate) fn a_refused_commit_leaves_no_trace(store: &AnyStore) {
     assert_eq!(wait(store.sweeps(UnixMillis(1), 9)).unwrap(), []);
 }
 
-fn everything_about(
-    store: &AnyStore,
-    at: &DatasetRef,
-) -> (OwnerView, Option<Vec<carryall_core::model::Record>>, PoolUsage) {
+fn everything_about(store: &AnyStore, at: &DatasetRef) -> (OwnerView, Option<Vec<Record>>, PoolUsage) {
     let usage = wait(store.pool_usage(&at.owner.pool)).unwrap();
     (wait(store.heads(&at.owner)).unwrap(), records(store, at, 0), usage)
 }
@@ -225,7 +226,7 @@ pub(crate) fn exactly_one_writer_wins_each_count(store: &AnyStore) {
     let all = records(store, &at, 0).unwrap();
     let life = seen.life.unwrap();
     assert_eq!(all.len(), life.records as usize);
-    assert_eq!(all.iter().map(carryall_core::model::Record::data_bytes).sum::<u64>(), life.data_bytes);
+    assert_eq!(all.iter().map(Record::data_bytes).sum::<u64>(), life.data_bytes);
     assert_eq!(all.last().unwrap().sync_count, SyncCount(wins));
 }
 
@@ -302,6 +303,106 @@ pub(crate) fn a_page_holds_what_matched_when_the_read_began(store: &AnyStore) {
             assert!(seen.last().unwrap().sync_count >= before);
         }
     });
+}
+
+/// Replaces two records in turn, forever deleting the dataset and making it anew in between, until `read` has seen
+/// enough.
+fn while_two_records_are_replaced(store: &AnyStore, at: &DatasetRef, read: impl Fn()) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..400 {
+                if round % 50 == 49 {
+                    delete(store, at);
+                }
+                update(store, at, &[("always", Some("v")), ("other", Some("v"))]);
+                update(store, at, &[("always", Some("w"))]);
+            }
+            done.store(true, Ordering::Release);
+        });
+        let mut last = false;
+        while !last {
+            last = done.load(Ordering::Acquire);
+            read();
+        }
+    });
+}
+
+/// A dataset that exists has both records, the newest of them at the head's count.
+fn assert_one_moment(head: Option<&Head>, records: &[Record]) {
+    let Some(head) = head.filter(|head| head.life.is_some()) else {
+        return assert_eq!(records, [], "a dataset that does not exist has no records");
+    };
+    assert_eq!(records.len(), 2, "both records exist all the time: {head:?} {records:?}");
+    assert_eq!(records.last().unwrap().sync_count, head.sync_count);
+}
+
+pub(crate) fn a_listing_is_of_one_moment(store: &AnyStore) {
+    let at = prefs(store);
+    while_two_records_are_replaced(store, &at, || {
+        let found = wait(store.listing(&at, listed())).unwrap();
+        assert!(!found.more);
+        assert_one_moment(found.head.head.as_ref(), &found.records);
+        // Later reads are never behind the count that a listing has reported.
+        let count = found.head.effective().sync_count;
+        assert!(wait(store.head(&at)).unwrap().effective().sync_count >= count);
+    });
+}
+
+pub(crate) fn a_whole_dataset_is_of_one_moment(store: &AnyStore) {
+    let at = prefs(store);
+    while_two_records_are_replaced(store, &at, || {
+        let found = wait(store.whole_dataset(&at)).unwrap();
+        assert_one_moment(found.head.as_ref(), &found.records);
+        let (datasets, is_there) =
+            (found.holdings.datasets, found.head.is_some_and(|head| head.life.is_some()));
+        assert_eq!(datasets, u32::from(is_there));
+    });
+}
+
+pub(crate) fn a_listing_ends_at_its_bounds_and_says_so(store: &AnyStore) {
+    let at = prefs(store);
+    update(store, &at, &[("a", Some("1234")), ("b", Some("1234"))]);
+    update(store, &at, &[("c", Some("1234"))]);
+    let found = |range| {
+        let found = wait(store.listing(&at, range)).unwrap();
+        assert_eq!(found.head, wait(store.head(&at)).unwrap());
+        let keys: String = found.records.iter().map(|record| record.key.as_str()).collect();
+        (keys, found.more)
+    };
+    for (bytes_max, keys, more) in
+        [(0, "a", true), (9, "a", true), (10, "ab", true), (14, "ab", true), (15, "abc", false)]
+    {
+        assert_eq!(
+            found(ListingRange { bytes_max, ..listed() }),
+            (keys.to_owned(), more),
+            "{bytes_max} bytes"
+        );
+    }
+    for (max, keys, more) in [(1, "a", true), (2, "ab", true), (3, "abc", false), (4, "abc", false)] {
+        assert_eq!(
+            found(ListingRange { max: Some(max), ..listed() }),
+            (keys.to_owned(), more),
+            "{max} records"
+        );
+    }
+    let behind = |count| RecordCursor::Count(SyncCount(count));
+    for (after, through, keys) in [
+        (behind(1), None, "c"),
+        (behind(2), None, ""),
+        (behind(9), None, ""),
+        (behind(0), Some(SyncCount(1)), "ab"),
+        (behind(1), Some(SyncCount(1)), ""),
+        (RecordCursor::Record(SyncCount(1), key("a")), Some(SyncCount(1)), "b"),
+        (RecordCursor::Record(SyncCount(2), key("c")), None, ""),
+    ] {
+        let range = ListingRange { after, through, ..listed() };
+        assert_eq!(found(range.clone()), (keys.to_owned(), false), "{range:?}");
+    }
+    assert_eq!(
+        found(ListingRange { max: Some(2), through: Some(SyncCount(1)), ..listed() }),
+        ("ab".to_owned(), false)
+    );
 }
 
 pub(crate) fn an_ended_life_says_so(store: &AnyStore) {

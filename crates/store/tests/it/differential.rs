@@ -6,14 +6,14 @@ use std::path::Path;
 use carryall_core::changes::{Changes, Expect, Setting, UsageDelta, Write};
 use carryall_core::ids::{AccessKeyId, Generation, PoolIncarnation, RecordKey, SyncCount};
 use carryall_core::model::{DatasetRef, DeveloperKey, Holdings, IdentityRef, PoolRef, Sweep};
-use carryall_core::store::{RecordCursor, RecordRange};
+use carryall_core::store::{ListingRange, RecordCursor, RecordRange};
 use carryall_core::time::UnixMillis;
 use proptest::prelude::*;
 
 use crate::outbox_moves::{self, OutboxMove, outbox_moves};
 use crate::sample::{
-    AnyStore, dataset, deletion_of, everything, identity, key, open_embedded, open_memory, owner, pool,
-    pool_ref, update_of, wait,
+    AnyStore, dataset, deletion_of, everything, identity, key, listed, open_embedded, open_memory, owner,
+    pool, pool_ref, update_of, wait,
 };
 
 const POOLS: [&str; 2] = ["a", "b"];
@@ -264,9 +264,19 @@ impl Pair<'_> {
         let view = wait(a.head(at));
         prop_assert_eq!(&view, &wait(b.head(at)));
         prop_assert_eq!(wait(a.dataset(at, &keys)), wait(b.dataset(at, &keys)));
+        prop_assert_eq!(wait(a.whole_dataset(at)), wait(b.whole_dataset(at)));
         let view = view.unwrap();
         let head = view.effective();
         let middle = SyncCount(head.sync_count.0 / 2);
+        for range in [
+            listed(),
+            ListingRange { after: RecordCursor::Count(middle), max: Some(1), ..listed() },
+            ListingRange { after: RecordCursor::Record(middle, key("k")), bytes_max: 3, ..listed() },
+            ListingRange { through: Some(middle), ..listed() },
+            ListingRange { after: RecordCursor::Count(head.sync_count), ..listed() },
+        ] {
+            prop_assert_eq!(wait(a.listing(at, range.clone())), wait(b.listing(at, range)));
+        }
         for generation in [head.generation, Generation(head.generation.0.saturating_sub(1))] {
             for range in [
                 everything(),

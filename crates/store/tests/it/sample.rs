@@ -13,7 +13,7 @@ use carryall_core::ids::{
 use carryall_core::model::{
     DatasetRef, Head, Holdings, Identity, IdentityRef, Life, Pool, PoolRef, Record, UsedSessions,
 };
-use carryall_core::store::{Committed, RecordCursor, RecordRange, Store, StoreError};
+use carryall_core::store::{Committed, ListingRange, RecordCursor, RecordRange, Store, StoreError};
 use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl, open};
 
@@ -252,6 +252,16 @@ pub(crate) fn records(store: &AnyStore, at: &DatasetRef, generation: u64) -> Opt
 
 pub(crate) fn everything() -> RecordRange {
     RecordRange { after: RecordCursor::Count(SyncCount::ZERO), through: SyncCount(u64::MAX), max: None }
+}
+
+/// A listing of everything.
+pub(crate) fn listed() -> ListingRange {
+    ListingRange {
+        after: RecordCursor::Count(SyncCount::ZERO),
+        through: None,
+        max: None,
+        bytes_max: usize::MAX,
+    }
 }
 
 /// Frees all that waits, in slices of `rows_max`; returns how many rows that were.

@@ -13,7 +13,6 @@ use carryall_wire::ops::sync::list_records::{Input, Output};
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, page_size};
-use crate::state::attempt::{Step, Tries};
 
 impl Handler for ListRecords {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
@@ -24,13 +23,7 @@ impl Handler for ListRecords {
             session: session(call, input.sync_session_token.as_deref())?,
             page: page(call, input.next_token.as_deref())?,
         };
-        // A store may be between making a deletion and showing its head, so a listing that finds the dataset's life ended
-        // begins anew after a pause.
-        let page = call.app.state.retry(Tries::REQUEST, || async {
-            let output = read(call, &at, &asked).await?;
-            Ok::<_, Failure>(output.map_or(Step::Again, Step::Answer))
-        });
-        page.await?.ok_or(Failure::RetriesExhausted)
+        read(call, &at, &asked).await
     }
 }
 
@@ -42,35 +35,28 @@ struct Asked {
     page: Option<RecordsPage>,
 }
 
-/// Reads one page; `None` if the dataset's life ended between its head and its records.
-async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Option<Output>, Failure> {
-    let view = call.app.state.reads().head(at).await?;
-    let head = view.effective();
+/// Reads one page.
+async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output, Failure> {
+    let begin = match &asked.page {
+        Some(page) => Begin::After(page),
+        None => Begin::First { last_sync_count: asked.last_sync_count },
+    };
+    let found = call.app.state.reads().listing(at, list_records::range(begin, asked.max)).await?;
+    let (head, mut records) = (found.head.effective(), found.records);
     if let Some(session) = &asked.session {
         list_records::check_session(session, at, &head, call.now)?;
     }
-    let begin = match &asked.page {
-        Some(page) => {
-            list_records::check_page(page, at, asked.last_sync_count, &head, call.now)?;
-            Begin::After(page)
-        }
-        None => Begin::First { last_sync_count: asked.last_sync_count },
-    };
-    let listing = list_records::decide(&head, begin, asked.max)?;
-    let mut records = Vec::new();
-    if let Some(range) = &listing.range {
-        match call.app.state.reads().records(at, listing.generation, range.clone()).await? {
-            Some(found) => records = found,
-            None => return Ok(None),
-        }
+    if let Some(page) = &asked.page {
+        list_records::check_page(page, at, asked.last_sync_count, &head, call.now)?;
     }
+    let listing = list_records::decide(&head, begin, asked.max)?;
     // Later pages belong to the session that the first one began.
     let session = match &asked.page {
         Some(page) => page.session.clone(),
         None => begin_session(call, at, &listing),
     };
     let next = list_records::cut(&mut records, &listing, asked.last_sync_count, &session);
-    Ok(Some(Output {
+    Ok(Output {
         count: records.len() as u64,
         records: records.into_iter().map(super::record).collect(),
         next_token: next.map(|page| call.app.trust.seal_page(page.to_bytes())),
@@ -80,7 +66,7 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Option<
         dataset_exists: listing.exists,
         dataset_deleted_after_requested_sync_count: listing.deleted_after,
         sync_session_token: call.app.trust.seal_sync_session(session.to_bytes()),
-    }))
+    })
 }
 
 fn begin_session(call: &Call<'_>, at: &DatasetRef, listing: &Listing) -> Session {

@@ -9,7 +9,7 @@ use carryall_core::model::{Caller, DatasetRef, Head, Holdings, Record, RecordStu
 use carryall_core::refusal::{Refusal, TokenTrouble};
 use carryall_core::rules::set_cognito_events::SYNC_TRIGGER;
 use carryall_core::rules::update_records::{self, Decision, Patch, Patches};
-use carryall_core::store::{DatasetView, RecordCursor, RecordRange};
+use carryall_core::store::{DatasetView, WholeDataset};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::UpdateRecords;
@@ -135,19 +135,9 @@ struct Whole {
     records: Vec<Record>,
 }
 
-/// Loads a dataset whole. The two reads need not be of one moment: the commit expects the head of the first, and if
-/// that still stands nothing changed between them.
 async fn load_whole(app: &App, at: &DatasetRef) -> Result<Whole, Failure> {
-    let view = app.state.reads().dataset(at, &[]).await?;
-    let records = match view.head.as_ref().filter(|head| head.life.is_some()) {
-        None => Vec::new(),
-        Some(head) => {
-            let after = RecordCursor::Count(SyncCount::ZERO);
-            let range = RecordRange { after, through: head.sync_count, max: None };
-            app.state.reads().records(at, head.generation, range).await?.unwrap_or_default()
-        }
-    };
-    Ok(Whole { head: view.head, holdings: view.holdings, records })
+    let WholeDataset { head, holdings, records } = app.state.reads().whole_dataset(at).await?;
+    Ok(Whole { head, holdings, records })
 }
 
 impl Whole {
