@@ -373,7 +373,7 @@ impl std::fmt::Debug for DeveloperKey {
 }
 
 /// Who is asking, once the signature has been verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// A developer, with the account's own keys.
     Developer {

@@ -26,6 +26,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::app::App;
+use crate::capacity::Party;
 use crate::failure::Failure;
 use crate::metrics::{LIVE_CHANNEL, ServerLimit};
 use crate::ops::access::{Subject, authorise};
@@ -33,6 +34,7 @@ use crate::ops::call::Call;
 use crate::request::authenticate::authenticate;
 use crate::request::cors;
 use crate::request::exchange::{Arrival, Exchange};
+use crate::source::Source;
 use crate::stop::told_to_stop;
 
 /// How soon a browser comes back when a channel ends, in milliseconds.
@@ -122,7 +124,8 @@ async fn dataset(
     arrival: Arrival,
     changes: &codec::Changes<'_>,
 ) -> Result<DatasetRef, Failure> {
-    let call = Call { app, caller: Some(caller), now, source: arrival.peer.ip() };
+    let holding = app.capacity.admit(Party::Caller(&caller)).await?;
+    let call = Call::new(app, Some(caller), now, Source::of(arrival.client), holding);
     call.dataset(changes).await
 }
 

@@ -27,6 +27,7 @@ mod model_tests;
 mod ops;
 mod relay;
 mod request;
+mod source;
 mod state;
 mod stop;
 mod supervision;

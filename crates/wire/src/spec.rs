@@ -158,8 +158,8 @@ impl Spec {
 /// Bodies of operations that carry names, tokens and settings (64 KiB).
 pub const SETTINGS_BODY_BYTES_MAX: u32 = 64 * 1024;
 
-/// Bodies that may carry ten login tokens of 50,000 characters, or a pool's role rules (1 MiB).
-pub const LOGINS_BODY_BYTES_MAX: u32 = 1024 * 1024;
+/// Bodies that may carry a pool's role rules (1 MiB).
+pub const ROLES_BODY_BYTES_MAX: u32 = 1024 * 1024;
 
 /// Bodies of `UpdateRecords`: a full dataset after the worst JSON escaping (8 MiB, `docs/protocol.md` section 6.2).
 pub const RECORDS_BODY_BYTES_MAX: u32 = 8 * 1024 * 1024;

@@ -76,15 +76,16 @@ pub fn check_page(
     Err(Refusal::PageToken(trouble))
 }
 
-/// The records to read for a page. `records_max` is the page size if one was asked for.
-pub fn range(begin: Begin<'_>, records_max: Option<u32>) -> ListingRange {
+/// The records to read for a page. `records_max` is the page size if one was asked for, and `bytes_max` the most bytes of
+/// keys and values to load.
+pub fn range(begin: Begin<'_>, records_max: Option<u32>, bytes_max: usize) -> ListingRange {
     // One more than the page, so that a next page is promised only if it will hold something.
     let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);
     let (after, through) = match begin {
         Begin::After(page) => (page.cursor(), Some(page.dataset_sync_count)),
         Begin::First { last_sync_count } => (RecordCursor::Count(last_sync_count), None),
     };
-    ListingRange { after, through, max, bytes_max: usize::MAX }
+    ListingRange { after, through, max, bytes_max }
 }
 
 /// Decides one page. `records_max` is the page size if one was asked for.
@@ -114,15 +115,26 @@ pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result
     })
 }
 
-/// Cuts `records` to the page size and says where the next page begins, if there is one.
+/// The records that were read for a page, as far as sizes matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded {
+    /// How many of them, one at least, fit the page as JSON.
+    pub fitting: usize,
+    /// True if the reading stopped at its bound on bytes.
+    pub more: bool,
+}
+
+/// Cuts `records` to the page size, and to those that fit, and returns where the next page begins, if there is one.
 pub fn cut(
     records: &mut Vec<Record>,
     listing: &Listing,
+    loaded: Loaded,
     last_sync_count: SyncCount,
     session: &Session,
 ) -> Option<RecordsPage> {
-    let max = listing.range.as_ref()?.max? - 1;
-    if records.len() <= max {
+    let asked = listing.range.as_ref()?.max.map_or(usize::MAX, |max| max - 1);
+    let max = asked.min(loaded.fitting);
+    if records.len() <= max && !loaded.more {
         return None;
     }
     records.truncate(max);
@@ -217,5 +229,44 @@ mod tests {
         let begin = Begin::First { last_sync_count: SyncCount::ZERO };
         let listing = decide(&head(5, 0, true), begin, Some(5000)).unwrap();
         assert_eq!(listing.range.unwrap().max, Some(1025));
+    }
+
+    fn record(count: u64) -> Record {
+        Record {
+            key: crate::ids::RecordKey::from_stored(&format!("k{count}")),
+            value: Some("v".to_owned()),
+            sync_count: SyncCount(count),
+            modified: UnixMillis(0),
+            modified_by: Writer::from("d"),
+            device_modified: UnixMillis(0),
+        }
+    }
+
+    /// The number of records on a page, and the count that the next page begins after.
+    fn page(asked: Option<u32>, loaded: Loaded) -> (usize, Option<u64>) {
+        let begin = Begin::First { last_sync_count: SyncCount::ZERO };
+        let listing = decide(&head(5, 0, true), begin, asked).unwrap();
+        let pool = crate::ids::PoolIncarnation(1);
+        let session = Session {
+            pool,
+            identity: crate::ids::IdentityId::parse("us-east-1:1").unwrap(),
+            dataset: crate::ids::DatasetName::parse("d").unwrap(),
+            generation: Generation(0),
+            id: crate::ids::SessionId(1),
+            expires: UnixMillis(1),
+        };
+        let mut records: Vec<Record> = (1..=5).map(record).collect();
+        let next = cut(&mut records, &listing, loaded, SyncCount::ZERO, &session);
+        (records.len(), next.map(|next| next.after_count.0))
+    }
+
+    #[test]
+    fn a_page_ends_at_its_size_in_records_or_in_bytes_and_says_where_the_next_begins() {
+        assert_eq!(page(None, Loaded { fitting: 5, more: false }), (5, None));
+        assert_eq!(page(Some(5), Loaded { fitting: 5, more: false }), (5, None));
+        assert_eq!(page(Some(2), Loaded { fitting: 5, more: false }), (2, Some(2)));
+        assert_eq!(page(None, Loaded { fitting: 3, more: false }), (3, Some(3)));
+        assert_eq!(page(Some(4), Loaded { fitting: 1, more: true }), (1, Some(1)));
+        assert_eq!(page(None, Loaded { fitting: 5, more: true }), (5, Some(5)));
     }
 }

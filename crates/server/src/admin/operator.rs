@@ -1,15 +1,17 @@
 //! The operator as a caller of the API's operations.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use carryall_core::ids::AccessKeyId;
 use carryall_core::model::Caller;
 
 use super::error::OperatorError;
 use crate::app::App;
+use crate::capacity::Party;
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::Call;
+use crate::source::Source;
 
 /// The key id that stands for the operator, who signs nothing.
 #[expect(clippy::expect_used, reason = "sixteen letters are a key id")]
@@ -19,13 +21,14 @@ fn key() -> AccessKeyId {
 
 /// Carries out an operation of the API as the operator, who may call every operation.
 pub(super) async fn run<O: Handler>(app: &App, input: O::Input) -> Result<O::Output, OperatorError> {
-    let call = Call {
-        app,
-        caller: Some(Caller::Developer { key: key() }),
-        now: app.clock.now(),
-        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    let caller = Caller::Developer { key: key() };
+    let done = async {
+        let holding = app.capacity.admit(Party::Caller(&caller)).await?;
+        let source = Source::of(Ipv4Addr::LOCALHOST.into());
+        let call = Call::new(app, Some(caller.clone()), app.clock.now(), source, holding);
+        O::handle(&call, input).await
     };
-    O::handle(&call, input).await.map_err(|failure| {
+    done.await.map_err(|failure: Failure| {
         // Callers of the API get no cause; an operator does.
         if let Failure::Store(error) = failure {
             return error.into();

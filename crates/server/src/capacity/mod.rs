@@ -1,4 +1,214 @@
-//! Limits on the work that the server takes on at a time.
+//! Admission: how much work the server takes on, and how much of it for one caller.
+//!
+//! Each resource has a total, a share per caller and a bounded wait. A caller is an identity or a developer key once its
+//! signature is verified. Before that, it is a source address with the name that the request claims. The totals bound
+//! what one process holds; several nodes have a total each.
 
-pub mod new_identities;
-pub mod places;
+mod account;
+mod budget;
+mod connections;
+mod gate;
+mod new_identities;
+mod permits;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carryall_core::ids::PoolId;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use self::account::{Account, Party};
+use self::account::{Accounts, Resource, Shares};
+use self::budget::{Budget, Sizes};
+pub use self::budget::{Charge, FREE_BYTES, SMALL_BYTES_MAX};
+pub use self::connections::{Connections, Place, Use};
+use self::gate::Gate;
+pub use self::gate::{Full, Permit};
+use self::new_identities::NewIdentities;
+use self::permits::Permits;
+
+use crate::config::Config;
+use crate::metrics::ServerLimit;
+use crate::source::{Source, TrustedProxies};
+
+/// Devices of one pool that are being registered with their push service at a time.
+const REGISTRATIONS_PER_POOL_MAX: usize = 64;
+/// Checks of pools' settings in the background at a time.
+const POOL_CHECKS_MAX: usize = 8;
+/// A developer key may have one in this many of the requests that are worked on.
+const REQUESTS_OF_KEY_ONE_IN: u32 = 2;
+/// Large answers of one caller that are loaded and encoded at a time.
+const BUILDING_PER_CALLER_MAX: u32 = 1;
+
+/// The gates, budgets and throttles of one process.
+pub struct Capacity {
+    accounts: Accounts,
+    requests: Arc<Gate>,
+    bodies: Budget,
+    answers: Budget,
+    building: Arc<Gate>,
+    connections: Connections,
+    proxies: TrustedProxies,
+    new_identities: NewIdentities,
+    trigger_calls: Arc<Semaphore>,
+    triggers: Permits,
+    registrations: Permits,
+    pool_checks: Arc<Semaphore>,
+}
+
+/// What a request holds from its admission until the last byte of its answer is written.
+pub struct Holding {
+    _request: Permit,
+    answer: Charge,
+    building: Option<Permit>,
+    account: Arc<Account>,
+}
+
+impl Holding {
+    /// Makes the request pay for an answer of `bytes`, no more and no less.
+    pub async fn pay_answer(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
+        capacity.answers.pay(&self.account, &mut self.answer, bytes).await
+    }
+
+    /// Waits until the request may load and encode a large answer, which keeps a core busy, and makes it pay for
+    /// `bytes` in advance.
+    pub async fn build(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
+        if self.building.is_none() {
+            self.building = Some(capacity.building.enter(&self.account, 1).await?);
+        }
+        self.pay_answer(capacity, bytes).await
+    }
+
+    /// Notes that the answer is encoded.
+    pub fn built(&mut self) {
+        self.building = None;
+    }
+}
+
+/// Permission to call a function.
+pub struct TriggerCall {
+    _of_function: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Capacity {
+    /// The capacity that the settings state.
+    pub fn new(config: &Config) -> Self {
+        let wait_max = Duration::from_millis(config.admission_wait_milliseconds_max.into());
+        let bodies = Sizes::of(config.bodies_in_flight_bytes_max, config.body_bytes_max);
+        // While it is built, a page is in memory twice: as records and as JSON.
+        let answers = Sizes::of(config.answers_in_flight_bytes_max, config.page_bytes_max.saturating_mul(2));
+        let requests_max = u32::try_from(config.concurrent_requests_max).unwrap_or(u32::MAX);
+        let gate = |resource, limit, total| Gate::new(resource, limit, total, wait_max);
+        let budget = |sizes, kinds, limit| Budget::new(sizes, kinds, limit, wait_max);
+        Self {
+            accounts: Accounts::new(Shares {
+                of: [
+                    config.requests_per_caller_max.get().min(requests_max),
+                    bodies.small_share,
+                    bodies.large_share,
+                    answers.small_share,
+                    answers.large_share,
+                    BUILDING_PER_CALLER_MAX,
+                ],
+                requests_of_key: (requests_max / REQUESTS_OF_KEY_ONE_IN).max(1),
+            }),
+            requests: gate(Resource::Requests, ServerLimit::ConcurrentRequests, requests_max),
+            bodies: budget(
+                bodies,
+                [Resource::SmallBodies, Resource::LargeBodies],
+                ServerLimit::BodiesInFlightBytes,
+            ),
+            answers: budget(
+                answers,
+                [Resource::SmallAnswers, Resource::LargeAnswers],
+                ServerLimit::AnswersInFlightBytes,
+            ),
+            building: gate(Resource::Building, ServerLimit::AnswersInFlightBytes, building_max()),
+            connections: Connections::new(
+                config.connections_max,
+                config.connections_per_source_max,
+                config.probe_connections_max,
+            ),
+            proxies: config.trusted_proxies.clone(),
+            new_identities: NewIdentities::new(config),
+            trigger_calls: Arc::new(Semaphore::new((config.concurrent_requests_max / 2).max(1))),
+            triggers: Permits::new(config.trigger.calls_per_function_max.get() as usize),
+            registrations: Permits::new(REGISTRATIONS_PER_POOL_MAX),
+            pool_checks: Arc::new(Semaphore::new(POOL_CHECKS_MAX)),
+        }
+    }
+
+    /// The admission of connections.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// The proxies whose word on a client's address counts.
+    pub fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
+    }
+
+    /// Makes `charge` pay for `bytes` of a request body, before the request's signature is verified.
+    pub async fn pay_body(&self, party: Party<'_>, charge: &mut Charge, bytes: usize) -> Result<(), Full> {
+        if bytes <= FREE_BYTES {
+            return Ok(());
+        }
+        self.bodies.pay(&self.accounts.of(party), charge, bytes).await
+    }
+
+    /// Admits a request to be worked on.
+    pub async fn admit(&self, party: Party<'_>) -> Result<Holding, Full> {
+        let account = self.accounts.of(party);
+        let request = self.requests.enter(&account, 1).await?;
+        Ok(Holding { _request: request, answer: Charge::default(), building: None, account })
+    }
+
+    /// True if one more identity of `pool` may be created from `source` now.
+    pub fn admits_new_identity(&self, pool: &PoolId, source: Source) -> bool {
+        self.new_identities.admit(pool, source)
+    }
+
+    /// Permission to call `function`; `None` if the calls of this function, or of all, are at their limit.
+    pub fn call_trigger(&self, function: &str) -> Option<TriggerCall> {
+        let of_function = self.triggers.take(function)?;
+        let of_all = Arc::clone(&self.trigger_calls).try_acquire_owned().ok()?;
+        Some(TriggerCall { _of_function: of_function, _of_all: of_all })
+    }
+
+    /// Permission to register a device of `pool` with its push service; `None` at the limit.
+    pub fn register_device(&self, pool: &str) -> Option<OwnedSemaphorePermit> {
+        self.registrations.take(pool)
+    }
+
+    /// Permission to check a pool's settings in the background; `None` at the limit.
+    pub fn check_pool(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.pool_checks).try_acquire_owned().ok()
+    }
+}
+
+/// Large answers of all callers that are built at a time: one core always stays free of them.
+fn building_max() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cores / 2).unwrap_or(u32::MAX).max(1)
+}
+
+/// Runs a long computation without holding up the other tasks of this worker thread.
+pub fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
+    if has_other_workers() { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Awaits `work`, whose steps are long, without holding up the other tasks of this worker thread.
+pub async fn await_off_the_worker<F: Future>(work: F) -> F::Output {
+    if has_other_workers() {
+        tokio::task::block_in_place(|| Handle::current().block_on(work))
+    } else {
+        work.await
+    }
+}
+
+/// True if another worker thread can take over this one's tasks.
+fn has_other_workers() -> bool {
+    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
+}

@@ -1,13 +1,13 @@
 //! How many new identities may be asked for: GetId takes no signature and stores a row, so it is throttled per pool
 //! and per source (`docs/protocol.md` section 10.2).
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use carryall_core::ids::PoolId;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::config::Config;
+use crate::source::Source;
 
 /// Sources and pools remembered before those that have been quiet are forgotten.
 const KEYS_COUNT_MAX: usize = 65_536;
@@ -15,7 +15,7 @@ const KEYS_COUNT_MAX: usize = 65_536;
 /// The two throttles of GetId.
 pub struct NewIdentities {
     by_pool: DefaultKeyedRateLimiter<PoolId>,
-    by_source: DefaultKeyedRateLimiter<IpAddr>,
+    by_source: DefaultKeyedRateLimiter<Source>,
 }
 
 impl NewIdentities {
@@ -35,8 +35,8 @@ impl NewIdentities {
         }
     }
 
-    /// Whether one more identity of `pool` may be asked for from `source`.
-    pub fn admit(&self, pool: &PoolId, source: IpAddr) -> bool {
+    /// True if one more identity of `pool` may be created from `source` now.
+    pub fn admit(&self, pool: &PoolId, source: Source) -> bool {
         if self.by_source.len() > KEYS_COUNT_MAX {
             self.by_source.retain_recent();
         }

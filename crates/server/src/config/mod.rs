@@ -23,8 +23,9 @@ use carryall_store::{StoreOptions, StoreUrl};
 pub use self::error::ConfigError;
 use self::error::refuse;
 pub use self::secrets::Secrets;
-use self::settings::{EmbeddedSettings, LimitSettings, OutboxSettings, PoolSettings};
+use self::settings::{EmbeddedSettings, LimitSettings, OutboxSettings, PoolSettings, ProxySettings};
 pub use self::settings::{LiveSettings, Overrides, Settings, TlsFiles, TriggerSettings};
+use crate::source::{Network, TrustedProxies};
 
 /// Longest name of a region, in characters: a fresh identity id is `region:` and a UUID, 55 characters at most.
 const REGION_CHARS_MAX: usize = 18;
@@ -32,6 +33,10 @@ const REGION_CHARS_MAX: usize = 18;
 const HEADER_BYTES_MIN: usize = 8192;
 /// Largest bound on a record's key, in bytes: it is part of a key of the embedded engine, which holds 65,535.
 const KEY_BYTES_MAX: u64 = 32 * 1024;
+/// Smallest bound on a page of a listing, in bytes: the reserve for small answers.
+const PAGE_BYTES_MIN: u64 = 64 * 1024;
+/// One source may have one in this many of all connections, unless the settings say otherwise.
+const SOURCE_ONE_IN: u32 = 4;
 /// Shortest lease of a lane, in seconds: a delivery that outlived its lease would be made twice.
 const LEASE_SECONDS_MIN: u32 = 30;
 
@@ -64,8 +69,30 @@ pub struct Config {
     pub cors_allowed_origins: AllowedOrigins,
     /// Connections at a time; more wait to be accepted.
     pub connections_max: u32,
+    /// Connections of one source at a time.
+    pub connections_per_source_max: u32,
+    /// Connections at a time that only probes may use, beyond the others.
+    pub probe_connections_max: u32,
+    /// The proxies whose word on a client's address counts.
+    pub trusted_proxies: TrustedProxies,
     /// Requests worked on at a time; more are answered with 503.
     pub concurrent_requests_max: usize,
+    /// Requests of one identity, or of one source without a signature, worked on at a time.
+    pub requests_per_caller_max: NonZeroU32,
+    /// Updates that may wait for one dataset's turn; more are answered with 429.
+    pub updates_waiting_per_dataset_max: NonZeroU32,
+    /// Wait for a share or a total that is used up, in milliseconds.
+    pub admission_wait_milliseconds_max: u32,
+    /// Memory for all answers from loading to writing, in bytes; never less than two pages.
+    pub answers_in_flight_bytes_max: usize,
+    /// JSON of one page of a listing, in bytes.
+    pub page_bytes_max: usize,
+    /// The least pace of a request body, in bytes a second.
+    pub body_bytes_per_second_min: NonZeroU32,
+    /// The least pace at which a peer that is behind takes an answer, in bytes a second.
+    pub answer_bytes_per_second_min: NonZeroU32,
+    /// Time in which a peer must take some of what is sent to it, in seconds.
+    pub write_stall_seconds_max: u32,
     /// Size of a request's head, in bytes.
     pub header_bytes_max: usize,
     /// Wait for a request's head, in seconds; also how long an idle connection is kept.
@@ -163,7 +190,20 @@ impl Config {
             allow_developer_updates: settings.allow_developer_updates,
             cors_allowed_origins: AllowedOrigins::of(settings.cors.allowed_origins),
             connections_max: limits.connections_max.get(),
+            connections_per_source_max: limits
+                .connections_per_source_max
+                .map_or((limits.connections_max.get() / SOURCE_ONE_IN).max(1), NonZeroU32::get),
+            probe_connections_max: limits.probe_connections_max.get(),
+            trusted_proxies: trusted_proxies(&settings.proxies)?,
             concurrent_requests_max: limits.concurrent_requests_max.get() as usize,
+            requests_per_caller_max: limits.requests_per_caller_max,
+            updates_waiting_per_dataset_max: limits.updates_waiting_per_dataset_max,
+            admission_wait_milliseconds_max: limits.admission_wait_milliseconds_max,
+            answers_in_flight_bytes_max: limits.answers_in_flight_bytes_max,
+            page_bytes_max: limits.page_bytes_max,
+            body_bytes_per_second_min: limits.body_bytes_per_second_min,
+            answer_bytes_per_second_min: limits.answer_bytes_per_second_min,
+            write_stall_seconds_max: limits.write_stall_seconds_max.get(),
             header_bytes_max: limits.header_bytes_max,
             header_seconds_max: limits.header_seconds_max.get(),
             request_seconds_max: limits.request_seconds_max.get(),
@@ -221,9 +261,19 @@ fn check_sizes(limits: &LimitSettings, embedded: &EmbeddedSettings) -> Result<()
     at_most("limits.value_bytes_max", limits.value_bytes_max as u64, body_bytes_max)?;
     // A body that can never be admitted would wait for ever.
     at_least("limits.bodies_in_flight_bytes_max", limits.bodies_in_flight_bytes_max as u64, body_bytes_max)?;
+    at_least("limits.page_bytes_max", limits.page_bytes_max as u64, PAGE_BYTES_MIN)?;
+    // While it is built, a page is in memory as records and as JSON.
+    let two_pages = (limits.page_bytes_max as u64).saturating_mul(2);
+    at_least("limits.answers_in_flight_bytes_max", limits.answers_in_flight_bytes_max as u64, two_pages)?;
     at_least("embedded.journal_bytes_max", embedded.journal_bytes_max, StoreOptions::JOURNAL_BYTES_MIN)?;
     at_least("embedded.heads_entries_max", embedded.heads_entries_max as u64, 1)?;
     at_least("embedded.commits_waiting_max", embedded.commits_waiting_max as u64, 1)
+}
+
+fn trusted_proxies(proxies: &ProxySettings) -> Result<TrustedProxies, ConfigError> {
+    let networks = proxies.trusted.iter().map(|network| network.parse::<Network>());
+    let networks: Result<Vec<Network>, String> = networks.collect();
+    Ok(TrustedProxies::new(networks.map_err(|why| refuse("proxies.trusted", why))?))
 }
 
 fn check_outbox(outbox: &OutboxSettings) -> Result<(), ConfigError> {

@@ -45,6 +45,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Browsers.
     pub cors: CorsSettings,
+    /// Proxies in front of the server.
+    pub proxies: ProxySettings,
     /// Deliveries of effects: how many at a time, and how often each is attempted.
     pub outbox: OutboxSettings,
     /// Calls of the sync trigger.
@@ -77,6 +79,7 @@ impl Default for Settings {
             embedded: EmbeddedSettings::default(),
             tls: None,
             cors: CorsSettings::default(),
+            proxies: ProxySettings::default(),
             outbox: OutboxSettings::default(),
             trigger: TriggerSettings::default(),
             live: LiveSettings::default(),
@@ -92,7 +95,6 @@ impl Default for Settings {
 /// The table `[limits]`; `config.default.toml` says what each is for.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the names are those of the configuration file")]
 pub struct LimitSettings {
     pub datasets_per_identity_max: u32,
     pub records_per_dataset_max: u32,
@@ -104,7 +106,17 @@ pub struct LimitSettings {
     pub bodies_in_flight_bytes_max: usize,
     pub clock_skew_seconds_max: u32,
     pub connections_max: NonZeroU32,
+    pub connections_per_source_max: Option<NonZeroU32>,
+    pub probe_connections_max: NonZeroU32,
     pub concurrent_requests_max: NonZeroU32,
+    pub requests_per_caller_max: NonZeroU32,
+    pub updates_waiting_per_dataset_max: NonZeroU32,
+    pub admission_wait_milliseconds_max: u32,
+    pub answers_in_flight_bytes_max: usize,
+    pub page_bytes_max: usize,
+    pub body_bytes_per_second_min: NonZeroU32,
+    pub answer_bytes_per_second_min: NonZeroU32,
+    pub write_stall_seconds_max: NonZeroU32,
     pub header_bytes_max: usize,
     pub header_seconds_max: NonZeroU32,
     pub request_seconds_max: NonZeroU32,
@@ -129,8 +141,18 @@ impl Default for LimitSettings {
             bodies_in_flight_bytes_max: 64 * 1024 * 1024,
             clock_skew_seconds_max: 300,
             connections_max: at_least_one(4096),
+            connections_per_source_max: None,
+            probe_connections_max: at_least_one(64),
             concurrent_requests_max: at_least_one(1024),
-            header_bytes_max: 64 * 1024,
+            requests_per_caller_max: at_least_one(64),
+            updates_waiting_per_dataset_max: at_least_one(32),
+            admission_wait_milliseconds_max: 1000,
+            answers_in_flight_bytes_max: 64 * 1024 * 1024,
+            page_bytes_max: 8 * 1024 * 1024,
+            body_bytes_per_second_min: at_least_one(8 * 1024),
+            answer_bytes_per_second_min: at_least_one(8 * 1024),
+            write_stall_seconds_max: at_least_one(10),
+            header_bytes_max: 32 * 1024,
             header_seconds_max: at_least_one(60),
             request_seconds_max: at_least_one(30),
             shutdown_seconds_max: 25,
@@ -191,6 +213,14 @@ impl Default for CorsSettings {
     fn default() -> Self {
         Self { allowed_origins: vec!["*".to_owned()] }
     }
+}
+
+/// The table `[proxies]`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProxySettings {
+    /// Networks of the proxies that may name the client of a request.
+    pub trusted: Vec<String>,
 }
 
 /// The table `[outbox]`.

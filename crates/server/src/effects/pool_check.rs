@@ -2,7 +2,6 @@
 //! platform application, stream or function, and says in plain words what is wrong.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use carryall_core::model::Pool;
@@ -68,10 +67,10 @@ pub fn check_in_background(app: &App, pool: Pool) {
     if pool.push.is_none() && pool.streams.is_none() && pool.events.is_empty() {
         return;
     }
-    let Ok(place) = Arc::clone(&app.pool_checks).try_acquire_owned() else { return };
+    let Some(permit) = app.capacity.check_pool() else { return };
     let outbound = app.outbound.clone();
     tokio::spawn(async move {
-        let _place = place;
+        let _permit = permit;
         for Finding { what, trouble } in check(&outbound, &pool).await {
             if let Some(trouble) = trouble {
                 tracing::warn!(pool = %pool.at.id, what, trouble, "a setting of the pool cannot be used");

@@ -44,10 +44,14 @@ pub enum Failure {
     BodyBroken(String),
     /// A limit on the server's concurrent work has been reached.
     Overloaded(ServerLimit),
+    /// The caller holds as much of the server as one caller may.
+    OverShare(ServerLimit),
     /// The body came too slowly.
     BodyTooSlow {
-        /// The limit, in seconds.
+        /// The time for a whole body, in seconds.
         seconds_max: u32,
+        /// The least pace of a body, in bytes a second.
+        bytes_per_second_min: u32,
     },
     /// The operation took longer than operations may.
     DeadlineExceeded {
@@ -155,10 +159,19 @@ impl Failure {
                 FaultKind::ServiceUnavailable,
                 "The server is busy with other requests; try again.",
             ),
-            Self::BodyTooSlow { seconds_max } => self.at_limit(
-                ServerLimit::RequestSeconds,
+            Self::OverShare(limit) => {
+                let modelled = spec.is_some_and(|spec| spec.allows(FaultKind::TooManyRequests));
+                let kind = if modelled { FaultKind::TooManyRequests } else { FaultKind::ServiceUnavailable };
+                let text = "Rate exceeded: too many of your requests are in progress; try again.";
+                self.at_limit(*limit, kind, text)
+            }
+            Self::BodyTooSlow { seconds_max, bytes_per_second_min } => self.at_limit(
+                ServerLimit::BodyBytesPerSecond,
                 FaultKind::RequestTimeout,
-                format!("The request body was not complete within {seconds_max} seconds."),
+                format!(
+                    "The request body did not arrive within {seconds_max} seconds, or not at \
+                     {bytes_per_second_min} bytes a second."
+                ),
             ),
             Self::DeadlineExceeded { seconds_max } => Verdict {
                 blame: Blame::Server,

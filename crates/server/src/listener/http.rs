@@ -1,16 +1,18 @@
 //! Connections: accepting them within a limit, bounding what one may send and how slowly, and letting those that are
-//! open finish when the server stops. What a request means is decided in [`crate::request::pipeline`].
+//! open finish when the server stops. What a request means is decided in [`crate::pipeline`].
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
+use carryall_core::time::UnixMillis;
 use carryall_wire::codec::{self, Dialect};
 use carryall_wire::fault::{Fault, FaultKind};
-use http::header::{CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_TYPE, DATE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
@@ -18,36 +20,58 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
-use crate::listener::framing::{Received, Tapped};
+use crate::capacity::{Place, Use};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::listener::drain;
+use crate::listener::framing::{self, Received, Tapped};
+use crate::listener::outgoing::{HeldBody, Outgoing, Pace, Paced};
 use crate::live::{self, LiveBody};
 use crate::metrics::ServerLimit;
 use crate::request::cors;
 use crate::request::exchange::{Arrival, Exchange};
-use crate::request::pipeline;
+use crate::request::pipeline::{self, Answered};
 use crate::request::probes::{self, Probe};
+use crate::source::Source;
 use crate::stop::told_to_stop;
 
-/// Smallest read buffer of a connection, in bytes; large bodies arrive in pieces of at most this.
-const BUFFER_BYTES_MIN: usize = 64 * 1024;
+/// Smallest read buffer of a connection, in bytes. Large bodies arrive in pieces of at most this.
+const BUFFER_BYTES_MIN: usize = 32 * 1024;
+/// Time for the head of a request on a connection that only probes may use.
+const PROBE_HEAD_TIME_MAX: Duration = Duration::from_secs(2);
+/// The size of a connection's send buffer in the kernel, which is no part of our memory budget, in bytes. The kernel
+/// doubles it for its own bookkeeping.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// The last second of the year 9999, since 1970.
+const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
 /// Pause after the operating system refuses a connection, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// An answer that is whole, or one that goes on as things happen.
-type Answered = Either<Full<Bytes>, LiveBody>;
+type AnyBody = Either<HeldBody<Incoming>, LiveBody>;
 
 /// The open side of the server.
 pub struct Http {
     app: Arc<App>,
     builder: http1::Builder,
+    probes_builder: http1::Builder,
     tls: Option<TlsAcceptor>,
-    connections: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
+}
+
+/// One accepted connection.
+struct Connection {
+    peer: SocketAddr,
+    used_for: Use,
+    received: Received,
+    outgoing: Outgoing,
 }
 
 /// How stopping went.
@@ -63,20 +87,26 @@ impl Http {
     /// Serves with the limits of the settings until `stop` turns true.
     pub fn new(app: Arc<App>, tls: Option<TlsAcceptor>, stop: watch::Receiver<bool>) -> Arc<Self> {
         let config = &app.config;
-        let connections = Arc::new(Semaphore::new(config.connections_max as usize));
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_secs(config.header_seconds_max.into()))
             .max_header_size(config.header_bytes_max)
             .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN))
+            // The library's own date cannot be later than the year 9999, and panics there.
+            .auto_date_header(false)
             // Old clients look for `Date` in exactly this spelling.
             .title_case_headers(true);
-        Arc::new(Self { app, builder, tls, connections, stop })
+        let mut probes_builder = builder.clone();
+        probes_builder.header_read_timeout(PROBE_HEAD_TIME_MAX).keep_alive(false);
+        Arc::new(Self { app, builder, probes_builder, tls, stop })
     }
 
     /// Accepts connections until told to stop, then waits for the open ones as long as the settings allow.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) -> Stopped {
+        if let Err(error) = set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES) {
+            tracing::warn!(%error, "the send buffers of connections keep the system's default size");
+        }
         let mut stop = self.stop.clone();
         tokio::select! {
             () = self.accept(&listener) => {}
@@ -84,25 +114,20 @@ impl Http {
         }
         // Closed at once, so that a load balancer or a successor takes over the port.
         drop(listener);
-        let config = &self.app.config;
-        let all = self.connections.acquire_many(config.connections_max);
-        match tokio::time::timeout(Duration::from_secs(config.shutdown_seconds_max.into()), all).await {
-            Ok(_) => Stopped::Drained,
+        let all = self.app.capacity.connections().drained();
+        let seconds_max = self.app.config.shutdown_seconds_max;
+        match tokio::time::timeout(Duration::from_secs(seconds_max.into()), all).await {
+            Ok(()) => Stopped::Drained,
             Err(_) => Stopped::Abandoned,
         }
     }
 
     async fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        let capacity = &self.app.capacity;
         loop {
-            if self.connections.available_permits() == 0 {
-                self.app.metrics.limit_hit(ServerLimit::Connections);
-            }
-            // Taken before accepting: what is beyond the limit waits in the operating system's own bounded queue.
-            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else { return };
+            capacity.connections().wait().await;
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    tokio::spawn(Arc::clone(self).connection(stream, peer, permit));
-                }
+                Ok((stream, peer)) => self.admit(stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -111,18 +136,37 @@ impl Http {
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _permit: OwnedSemaphorePermit) {
+    /// Finds a place for a connection. A connection without one is closed at once.
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let (capacity, metrics) = (&self.app.capacity, &self.app.metrics);
+        let is_proxy = capacity.proxies().contains(peer.ip());
+        let source = (!is_proxy).then(|| Source::of(peer.ip()));
+        let Some((place, used_for)) = capacity.connections().admit(source) else {
+            metrics.limit_hit(ServerLimit::ConnectionsPerSource);
+            return;
+        };
+        match used_for {
+            Use::Any => {}
+            Use::Probes(limit) => metrics.limit_hit(limit),
+        }
+        tokio::spawn(Arc::clone(self).connection(stream, peer, place, used_for));
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _place: Place, used_for: Use) {
         let _counted = self.app.metrics.connection();
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "the connection ended as it began");
             return;
         }
-        let Some(tls) = &self.tls else { return self.talk(stream, peer).await };
-        let patience = Duration::from_secs(self.app.config.header_seconds_max.into());
+        let Some(tls) = &self.tls else { return self.talk(stream, peer, used_for).await };
+        let patience = match used_for {
+            Use::Any => Duration::from_secs(self.app.config.header_seconds_max.into()),
+            Use::Probes(_) => PROBE_HEAD_TIME_MAX,
+        };
         let mut stop = self.stop.clone();
         tokio::select! {
             shaken = tokio::time::timeout(patience, tls.accept(stream)) => match shaken {
-                Ok(Ok(stream)) => self.talk(stream, peer).await,
+                Ok(Ok(stream)) => self.talk(stream, peer, used_for).await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
             },
@@ -130,20 +174,31 @@ impl Http {
         }
     }
 
-    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: SocketAddr) {
-        let received = Received::new(self.app.config.header_bytes_max);
-        let stream = TokioIo::new(Tapped::new(stream, received.clone()));
-        let service = service_fn(|request| self.request(request, peer, &received));
-        let mut connection = pin!(self.builder.serve_connection(stream, service));
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: SocketAddr, used_for: Use) {
+        let config = &self.app.config;
+        let received = Received::new(config.header_bytes_max);
+        let outgoing = Outgoing::default();
+        let stream = Tapped::new(stream, received.clone());
+        let stream = TokioIo::new(Paced::new(stream, outgoing.clone(), pace(config)));
+        let connection = Connection { peer, used_for, received, outgoing };
+        let service = service_fn(|request| self.request(request, &connection));
+        let builder = match used_for {
+            Use::Any => &self.builder,
+            Use::Probes(_) => &self.probes_builder,
+        };
+        let mut served = pin!(builder.serve_connection(stream, service));
         let mut stop = self.stop.clone();
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
+            ended = served.as_mut() => ended,
             () = told_to_stop(&mut stop) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+                served.as_mut().graceful_shutdown();
+                served.await
             }
         };
         if let Err(error) = ended {
+            if is_stall(&error) {
+                self.app.metrics.limit_hit(ServerLimit::WriteStall);
+            }
             tracing::debug!(%peer, %error, "the connection ended early");
         }
     }
@@ -151,45 +206,77 @@ impl Http {
     async fn request(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
-        received: &Received,
-    ) -> Result<Response<Answered>, Infallible> {
-        let arrival = Arrival { peer, received: Instant::now() };
-        let two_lengths = request.headers().contains_key(TRANSFER_ENCODING)
-            && !received.has_one_length(request.method().as_str(), &request.uri().to_string());
+        connection: &Connection,
+    ) -> Result<Response<AnyBody>, Infallible> {
+        let Connection { peer, used_for, received, outgoing } = connection;
+        let client = self.app.capacity.proxies().client(peer.ip(), request.headers());
+        let arrival = Arrival { peer: *peer, client, received: Instant::now() };
+        let framing = framing::refusal(&request, received);
         received.clear();
-        let response = if two_lengths {
-            self.two_lengths(arrival).map(Either::Left)
+        let whole = |body| HeldBody::new(body, None, None, 0, outgoing);
+        let mut response = if let Some(message) = framing {
+            self.misframed(arrival, message).map(whole).map(Either::Left)
         } else if let Some(probe) = Probe::of(request.method(), request.uri().path()) {
-            probes::answer(&self.app, probe).await.map(Either::Left)
+            probes::answer(&self.app, probe).await.map(whole).map(Either::Left)
+        } else if let Use::Probes(limit) = used_for {
+            self.probes_only(request, arrival, *limit, outgoing).map(Either::Left)
         } else if codec::changes(request.uri().path()).is_some()
             && !cors::is_preflight(request.method(), request.headers())
         {
-            self.live(&request.into_parts().0, arrival).await
+            self.live(&request.into_parts().0, arrival, outgoing).await
         } else {
             let _counted = self.app.metrics.request();
-            pipeline::answer(&self.app, request, arrival).await.map(Either::Left)
+            let answered = pipeline::answer(&self.app, request, arrival).await;
+            self.held(answered, outgoing).map(Either::Left)
         };
+        if let Ok(date) = HeaderValue::from_str(&http_date(self.app.clock.now())) {
+            response.headers_mut().insert(DATE, date);
+        }
         received.clear();
         Ok(response)
     }
 
-    async fn live(&self, head: &Parts, arrival: Arrival) -> Response<Answered> {
+    /// The answer with what it holds until it is written, and the rest of the request to discard.
+    fn held(&self, answered: Answered<Incoming>, outgoing: &Outgoing) -> Response<HeldBody<Incoming>> {
+        let Answered { mut response, holding, unread } = answered;
+        let body_bytes_max = self.app.config.body_bytes_max;
+        if unread.as_ref().is_some_and(|body| drain::ends_connection(body, body_bytes_max)) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|body| HeldBody::new(body, holding, unread, body_bytes_max, outgoing))
+    }
+
+    /// Refuses a request on a connection that only probes may use.
+    fn probes_only(
+        &self,
+        request: Request<Incoming>,
+        arrival: Arrival,
+        limit: ServerLimit,
+        outgoing: &Outgoing,
+    ) -> Response<HeldBody<Incoming>> {
+        let (head, body) = request.into_parts();
+        let exchange = Exchange::begin(&self.app);
+        let refused = exchange.refuse(&self.app, &head.headers, Failure::Overloaded(limit), arrival);
+        self.held(Answered { response: refused, holding: None, unread: Some(body) }, outgoing)
+    }
+
+    async fn live(&self, head: &Parts, arrival: Arrival, outgoing: &Outgoing) -> Response<AnyBody> {
         let mut exchange = Exchange::begin(&self.app);
         match live::open(&self.app, head, arrival, self.stop.clone(), &mut exchange).await {
             Ok(response) => {
                 exchange.channel_opened(&self.app, arrival);
                 response.map(Either::Right)
             }
-            Err(failure) => exchange.refuse(&self.app, &head.headers, failure, arrival).map(Either::Left),
+            Err(failure) => exchange
+                .refuse(&self.app, &head.headers, failure, arrival)
+                .map(|body| Either::Left(HeldBody::new(body, None, None, 0, outgoing))),
         }
     }
 
-    fn two_lengths(&self, arrival: Arrival) -> Response<Full<Bytes>> {
+    /// Refuses a request whose end cannot be told for certain.
+    fn misframed(&self, arrival: Arrival, message: &'static str) -> Response<Full<Bytes>> {
         let request_id = self.app.clock.uuid().to_string();
-        tracing::info!(request_id, peer = %arrival.peer, "refused: two lengths in one request");
-        let message = "A request may not have both Content-Length and Transfer-Encoding, and one with a \
-                       Transfer-Encoding may not be sent before the answer to the one ahead of it.";
+        tracing::info!(request_id, peer = %arrival.peer, reason = message, "refused a misframed request");
         let answer =
             codec::encode_fault(Dialect::Rest, &request_id, &Fault::new(FaultKind::Serialization, message));
         let outcome = FaultKind::Serialization.name(Dialect::Rest.service());
@@ -206,5 +293,35 @@ impl Http {
             }
         }
         response
+    }
+}
+
+/// The moment as a `Date` header has it. The form has four digits for the year.
+fn http_date(now: UnixMillis) -> String {
+    let seconds = u64::try_from(now.seconds()).unwrap_or(0).min(LAST_SECOND_OF_9999);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+fn pace(config: &Config) -> Pace {
+    let stall_max = Duration::from_secs(config.write_stall_seconds_max.into());
+    let bytes = u64::from(config.answer_bytes_per_second_min.get()) * stall_max.as_secs();
+    Pace { stall_max, bytes_min: usize::try_from(bytes).unwrap_or(usize::MAX) }
+}
+
+/// True if a connection ended because its peer did not take what was sent to it.
+fn is_stall(error: &hyper::Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_beyond_the_year_9999_still_has_a_date() {
+        assert_eq!(http_date(UnixMillis(0)), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(http_date(UnixMillis(i64::MAX)), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(http_date(UnixMillis(-1)), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 }

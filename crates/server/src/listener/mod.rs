@@ -1,5 +1,7 @@
 //! Connections: TLS and HTTP, bytes in and bytes out. The meaning of a request is decided in [`crate::request`].
 
+mod drain;
 mod framing;
 pub mod http;
+mod outgoing;
 pub mod tls;

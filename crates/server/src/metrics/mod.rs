@@ -56,14 +56,24 @@ struct LimitLabel {
 pub enum ServerLimit {
     /// `connections_max`.
     Connections,
+    /// `connections_per_source_max`.
+    ConnectionsPerSource,
+    /// `write_stall_seconds_max` or `answer_bytes_per_second_min`.
+    WriteStall,
     /// `concurrent_requests_max`.
     ConcurrentRequests,
     /// `request_seconds_max`.
     RequestSeconds,
     /// `body_bytes_max`, or the operation's own.
     BodyBytes,
+    /// `body_bytes_per_second_min`, or `request_seconds_max` for a body.
+    BodyBytesPerSecond,
     /// `bodies_in_flight_bytes_max`.
     BodiesInFlightBytes,
+    /// `answers_in_flight_bytes_max`.
+    AnswersInFlightBytes,
+    /// `updates_waiting_per_dataset_max`.
+    UpdatesWaiting,
     /// `new_identities_…_max`.
     NewIdentities,
     /// `live.subscribers_max`, or that of one identity.
@@ -75,12 +85,17 @@ pub enum ServerLimit {
 }
 
 impl ServerLimit {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 14] = [
         Self::Connections,
+        Self::ConnectionsPerSource,
+        Self::WriteStall,
         Self::ConcurrentRequests,
         Self::RequestSeconds,
         Self::BodyBytes,
+        Self::BodyBytesPerSecond,
         Self::BodiesInFlightBytes,
+        Self::AnswersInFlightBytes,
+        Self::UpdatesWaiting,
         Self::NewIdentities,
         Self::LiveSubscribers,
         Self::TriggerCalls,
@@ -90,10 +105,15 @@ impl ServerLimit {
     fn label(self) -> &'static str {
         match self {
             Self::Connections => "connections_max",
+            Self::ConnectionsPerSource => "connections_per_source_max",
+            Self::WriteStall => "write_stall_seconds_max",
             Self::ConcurrentRequests => "concurrent_requests_max",
             Self::RequestSeconds => "request_seconds_max",
             Self::BodyBytes => "body_bytes_max",
+            Self::BodyBytesPerSecond => "body_bytes_per_second_min",
             Self::BodiesInFlightBytes => "bodies_in_flight_bytes_max",
+            Self::AnswersInFlightBytes => "answers_in_flight_bytes_max",
+            Self::UpdatesWaiting => "updates_waiting_per_dataset_max",
             Self::NewIdentities => "new_identities_max",
             Self::LiveSubscribers => "live_subscribers_max",
             Self::TriggerCalls => "trigger_calls_per_function_max",

@@ -1,7 +1,7 @@
 //! A program to test: one or more [`App`]s over a store, called through the operations' real handlers, without HTTP
 //! or signatures.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use carryall_core::ids::{AccessKeyId, PoolId};
@@ -15,12 +15,14 @@ use tempfile::TempDir;
 
 use crate::admin::{self, OperatorError, Verb, pool};
 use crate::app::App;
+use crate::capacity::Party;
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::failure::Blame;
 use crate::ops::Handler;
 use crate::ops::access::{self, Subject};
 use crate::ops::call::Call;
+use crate::source::Source;
 use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
 
@@ -98,7 +100,10 @@ pub(super) async fn call<O: Handler>(
     now: UnixMillis,
     input: O::Input,
 ) -> Result<O::Output, Fault> {
-    let call = Call { app, caller, now, source: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let source = Source::of(Ipv4Addr::LOCALHOST.into());
+    let party = caller.as_ref().map_or(Party::Source(source, None), Party::Caller);
+    let holding = app.capacity.admit(party).await.ok().unwrap();
+    let call = Call::new(app, caller, now, source, holding);
     let outcome = match access::authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&input)) {
         Ok(()) => O::handle(&call, input).await,
         Err(refusal) => Err(refusal.into()),

@@ -1,6 +1,5 @@
 //! One request on its way through an operation: who calls, when, from where, and the lookups that operations share.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use carryall_core::cursor::NamesPage;
@@ -11,10 +10,13 @@ use carryall_core::rules::effects::Effects;
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::names::Names;
+use tokio::sync::Mutex;
 
 use crate::app::App;
+use crate::capacity::Holding;
 use crate::effects::effects;
 use crate::failure::Failure;
+use crate::source::Source;
 
 /// The facts about a request that operations know besides its input. None of them is of HTTP, and none is secret.
 pub struct Call<'a> {
@@ -25,7 +27,42 @@ pub struct Call<'a> {
     /// When the request came; the only time that operations know.
     pub now: UnixMillis,
     /// Where it came from.
-    pub source: IpAddr,
+    pub source: Source,
+    /// What the request holds until its answer is written. Operations add to it through methods.
+    holding: Mutex<Holding>,
+}
+
+impl<'a> Call<'a> {
+    /// The call of an admitted request.
+    pub fn new(
+        app: &'a App,
+        caller: Option<Caller>,
+        now: UnixMillis,
+        source: Source,
+        holding: Holding,
+    ) -> Self {
+        Self { app, caller, now, source, holding: Mutex::new(holding) }
+    }
+
+    /// Makes the request pay for an answer of `bytes`.
+    pub async fn pay_answer(&self, bytes: usize) -> Result<(), Failure> {
+        Ok(self.holding.lock().await.pay_answer(&self.app.capacity, bytes).await?)
+    }
+
+    /// Waits until the request may load and encode a large answer, and makes it pay for `bytes` in advance.
+    pub async fn build(&self, bytes: usize) -> Result<(), Failure> {
+        Ok(self.holding.lock().await.build(&self.app.capacity, bytes).await?)
+    }
+
+    /// Notes that the answer is encoded.
+    pub async fn built(&self) {
+        self.holding.lock().await.built();
+    }
+
+    /// What the request holds until its answer is written.
+    pub fn into_holding(self) -> Holding {
+        self.holding.into_inner()
+    }
 }
 
 impl Call<'_> {

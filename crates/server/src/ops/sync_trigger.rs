@@ -43,8 +43,8 @@ async fn call_once(
     records: &[Record],
     patches: &Patches,
 ) -> Result<Triggered, TriggerFailure> {
-    let place = app.triggers.take(&app.outbound.trigger_place(at.owner.pool.id.as_str(), function));
-    let (Some(_place), Ok(_share)) = (place, app.trigger_calls.try_acquire()) else {
+    let destination = app.outbound.trigger_place(at.owner.pool.id.as_str(), function);
+    let Some(_permit) = app.capacity.call_trigger(&destination) else {
         app.metrics.limit_hit(ServerLimit::TriggerCalls);
         let cause =
             "trigger.calls_per_function_max calls are under way, or functions have half of all requests";

@@ -1,5 +1,5 @@
-//! Reading a request's body: refused before it is read when it says that it is too large, cut off when it turns out
-//! to be, and within one memory budget for all requests together.
+//! Reading a request's body: refused before it is read when it announces that it is too large, cut off when it turns
+//! out to be too large or too slow, and within the memory budget of all bodies.
 
 use std::time::Duration;
 
@@ -10,21 +10,43 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 
-use crate::app::App;
+use crate::capacity::{Capacity, Charge, Party, SMALL_BYTES_MAX, off_the_worker};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::metrics::{Counted, ServerLimit};
+use crate::metrics::{Counted, Metrics};
 
-/// What one permit of the memory budget stands for.
-const PERMIT_BYTES: usize = 1024;
+/// The time that a body has before its pace counts.
+const GRACE: Duration = Duration::from_secs(5);
 
-/// A body, and its share of the memory budget for as long as it is held.
+/// A body, and the memory that it has paid for, for as long as it is held.
 pub struct Read<'a> {
     bytes: Bytes,
-    _share: Option<SemaphorePermit<'a>>,
+    charge: Charge,
+    counted: Counted<'a>,
+}
+
+/// The memory that a body has paid for. It stays paid while the operation works on the decoded input.
+pub struct Paid<'a> {
+    _charge: Charge,
     _counted: Counted<'a>,
+}
+
+impl<'a> Read<'a> {
+    fn new(metrics: &'a Metrics, bytes: Bytes, charge: Charge) -> Self {
+        Self { counted: metrics.body(bytes.len()), bytes, charge }
+    }
+
+    /// Does `work` on the bytes. Large bodies leave the worker thread to other tasks meanwhile.
+    pub fn work<T>(&self, work: impl FnOnce() -> T) -> T {
+        if self.bytes.len() > SMALL_BYTES_MAX { off_the_worker(work) } else { work() }
+    }
+
+    /// Lets go of the bytes and keeps what they have paid for.
+    pub fn into_paid(self) -> Paid<'a> {
+        Paid { _charge: self.charge, _counted: self.counted }
+    }
 }
 
 impl std::ops::Deref for Read<'_> {
@@ -35,27 +57,57 @@ impl std::ops::Deref for Read<'_> {
     }
 }
 
-/// The largest body that a request may bring: the setting where whole datasets travel, the operation's own limit
-/// elsewhere.
-pub fn bytes_max(config: &Config, routed: &Routed<'_>) -> usize {
-    let modelled = routed.body_bytes_max();
-    if modelled == RECORDS_BODY_BYTES_MAX {
-        return config.body_bytes_max;
-    }
-    config.body_bytes_max.min(modelled as usize)
+/// The bounds on one body.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The largest size, in bytes.
+    pub bytes_max: usize,
+    /// The time for the whole body, in seconds.
+    pub seconds_max: u32,
+    /// The least pace, in bytes a second.
+    pub bytes_per_second_min: u32,
 }
 
-/// Reads a body of at most `bytes_max` bytes.
+impl Bounds {
+    /// The bounds that the settings set. The largest size is the setting's where whole datasets travel, and the
+    /// operation's own elsewhere.
+    pub fn of(config: &Config, routed: &Routed<'_>) -> Self {
+        let modelled = routed.body_bytes_max();
+        let bytes_max = if modelled == RECORDS_BODY_BYTES_MAX {
+            config.body_bytes_max
+        } else {
+            config.body_bytes_max.min(modelled as usize)
+        };
+        Self {
+            bytes_max,
+            seconds_max: config.request_seconds_max,
+            bytes_per_second_min: config.body_bytes_per_second_min.get(),
+        }
+    }
+
+    /// The moment by which more than `bytes` must have arrived.
+    fn next_by(&self, begun: Instant, bytes: usize) -> Instant {
+        let milliseconds = bytes as u64 * 1000 / u64::from(self.bytes_per_second_min);
+        let paced = Duration::from_millis(milliseconds);
+        let whole = Duration::from_secs(self.seconds_max.into());
+        begun + (GRACE + paced).min(whole)
+    }
+}
+
+/// Reads a body within `bounds`, at the expense of `party`. Leaves `None` in its place once it is read whole.
 pub async fn read<'a, B>(
-    app: &'a App,
+    capacity: &Capacity,
+    metrics: &'a Metrics,
     headers: &HeaderMap,
-    mut body: B,
-    bytes_max: usize,
+    whole: &mut Option<B>,
+    party: Party<'_>,
+    bounds: Bounds,
 ) -> Result<Read<'a>, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
+    let Bounds { bytes_max, .. } = bounds;
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
@@ -63,56 +115,41 @@ where
     if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
         return Err(Failure::BodyTooLarge { bytes_max });
     }
-    if body.is_end_stream() {
-        return Ok(Read { bytes: Bytes::new(), _share: None, _counted: app.metrics.body(0) });
-    }
-    let seconds_max = app.config.request_seconds_max;
-    let whole = Duration::from_secs(seconds_max.into());
-    tokio::time::timeout(whole, collect(app, &mut body, bytes_max))
-        .await
-        .map_err(|_| Failure::BodyTooSlow { seconds_max })?
-}
-
-async fn collect<'a, B>(app: &'a App, body: &mut B, bytes_max: usize) -> Result<Read<'a>, Failure>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
-    let mut share: Option<SemaphorePermit<'a>> = None;
-    let mut paid_bytes = 0;
+    let begun = Instant::now();
+    let Some(body) = whole else { return Ok(Read::new(metrics, Bytes::new(), Charge::default())) };
+    let mut charge = Charge::default();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let bytes = first.len() + rest.len();
+        let frame = timeout_at(bounds.next_by(begun, bytes), body.frame()).await;
+        let Bounds { seconds_max, bytes_per_second_min, .. } = bounds;
+        let too_slow = |_| Failure::BodyTooSlow { seconds_max, bytes_per_second_min };
+        let Some(frame) = frame.map_err(too_slow)? else { break };
         let frame = frame.map_err(|error| Failure::BodyBroken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
-        let total_bytes = first.len() + rest.len() + data.len();
-        if total_bytes > bytes_max {
+        let bytes = bytes + data.len();
+        if bytes > bytes_max {
             return Err(Failure::BodyTooLarge { bytes_max });
         }
         // Memory is paid for as it arrives, so that a sender who announces much and sends nothing holds nothing.
-        while paid_bytes < total_bytes {
-            let permits = (total_bytes - paid_bytes).div_ceil(PERMIT_BYTES);
-            let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-            let more = app
-                .body_kilobytes
-                .try_acquire_many(permits)
-                .map_err(|_| Failure::Overloaded(ServerLimit::BodiesInFlightBytes))?;
-            paid_bytes += permits as usize * PERMIT_BYTES;
-            match &mut share {
-                Some(share) => share.merge(more),
-                None => share = Some(more),
-            }
+        if bytes > charge.bytes() {
+            capacity.pay_body(party, &mut charge, bytes).await?;
         }
         // Most bodies are one frame, which need not be copied.
         if first.is_empty() && rest.is_empty() {
             first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&data);
+            continue;
         }
+        if bytes > SMALL_BYTES_MAX && rest.len() + data.len() > rest.capacity() {
+            // Grown once and not by doubling. Memory that no byte is written to costs nothing.
+            let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(bytes);
+            rest.reserve(announced.saturating_sub(rest.len()).max(data.len()));
+        }
+        rest.extend_from_slice(&std::mem::take(&mut first));
+        rest.extend_from_slice(&data);
     }
+    *whole = None;
     let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(Read { _counted: app.metrics.body(bytes.len()), bytes, _share: share })
+    Ok(Read::new(metrics, bytes, charge))
 }

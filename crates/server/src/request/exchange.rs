@@ -1,6 +1,6 @@
 //! The facts about one request, its answer as an HTTP response, and its line in the log.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -23,6 +23,8 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 pub struct Arrival {
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// The address of the client: the peer's, or the one that a trusted proxy names.
+    pub client: IpAddr,
     /// When its head was complete.
     pub received: Instant,
 }

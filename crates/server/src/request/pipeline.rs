@@ -1,6 +1,6 @@
 //! One request from its head to its answer. This file lists every check that a request passes, in order:
 //!
-//! preflight → route → signature's scope, clock and key → body and its limits → request slot → signature → decode →
+//! preflight → route → signature's scope, clock and key → body within its bounds → signature → admission → decode →
 //! access → operation → encode → log.
 
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::app::App;
+use crate::capacity::{Holding, Party, SMALL_BYTES_MAX, off_the_worker};
 use crate::failure::{Failure, SignatureFailure};
-use crate::metrics::ServerLimit;
 use crate::ops::access::{Subject, authorise};
 use crate::ops::call::Call;
 use crate::ops::{Handler, dispatch, dispatch_rows};
@@ -24,9 +24,20 @@ use crate::request::authenticate::{self, Signed, authenticate};
 use crate::request::exchange::{Arrival, Exchange};
 use crate::request::probes::Probe;
 use crate::request::{body, cors};
+use crate::source::Source;
+
+/// An answer, with what has to outlive it.
+pub struct Answered<B> {
+    /// The answer.
+    pub response: Response<Full<Bytes>>,
+    /// What the request holds until its answer is written.
+    pub holding: Option<Holding>,
+    /// The rest of a request that was answered before its body was read.
+    pub unread: Option<B>,
+}
 
 /// Answers a request. Every failure becomes a well-formed answer with a request id.
-pub async fn answer<B>(app: &Arc<App>, request: Request<B>, arrival: Arrival) -> Response<Full<Bytes>>
+pub async fn answer<B>(app: &Arc<App>, request: Request<B>, arrival: Arrival) -> Answered<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -34,22 +45,25 @@ where
     let (head, body) = request.into_parts();
     let mut exchange = Exchange::begin(app);
     if cors::is_preflight(&head.method, &head.headers) {
-        return cors::preflight(&app.config.cors_allowed_origins, &head.headers);
+        let response = cors::preflight(&app.config.cors_allowed_origins, &head.headers);
+        return Answered { response, holding: None, unread: None };
     }
-    match serve(app, &head, body, arrival, &mut exchange).await {
-        Ok(answer) => exchange.finish(app, &head.headers, answer, arrival),
-        Err(failure) => exchange.refuse(app, &head.headers, failure, arrival),
-    }
+    let mut body = (!body.is_end_stream()).then_some(body);
+    let (response, holding) = match serve(app, &head, &mut body, arrival, &mut exchange).await {
+        Ok((answer, holding)) => (exchange.finish(app, &head.headers, answer, arrival), Some(holding)),
+        Err(failure) => (exchange.refuse(app, &head.headers, failure, arrival), None),
+    };
+    Answered { response, holding, unread: body }
 }
 
-/// The checks up to the operation.
+/// The checks up to the operation. `body` is `None` afterwards if it was read whole.
 async fn serve<B>(
     app: &Arc<App>,
     head: &Parts,
-    body: B,
+    body: &mut Option<B>,
     arrival: Arrival,
     exchange: &mut Exchange,
-) -> Result<Answer, Failure>
+) -> Result<(Answer, Holding), Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -80,12 +94,12 @@ where
         }
     };
 
-    let bytes_max = body::bytes_max(&app.config, &routed);
-    let body = body::read(app, &head.headers, body, bytes_max).await?;
+    let source = Source::of(arrival.client);
+    let claimed = signed.as_ref().ok().and_then(Option::as_ref).map(Signed::claims);
+    let bounds = body::Bounds::of(&app.config, &routed);
+    let party = Party::Source(source, claimed);
+    let body = body::read(&app.capacity, &app.metrics, &head.headers, body, party, bounds).await?;
     exchange.body_bytes = body.len();
-    // Acquired only after the body has arrived, so that a slow sender occupies a connection but no request slot.
-    let _room =
-        app.requests.try_acquire().map_err(|_| Failure::Overloaded(ServerLimit::ConcurrentRequests))?;
 
     let route = match routed {
         Routed::Operation(route) => route,
@@ -97,18 +111,22 @@ where
         (Access::Public, Ok(_) | Err(_)) => None,
         (Access::Developer | Access::Identity | Access::Either | Access::AnySigned, signed) => {
             let signed: Signed<'_> = signed?.ok_or(SignatureFailure::Missing)?;
-            Some(signed.verify(&body)?)
+            Some(body.work(|| signed.verify(&body))?)
         }
     };
     exchange.caller = caller.as_ref().map(authenticate::describe);
 
     // Taken once the whole request is here, so that a slow sender's update is not dated before those that overtook it.
     let now = app.clock.now();
-    let call = Call { app, caller, now, source: arrival.peer.ip() };
+    // Admitted only after the body has arrived, so that a slow sender occupies a connection but no request slot.
+    let party = caller.as_ref().map_or(Party::Source(source, None), Party::Caller);
+    let holding = app.capacity.admit(party).await?;
+
+    let call = Call::new(app, caller, now, source, holding);
     let seconds_max = app.config.request_seconds_max;
-    let work = async { dispatch!(route.operation, run(&call, &route, &body, exchange)) };
+    let work = async { dispatch!(route.operation, run(&call, &route, body, exchange)) };
     match tokio::time::timeout(Duration::from_secs(seconds_max.into()), work).await {
-        Ok(outcome) => outcome,
+        Ok(answer) => Ok((answer?, call.into_holding())),
         Err(_) => Err(Failure::DeadlineExceeded { seconds_max }),
     }
 }
@@ -117,13 +135,19 @@ where
 async fn run<O: Handler>(
     call: &Call<'_>,
     route: &Route<'_>,
-    body: &[u8],
+    body: body::Read<'_>,
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
-    let decoded = codec::decode::<O>(route, body)?;
+    let decoded = body.work(|| codec::decode::<O>(route, &body))?;
+    // The bytes are freed, and the memory that they have paid for stays paid for the decoded input.
+    let _paid = body.into_paid();
     exchange.dialect = decoded.dialect;
     authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&decoded.input))?;
     let output = O::handle(call, decoded.input).await?;
-    codec::encode::<O>(decoded.dialect, &exchange.request_id, &output)
-        .map_err(|error| Failure::Unmodelled(error.to_string()))
+    let answer_bytes = O::json_bytes(&output).unwrap_or(0);
+    call.pay_answer(answer_bytes).await?;
+    let encode = || codec::encode::<O>(decoded.dialect, &exchange.request_id, &output);
+    let encoded = if answer_bytes > SMALL_BYTES_MAX { off_the_worker(encode) } else { encode() };
+    call.built().await;
+    encoded.map_err(|error| Failure::Unmodelled(error.to_string()))
 }

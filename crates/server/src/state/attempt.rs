@@ -13,6 +13,7 @@ use carryall_core::store::{Committed, StoreError};
 
 use super::State;
 use crate::failure::Failure;
+use crate::metrics::ServerLimit;
 
 /// Doublings after which the pause no longer grows.
 const DOUBLINGS_MAX: u32 = 8;
@@ -45,7 +46,8 @@ impl State {
     where
         F: Future<Output = Result<Step<T>, Failure>>,
     {
-        let _turn = self.turns.take(thing).await;
+        let turn = self.turns.take(thing).await;
+        let _turn = turn.ok_or(Failure::OverShare(ServerLimit::UpdatesWaiting))?;
         self.retry(Tries::REQUEST, step).await?.ok_or(Failure::RetriesExhausted)
     }
 

@@ -25,7 +25,7 @@ use self::turns::Turns;
 use self::wakes::Wakes;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::LiveSettings;
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::trust::Trust;
 
@@ -50,7 +50,7 @@ impl State {
     pub fn new(
         store: Arc<dyn Store>,
         trust: Arc<Trust>,
-        live: &LiveSettings,
+        config: &Config,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -58,11 +58,11 @@ impl State {
             pools: Cache::new(POOLS_COUNT_MAX, POOL_AGE_MAX),
             trust,
             wakes: Wakes::default(),
-            live: LiveChannels::new(live),
+            live: LiveChannels::new(&config.live),
         };
         Self {
             store,
-            turns: Turns::default(),
+            turns: Turns::new(config.updates_waiting_per_dataset_max),
             sessions: Sessions::default(),
             listeners: Arc::new(listeners),
             clock,
@@ -170,7 +170,7 @@ mod tests {
     use carryall_store::{StoreOptions, StoreUrl};
 
     use super::*;
-    use crate::config::{Config, Settings};
+    use crate::config::Settings;
     use crate::trust::root_key::RootKey;
     use crate::trust::seal::MasterKey;
 
@@ -183,7 +183,7 @@ mod tests {
         let clock = Clock::system();
         let root = RootKey::generate(&clock);
         let trust = Trust::open(Arc::clone(&store), master, root, clock.clone()).await.ok().unwrap();
-        State::new(store, Arc::new(trust), &config.live, clock, Arc::new(Metrics::new()))
+        State::new(store, Arc::new(trust), &config, clock, Arc::new(Metrics::new()))
     }
 
     pub(super) fn pool(id: &str) -> Pool {

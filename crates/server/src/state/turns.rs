@@ -1,7 +1,9 @@
-//! Locks that keep the writers of one dataset in a row within this process.
+//! Locks that keep the writers of one dataset in a row within this process, with a bound on how many wait.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -10,22 +12,68 @@ const TURNS_COUNT: usize = 1024;
 
 /// Locks that keep writers of one thing in a row.
 pub struct Turns {
-    turns: Box<[Mutex<()>]>,
+    locks: Box<[Turn]>,
+    waiting_max: u32,
     hasher: RandomState,
 }
 
-impl Default for Turns {
-    fn default() -> Self {
-        let turns = (0..TURNS_COUNT).map(|_| Mutex::const_new(())).collect();
-        Self { turns, hasher: RandomState::new() }
+struct Turn {
+    lock: Mutex<()>,
+    waiting: AtomicU32,
+}
+
+/// One more of those who wait for a turn, until it is dropped.
+struct Waiting<'t>(&'t AtomicU32);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Turns {
-    /// Waits for the turn of `thing`.
-    pub async fn take(&self, thing: &impl Hash) -> MutexGuard<'_, ()> {
+    /// Lets up to `waiting_max` writers wait for the turn of one thing.
+    pub fn new(waiting_max: NonZeroU32) -> Self {
+        let turn = || Turn { lock: Mutex::const_new(()), waiting: AtomicU32::new(0) };
+        let locks = std::iter::repeat_with(turn).take(TURNS_COUNT).collect();
+        Self { locks, waiting_max: waiting_max.get(), hasher: RandomState::new() }
+    }
+
+    /// Waits for the turn of `thing`. `None` if too many wait for it already.
+    pub async fn take(&self, thing: &impl Hash) -> Option<MutexGuard<'_, ()>> {
         let hash = self.hasher.hash_one(thing);
         #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the lock")]
-        self.turns[hash as usize % TURNS_COUNT].lock().await
+        let turn = &self.locks[hash as usize % TURNS_COUNT];
+        if let Ok(taken) = turn.lock.try_lock() {
+            return Some(taken);
+        }
+        let before = turn.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&turn.waiting);
+        if before >= self.waiting_max {
+            return None;
+        }
+        Some(turn.lock.lock().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{join_all, poll_immediate};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn more_waiters_than_the_bound_are_turned_away_at_once() {
+        let turns = Turns::new(NonZeroU32::MIN.saturating_add(1));
+        let held = turns.take(&"hot").await;
+        assert!(held.is_some());
+        let (mut first, mut second) = (Box::pin(turns.take(&"hot")), Box::pin(turns.take(&"hot")));
+        assert!(poll_immediate(&mut first).await.is_none() && poll_immediate(&mut second).await.is_none());
+        assert!(turns.take(&"hot").await.is_none());
+        assert!(turns.take(&"quiet").await.is_some());
+        drop((held, first));
+        assert!(second.await.is_some());
+        let all = join_all((0..2).map(|_| turns.take(&"hot"))).await;
+        assert!(all.first().is_some_and(Option::is_some), "those who left no longer count");
     }
 }

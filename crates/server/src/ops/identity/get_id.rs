@@ -19,7 +19,7 @@ impl Handler for GetId {
         if !pool.allow_guests {
             return Err(Refusal::GuestsNotAllowed(pool.at.id.clone()).into());
         }
-        if !call.app.new_identities.admit(&pool.at.id, call.source) {
+        if !call.app.capacity.admits_new_identity(&pool.at.id, call.source) {
             return Err(Failure::Throttled);
         }
         let id = format!("{}:{}", pool.at.id.region(), call.app.clock.uuid());

@@ -3,13 +3,15 @@
 use carryall_core::cursor::{RecordsPage, Session};
 use carryall_core::ids::SyncCount;
 use carryall_core::limits::{RECORDS_PER_PAGE_MAX, SESSION_SECONDS_MAX};
-use carryall_core::model::{DatasetRef, Head};
+use carryall_core::model::{DatasetRef, Head, Record};
 use carryall_core::refusal::{Refusal, TokenTrouble};
-use carryall_core::rules::list_records::{self, Begin, Listing};
+use carryall_core::rules::list_records::{self, Begin, Listing, Loaded};
+use carryall_core::store::Listing as FoundListing;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::ListRecords;
 use carryall_wire::ops::sync::list_records::{Input, Output};
 
+use crate::capacity::{SMALL_BYTES_MAX, await_off_the_worker};
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, page_size};
@@ -27,6 +29,11 @@ impl Handler for ListRecords {
     }
 }
 
+/// The most bytes of JSON that one byte of text becomes.
+const ESCAPED_BYTES_MAX: usize = 6;
+/// The most bytes of a record as JSON beside its key and value.
+const FRAME_BYTES_MAX: usize = 512;
+
 /// The request's members, opened and within their constraints.
 struct Asked {
     last_sync_count: SyncCount,
@@ -41,7 +48,7 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
         Some(page) => Begin::After(page),
         None => Begin::First { last_sync_count: asked.last_sync_count },
     };
-    let found = call.app.state.reads().listing(at, list_records::range(begin, asked.max)).await?;
+    let found = load(call, at, begin, asked.max).await?;
     let (head, mut records) = (found.head.effective(), found.records);
     if let Some(session) = &asked.session {
         list_records::check_session(session, at, &head, call.now)?;
@@ -55,7 +62,8 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
         Some(page) => page.session.clone(),
         None => begin_session(call, at, &listing),
     };
-    let next = list_records::cut(&mut records, &listing, asked.last_sync_count, &session);
+    let loaded = Loaded { fitting: fitting(&records, call.app.config.page_bytes_max), more: found.more };
+    let next = list_records::cut(&mut records, &listing, loaded, asked.last_sync_count, &session);
     Ok(Output {
         count: records.len() as u64,
         records: records.into_iter().map(super::record).collect(),
@@ -67,6 +75,47 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
         dataset_deleted_after_requested_sync_count: listing.deleted_after,
         sync_session_token: call.app.trust.seal_sync_session(session.to_bytes()),
     })
+}
+
+/// Loads the records of a page. Most pages are small; a large one is loaded once its memory is paid for, and off the
+/// worker threads.
+async fn load(
+    call: &Call<'_>,
+    at: &DatasetRef,
+    begin: Begin<'_>,
+    max: Option<u32>,
+) -> Result<FoundListing, Failure> {
+    let reads = call.app.state.reads();
+    let range = list_records::range(begin, max, SMALL_BYTES_MAX);
+    let asked = range.max;
+    let found = reads.listing(at, range).await?;
+    let is_whole = !found.more || asked.is_some_and(|asked| found.records.len() >= asked);
+    if is_whole {
+        return Ok(found);
+    }
+    drop(found);
+    let page_bytes_max = call.app.config.page_bytes_max;
+    // While it is built, a page is in memory as records and as JSON.
+    call.build(page_bytes_max.saturating_mul(2)).await?;
+    let range = list_records::range(begin, max, page_bytes_max);
+    Ok(await_off_the_worker(reads.listing(at, range)).await?)
+}
+
+/// The number of records, one at least, that fit a page of `page_bytes_max` as JSON.
+fn fitting(records: &[Record], page_bytes_max: usize) -> usize {
+    let text_bytes =
+        |record: &Record| record.key.as_str().len() + record.value.as_ref().map_or(0, String::len);
+    let bound = |record: &Record| text_bytes(record) * ESCAPED_BYTES_MAX + FRAME_BYTES_MAX;
+    if records.iter().map(bound).sum::<usize>() <= page_bytes_max {
+        // True for nearly every page, and cheaper than the exact sizes.
+        return records.len();
+    }
+    let mut left_bytes = page_bytes_max;
+    let fits = |record: &&Record| {
+        let left = left_bytes.checked_sub(super::json_bytes(record));
+        left.map(|left| left_bytes = left).is_some()
+    };
+    records.iter().take_while(fits).count().max(1)
 }
 
 fn begin_session(call: &Call<'_>, at: &DatasetRef, listing: &Listing) -> Session {

@@ -20,7 +20,7 @@ mod update_records;
 
 use carryall_core::ids::{DatasetName, IdentityId};
 use carryall_core::model::{Life, Pool, PoolUsage, Record, StreamingStatus};
-use carryall_wire::shapes;
+use carryall_wire::{json_size, shapes};
 
 use super::timestamp;
 
@@ -35,6 +35,13 @@ fn dataset(owner: &IdentityId, name: &DatasetName, life: &Life) -> shapes::Datas
         data_storage: life.data_bytes,
         num_records: life.records.into(),
     }
+}
+
+/// The size of a record as JSON, in bytes, before it is turned into its shape.
+fn json_bytes(record: &Record) -> usize {
+    let (modified, device_modified) = (timestamp(record.modified), timestamp(record.device_modified));
+    let (key, value, by) = (record.key.as_str(), record.value.as_deref(), Some(&*record.modified_by));
+    json_size::record(key, value, record.sync_count.0, modified, by, device_modified)
 }
 
 fn record(record: Record) -> shapes::Record {

@@ -60,8 +60,8 @@ async fn register(
     token: &PushToken,
 ) -> Result<String, Failure> {
     let not_now = |cause: &str| Failure::Push(Undelivered::Retry { cause: cause.to_owned() });
-    let place = call.app.registrations.take(pool.as_str());
-    let _place = place.ok_or_else(|| not_now("too many devices of the pool are being registered"))?;
+    let permit = call.app.capacity.register_device(pool.as_str());
+    let _permit = permit.ok_or_else(|| not_now("too many devices of the pool are being registered"))?;
     let token = SecretString::from(token.expose());
     let registration = timeout(Duration::from_secs(REGISTRATION_SECONDS_MAX), port.register(&token));
     registration.await.map_err(|_| not_now("the push service is too slow"))?.map_err(Failure::Push)

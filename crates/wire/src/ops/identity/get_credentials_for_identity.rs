@@ -9,7 +9,7 @@ use crate::limits;
 use crate::member;
 use crate::shapes::Secret;
 use crate::spec::{
-    Access, Effect, Example, LOGINS_BODY_BYTES_MAX, Method, Operation, OperationName, Service, Spec,
+    Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 use crate::timestamp::Timestamp;
 
@@ -36,7 +36,7 @@ impl Operation for GetCredentialsForIdentity {
             FaultKind::InternalError,
             FaultKind::ExternalService,
         ],
-        body_bytes_max: LOGINS_BODY_BYTES_MAX,
+        body_bytes_max: SETTINGS_BODY_BYTES_MAX,
         example: Example { input: INPUT_EXAMPLE, output: OUTPUT_EXAMPLE },
     };
     type Input = Input;

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::member;
 use crate::shapes::Secret;
 use crate::spec::{
-    Access, Effect, Example, LOGINS_BODY_BYTES_MAX, Method, Operation, OperationName, Service, Spec,
+    Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
 /// The operation as a type.
@@ -35,7 +35,7 @@ impl Operation for GetId {
             FaultKind::LimitExceeded,
             FaultKind::ExternalService,
         ],
-        body_bytes_max: LOGINS_BODY_BYTES_MAX,
+        body_bytes_max: SETTINGS_BODY_BYTES_MAX,
         example: Example { input: INPUT_EXAMPLE, output: OUTPUT_EXAMPLE },
     };
     type Input = Input;

@@ -1,0 +1,176 @@
+//! The accounts of callers: how much of each shared resource one caller may hold at a time.
+//!
+//! An account exists only while its caller holds or waits for something, so their number is bounded by the requests
+//! in flight. Callers are told apart by a keyed hash. Two that collide share one account, which costs them some
+//! concurrency and nothing else.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use carryall_core::model::Caller;
+use tokio::sync::Semaphore;
+
+use crate::source::Source;
+
+/// The resources that callers share, in the order of [`Shares::of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Requests being worked on, until the last byte of the answer is written.
+    Requests,
+    /// Kilobytes of the first part of request bodies.
+    SmallBodies,
+    /// Kilobytes of the rest of large request bodies.
+    LargeBodies,
+    /// Kilobytes of the first part of answers.
+    SmallAnswers,
+    /// Kilobytes of the rest of large answers.
+    LargeAnswers,
+    /// Large answers being loaded and encoded.
+    Building,
+}
+
+/// The number of resources.
+const RESOURCES: usize = 6;
+/// The accounts are spread over this many tables, so that requests rarely wait for each other's look-up.
+const TABLES: usize = 16;
+
+/// The most that one caller may hold of each resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    /// In the order of [`Resource`].
+    pub of: [u32; RESOURCES],
+    /// The share of [`Resource::Requests`] for a developer key, which stands for all users of a back end.
+    pub requests_of_key: u32,
+}
+
+/// A party that is held to a share.
+#[derive(Clone, Copy, Debug, Hash)]
+pub enum Party<'a> {
+    /// A caller whose signature was verified.
+    Caller(&'a Caller),
+    /// A source address, with the caller that its request names but has not proven to be. An unproven name must not
+    /// use up the share of the caller who bears it, and unsigned requests must not use up the share of signed ones.
+    Source(Source, Option<&'a Caller>),
+}
+
+/// What one caller may still take.
+pub struct Account {
+    left: [Semaphore; RESOURCES],
+    key: u64,
+    table: Arc<Table>,
+}
+
+type Table = Mutex<HashMap<u64, Weak<Account>>>;
+
+/// The accounts of all callers with requests in flight.
+pub struct Accounts {
+    shares: Shares,
+    hasher: RandomState,
+    tables: [Arc<Table>; TABLES],
+}
+
+impl Accounts {
+    /// No caller holds anything; each may take up to `shares`.
+    pub fn new(shares: Shares) -> Self {
+        Self { shares, hasher: RandomState::new(), tables: std::array::from_fn(|_| Arc::default()) }
+    }
+
+    /// The account of `party`.
+    pub fn of(&self, party: Party<'_>) -> Arc<Account> {
+        let key = self.hasher.hash_one(party);
+        #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the table")]
+        let table = &self.tables[key as usize % TABLES];
+        let mut accounts = lock(table);
+        if let Some(account) = accounts.get(&key).and_then(Weak::upgrade) {
+            return account;
+        }
+        let mut shares = self.shares.of;
+        if let Party::Caller(Caller::Developer { .. }) = party {
+            shares[Resource::Requests as usize] = self.shares.requests_of_key;
+        }
+        let left = shares.map(|share| Semaphore::new(share as usize));
+        let account = Arc::new(Account { left, key, table: Arc::clone(table) });
+        accounts.insert(key, Arc::downgrade(&account));
+        account
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.tables.iter().map(|table| lock(table).len()).sum()
+    }
+}
+
+impl Account {
+    /// The permits that the caller may still take of `resource`.
+    pub(super) fn left(&self, resource: Resource) -> &Semaphore {
+        &self.left[resource as usize]
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut accounts = lock(&self.table);
+        // A new account may have taken the place of this one between its last use and now.
+        if accounts.get(&self.key).is_some_and(|account| account.strong_count() == 0) {
+            accounts.remove(&self.key);
+        }
+    }
+}
+
+/// A panic cannot leave the table half changed: each change is one call.
+fn lock(table: &Table) -> MutexGuard<'_, HashMap<u64, Weak<Account>>> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use carryall_core::ids::AccessKeyId;
+
+    use super::*;
+
+    const SHARES: Shares = Shares { of: [2; RESOURCES], requests_of_key: 5 };
+
+    fn developer() -> Caller {
+        Caller::Developer { key: AccessKeyId::parse("AKIA0000000000000000").unwrap() }
+    }
+
+    fn left(account: &Account, resource: Resource) -> usize {
+        account.left(resource).available_permits()
+    }
+
+    #[test]
+    fn a_caller_has_one_account_while_it_is_used_and_none_afterwards() {
+        let accounts = Accounts::new(SHARES);
+        let caller = developer();
+        let first = accounts.of(Party::Caller(&caller));
+        let second = accounts.of(Party::Caller(&caller));
+        assert!(Arc::ptr_eq(&first, &second));
+        drop((first, second));
+        assert_eq!(accounts.len(), 0);
+    }
+
+    #[test]
+    fn a_developer_key_has_a_larger_share_of_requests_and_of_nothing_else() {
+        let accounts = Accounts::new(SHARES);
+        let caller = developer();
+        let account = accounts.of(Party::Caller(&caller));
+        assert_eq!(left(&account, Resource::Requests), 5);
+        assert_eq!(left(&account, Resource::LargeBodies), 2);
+    }
+
+    #[test]
+    fn an_unproven_name_uses_up_nothing_of_its_bearer() {
+        let accounts = Accounts::new(SHARES);
+        let caller = developer();
+        let source = Source::of(IpAddr::from([127, 0, 0, 1]));
+        let bearer = accounts.of(Party::Caller(&caller));
+        let claimed = accounts.of(Party::Source(source, Some(&caller)));
+        let unsigned = accounts.of(Party::Source(source, None));
+        assert!(!Arc::ptr_eq(&bearer, &claimed));
+        assert!(!Arc::ptr_eq(&claimed, &unsigned));
+    }
+}

@@ -1,0 +1,184 @@
+//! A memory budget of two parts. The first 64 KiB of each item are paid for from a reserve, and what lies above from
+//! the rest, so that large items can never use up what small ones need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::account::{Account, Resource};
+use super::gate::{Full, Gate, Permit};
+use crate::metrics::ServerLimit;
+
+/// The part of an item that is paid for from the reserve, in bytes.
+pub const SMALL_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that every connection has for free. Most requests and answers fit, and need no account.
+pub const FREE_BYTES: usize = 4 * 1024;
+/// The bytes that one permit stands for.
+const PERMIT_BYTES: usize = 1024;
+/// One part in this many is the reserve for small items.
+const RESERVE_ONE_IN: usize = 4;
+/// One caller may hold one part in this many, of the reserve and of the rest.
+const SHARE_ONE_IN: usize = 4;
+
+/// The budget.
+pub struct Budget {
+    small: Arc<Gate>,
+    large: Arc<Gate>,
+}
+
+/// The sizes of a budget, in permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    small: u32,
+    large: u32,
+    /// The share of one caller of the reserve.
+    pub small_share: u32,
+    /// The share of one caller of the rest. One item of the largest size always fits.
+    pub large_share: u32,
+}
+
+/// The memory that one item has paid for, given back when it is dropped.
+#[derive(Default)]
+pub struct Charge {
+    small: Option<Permit>,
+    large: Option<Permit>,
+}
+
+impl Sizes {
+    /// Divides `total_bytes`, of which one item takes at most `item_bytes_max`.
+    pub fn of(total_bytes: usize, item_bytes_max: usize) -> Self {
+        let small = permits(total_bytes / RESERVE_ONE_IN).max(permits(SMALL_BYTES_MAX));
+        let item = permits(item_bytes_max);
+        let large = permits(total_bytes).saturating_sub(small).max(item);
+        let one_in = u32::try_from(SHARE_ONE_IN).unwrap_or(1);
+        Self {
+            small,
+            large,
+            small_share: (small / one_in).max(permits(SMALL_BYTES_MAX)),
+            large_share: (large / one_in).max(item),
+        }
+    }
+}
+
+impl Budget {
+    /// A budget of these sizes. A refusal counts as a hit of `limit`.
+    pub fn new(sizes: Sizes, kinds: [Resource; 2], limit: ServerLimit, wait_max: Duration) -> Self {
+        let [small, large] = kinds;
+        Self {
+            small: Gate::new(small, limit, sizes.small, wait_max),
+            large: Gate::new(large, limit, sizes.large, wait_max),
+        }
+    }
+
+    /// Makes `charge` pay for an item of `bytes` in all: takes what is missing, or gives back what is too much.
+    pub async fn pay(&self, account: &Arc<Account>, charge: &mut Charge, bytes: usize) -> Result<(), Full> {
+        let small = if bytes > FREE_BYTES { permits(bytes.min(SMALL_BYTES_MAX)) } else { 0 };
+        resize(&self.small, account, &mut charge.small, small).await?;
+        resize(&self.large, account, &mut charge.large, permits(bytes.saturating_sub(SMALL_BYTES_MAX))).await
+    }
+}
+
+impl Charge {
+    /// The bytes that were paid for, rounded up to whole permits.
+    pub fn bytes(&self) -> usize {
+        [&self.small, &self.large].into_iter().flatten().map(|permit| permit.amount() as usize).sum::<usize>()
+            * PERMIT_BYTES
+    }
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
+}
+
+async fn resize(
+    gate: &Arc<Gate>,
+    account: &Arc<Account>,
+    permit: &mut Option<Permit>,
+    amount: u32,
+) -> Result<(), Full> {
+    match permit {
+        Some(permit) => permit.resize(amount).await?,
+        None if amount == 0 => {}
+        None => *permit = Some(gate.enter(account, amount).await?),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::super::account::{Accounts, Party, Shares};
+    use super::*;
+    use crate::source::Source;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn budget(sizes: Sizes) -> (Budget, Accounts) {
+        let kinds = [Resource::SmallBodies, Resource::LargeBodies];
+        let budget = Budget::new(sizes, kinds, ServerLimit::BodiesInFlightBytes, Duration::from_millis(1));
+        let mut of = [1; 6];
+        of[Resource::SmallBodies as usize] = sizes.small_share;
+        of[Resource::LargeBodies as usize] = sizes.large_share;
+        (budget, Accounts::new(Shares { of, requests_of_key: 1 }))
+    }
+
+    fn account(accounts: &Accounts, last: u8) -> Arc<Account> {
+        accounts.of(Party::Source(Source::of(IpAddr::from([127, 0, 0, last])), None))
+    }
+
+    #[test]
+    fn the_default_leaves_one_caller_a_quarter_and_at_least_one_item() {
+        let sizes = Sizes::of(64 * MIB, 8 * MIB);
+        assert_eq!((sizes.small, sizes.large), (16 * 1024, 48 * 1024));
+        assert_eq!((sizes.small_share, sizes.large_share), (4 * 1024, 12 * 1024));
+        let least = Sizes::of(8 * MIB, 8 * MIB);
+        assert_eq!((least.large, least.large_share), (8 * 1024, 8 * 1024));
+    }
+
+    #[tokio::test]
+    async fn large_items_of_all_callers_leave_the_reserve_to_small_ones() {
+        let (budget, accounts) = budget(Sizes::of(4 * MIB, MIB));
+        let mut held = Vec::new();
+        for last in 1..=3 {
+            let mut charge = Charge::default();
+            budget.pay(&account(&accounts, last), &mut charge, MIB).await.unwrap();
+            held.push(charge);
+        }
+        let mut large = Charge::default();
+        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB).await.is_err());
+        let mut small = Charge::default();
+        assert!(budget.pay(&account(&accounts, 4), &mut small, SMALL_BYTES_MAX).await.is_ok());
+        drop(held);
+        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_a_connection_has_for_free_is_never_refused() {
+        let (budget, accounts) = budget(Sizes::of(MIB, 1));
+        let account = account(&accounts, 1);
+        let mut all = Vec::new();
+        loop {
+            let mut charge = Charge::default();
+            if budget.pay(&account, &mut charge, SMALL_BYTES_MAX).await.is_err() {
+                break;
+            }
+            all.push(charge);
+        }
+        let mut charge = Charge::default();
+        assert!(budget.pay(&account, &mut charge, FREE_BYTES).await.is_ok());
+        assert_eq!(charge.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_charge_follows_the_size_of_its_item() {
+        let (budget, accounts) = budget(Sizes::of(4 * MIB, MIB));
+        let account = account(&accounts, 1);
+        let mut charge = Charge::default();
+        budget.pay(&account, &mut charge, MIB).await.unwrap();
+        assert_eq!(charge.bytes(), MIB);
+        budget.pay(&account, &mut charge, 100 * 1024).await.unwrap();
+        assert_eq!(charge.bytes(), 100 * 1024);
+        drop(charge);
+        assert_eq!(budget.large.left(), 3 * 1024);
+    }
+}

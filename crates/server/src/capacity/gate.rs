@@ -1,0 +1,182 @@
+//! A gate in front of one shared resource: a total for the server, a share per caller, and a bounded wait for either.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
+
+use super::account::{Account, Resource};
+use crate::failure::Failure;
+use crate::metrics::ServerLimit;
+
+/// The gate.
+pub struct Gate {
+    resource: Resource,
+    limit: ServerLimit,
+    total: Semaphore,
+    wait_max: Duration,
+}
+
+/// An admission that was refused because something stayed used up for as long as a request may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The caller's own share.
+    Share(ServerLimit),
+    /// The server's total.
+    Total(ServerLimit),
+}
+
+impl From<Full> for Failure {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Share(limit) => Self::OverShare(limit),
+            Full::Total(limit) => Self::Overloaded(limit),
+        }
+    }
+}
+
+/// An amount of the resource, given back when it is dropped.
+pub struct Permit {
+    gate: Arc<Gate>,
+    account: Arc<Account>,
+    amount: u32,
+}
+
+impl Gate {
+    /// Admits `total` units of `resource` at a time. A refusal counts as a hit of `limit`.
+    pub fn new(resource: Resource, limit: ServerLimit, total: u32, wait_max: Duration) -> Arc<Self> {
+        Arc::new(Self { resource, limit, total: Semaphore::new(total as usize), wait_max })
+    }
+
+    /// Takes `amount` units from the share of `account` and from the total. Waits for each up to `wait_max`.
+    pub async fn enter(self: &Arc<Self>, account: &Arc<Account>, amount: u32) -> Result<Permit, Full> {
+        self.take(account, amount).await?;
+        Ok(Permit { gate: Arc::clone(self), account: Arc::clone(account), amount })
+    }
+
+    async fn take(&self, account: &Account, amount: u32) -> Result<(), Full> {
+        let share = self.within(account.left(self.resource), amount).await;
+        let share = share.ok_or(Full::Share(self.limit))?;
+        let total = self.within(&self.total, amount).await.ok_or(Full::Total(self.limit))?;
+        share.forget();
+        total.forget();
+        Ok(())
+    }
+
+    async fn within<'s>(&self, left: &'s Semaphore, amount: u32) -> Option<SemaphorePermit<'s>> {
+        match left.try_acquire_many(amount) {
+            Ok(permit) => Some(permit),
+            Err(TryAcquireError::Closed) => None,
+            Err(TryAcquireError::NoPermits) => {
+                tokio::time::timeout(self.wait_max, left.acquire_many(amount)).await.ok()?.ok()
+            }
+        }
+    }
+
+    fn give_back(&self, account: &Account, amount: u32) {
+        self.total.add_permits(amount as usize);
+        account.left(self.resource).add_permits(amount as usize);
+    }
+
+    /// The units that nobody holds.
+    #[cfg(test)]
+    pub fn left(&self) -> usize {
+        self.total.available_permits()
+    }
+}
+
+impl Permit {
+    /// Takes more, or gives back, until `amount` units are held.
+    pub async fn resize(&mut self, amount: u32) -> Result<(), Full> {
+        if let Some(more) = amount.checked_sub(self.amount) {
+            if more > 0 {
+                self.gate.take(&self.account, more).await?;
+            }
+        } else {
+            self.gate.give_back(&self.account, self.amount - amount);
+        }
+        self.amount = amount;
+        Ok(())
+    }
+
+    /// The units that are held.
+    pub fn amount(&self) -> u32 {
+        self.amount
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.give_back(&self.account, self.amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use futures_util::future::poll_immediate;
+
+    use super::super::account::{Accounts, Party, Shares};
+    use super::*;
+    use crate::source::Source;
+
+    const WAIT_MAX: Duration = Duration::from_millis(20);
+
+    fn account(accounts: &Accounts, last: u8) -> Arc<Account> {
+        accounts.of(Party::Source(Source::of(IpAddr::from([127, 0, 0, last])), None))
+    }
+
+    fn gate(total: u32) -> (Arc<Gate>, Accounts) {
+        let gate = Gate::new(Resource::Requests, ServerLimit::ConcurrentRequests, total, WAIT_MAX);
+        (gate, Accounts::new(Shares { of: [2; 6], requests_of_key: 2 }))
+    }
+
+    #[tokio::test]
+    async fn one_caller_gets_its_share_and_leaves_the_rest_to_others() {
+        let (gate, accounts) = gate(3);
+        let (greedy, other) = (account(&accounts, 1), account(&accounts, 2));
+        let _held = gate.enter(&greedy, 2).await.unwrap();
+        let refused = gate.enter(&greedy, 1).await.err();
+        assert_eq!(refused, Some(Full::Share(ServerLimit::ConcurrentRequests)));
+        let permit = gate.enter(&other, 1).await.unwrap();
+        assert_eq!(gate.enter(&other, 1).await.err(), Some(Full::Total(ServerLimit::ConcurrentRequests)));
+        drop(permit);
+        assert!(gate.enter(&other, 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_by_the_total_leaves_the_share_untouched() {
+        let (gate, accounts) = gate(1);
+        let (first, second) = (account(&accounts, 1), account(&accounts, 2));
+        let held = gate.enter(&first, 1).await.unwrap();
+        assert!(gate.enter(&second, 1).await.is_err());
+        assert_eq!(second.left(Resource::Requests).available_permits(), 2);
+        drop(held);
+        assert_eq!((gate.left(), first.left(Resource::Requests).available_permits()), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_waits_is_admitted_once_its_share_is_free() {
+        let (gate, accounts) = gate(3);
+        let account = account(&accounts, 1);
+        let held = gate.enter(&account, 2).await.unwrap();
+        let mut waiting = Box::pin(gate.enter(&account, 2));
+        assert!(poll_immediate(&mut waiting).await.is_none());
+        drop(held);
+        assert!(waiting.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_permit_grows_and_shrinks() {
+        let (gate, accounts) = gate(3);
+        let account = account(&accounts, 1);
+        let mut permit = gate.enter(&account, 1).await.unwrap();
+        permit.resize(2).await.unwrap();
+        assert_eq!((permit.amount(), gate.left()), (2, 1));
+        assert!(permit.resize(3).await.is_err());
+        assert_eq!((permit.amount(), gate.left()), (2, 1));
+        permit.resize(0).await.unwrap();
+        assert_eq!(gate.left(), 3);
+    }
+}

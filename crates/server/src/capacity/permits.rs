@@ -1,0 +1,49 @@
+//! A bounded number of permits for each of many things, so that a slow one takes no more than its share: calls of a
+//! function, registrations of a pool's devices.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Things whose permits are remembered. The thing that was not used for longest is forgotten first.
+const THINGS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// The permits.
+pub struct Permits {
+    permits_max: usize,
+    things: Mutex<LruCache<String, Arc<Semaphore>>>,
+}
+
+impl Permits {
+    /// `permits_max` for each thing.
+    pub fn new(permits_max: usize) -> Self {
+        Self { permits_max, things: Mutex::new(LruCache::new(THINGS_MAX)) }
+    }
+
+    /// A permit for `thing`, until it is dropped; `None` if all are taken.
+    pub fn take(&self, thing: &str) -> Option<OwnedSemaphorePermit> {
+        let permits = {
+            let mut things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(things.get_or_insert_ref(thing, || Arc::new(Semaphore::new(self.permits_max))))
+        };
+        permits.try_acquire_owned().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_permits_of_one_thing_are_bounded_and_leave_others_theirs() {
+        let permits = Permits::new(1);
+        let first = permits.take("slow");
+        assert!(first.is_some());
+        assert!(permits.take("slow").is_none());
+        assert!(permits.take("quick").is_some());
+        drop(first);
+        assert!(permits.take("slow").is_some());
+    }
+}
