@@ -36,6 +36,22 @@ def pools_are_created_described_changed_and_deleted():
     changed |= {"IdentityPoolName": "Renamed", "AllowUnauthenticatedIdentities": False}
     assert root.update_identity_pool(**changed)["IdentityPoolName"] == "Renamed"
     assert root.describe_identity_pool(IdentityPoolId=pool)["AllowUnauthenticatedIdentities"] is False
+    # What is left out: the developer provider stays, maps are cleared.
+    root.update_identity_pool(IdentityPoolId=pool, IdentityPoolName="Bare", AllowUnauthenticatedIdentities=True)
+    bare = root.describe_identity_pool(IdentityPoolId=pool)
+    assert bare["DeveloperProviderName"] == "login.example"
+    assert not bare.get("SupportedLoginProviders") and not bare.get("IdentityPoolTags")
+    refused(
+        lambda: root.update_identity_pool(
+            IdentityPoolId=pool,
+            IdentityPoolName="Bare",
+            AllowUnauthenticatedIdentities=True,
+            CognitoIdentityProviders=[{"ProviderName": "us-east-1_Ab12", "ClientId": "c"}],
+        ),
+        "InvalidParameterException",
+        400,
+        contains="us-east-1_Ab12",
+    )
     root.delete_identity_pool(IdentityPoolId=pool)
     refused(lambda: root.describe_identity_pool(IdentityPoolId=pool), "ResourceNotFoundException", 400, contains=pool)
     refused(lambda: root.delete_identity_pool(IdentityPoolId=pool), "ResourceNotFoundException", 400)

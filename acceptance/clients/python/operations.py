@@ -491,6 +491,7 @@ def developers_may_not_update_records():
         "NotAuthorizedException",
         403,
         "These credentials are not valid for accessing this resource",
+        contains="allow_developer_updates",
     )
 
 

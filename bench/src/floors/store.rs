@@ -15,8 +15,9 @@ use carryall_core::model::{CognitoStreams, DatasetRef, IdentityRef, PoolRef, Str
 use carryall_core::outbox::{LaneRef, Position, Sink};
 use carryall_core::rules::effects::Effects;
 use carryall_core::rules::outbox::{self, Patience};
+use carryall_core::rules::patches::{Patch, Patches};
 use carryall_core::rules::set_identity_pool::Settings;
-use carryall_core::rules::update_records::{Decision, Patch, Patches, UpdateRecords, decide};
+use carryall_core::rules::update_records::{Decision, UpdateRecords, decide};
 use carryall_core::store::{Committed, Store};
 use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl};
@@ -220,8 +221,10 @@ impl Known {
         let view = store.dataset(&request.at, &keys).await?;
         let effects = effects(&self.at.owner.pool, then);
         match decide(&view, now(), &request, &Limits::default(), &effects) {
-            Ok(Decision::Apply { changes, records: _ }) => commit(store, changes).await?,
-            Ok(Decision::Nothing) => return Err("an update decided nothing".into()),
+            Ok(Decision::Apply { changes, .. }) => commit(store, changes).await?,
+            Ok(Decision::Nothing | Decision::Load(_) | Decision::Damaged(_)) => {
+                return Err("an update decided nothing".into());
+            }
             Err(refusal) => return Err(format!("an update was refused: {refusal:?}").into()),
         }
         self.count += 1;
@@ -256,6 +259,7 @@ impl Known {
             identity: self.at.owner.identity.clone(),
             dataset: self.at.name.clone(),
             generation: Generation(0),
+            seen: SyncCount::ZERO,
             id: SessionId(chance.next()),
             expires: now().plus_seconds(SESSION_SECONDS_MAX),
         }

@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::outbox::{Due, Event, LaneRef, LaneState, Position};
 use crate::time::UnixMillis;
+use crate::tombstone::Tombstone;
 
 /// One atomic change of a store: every expectation holds and every write is made, or nothing happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +80,16 @@ pub enum Write {
         generation: Generation,
         /// The records, each key once.
         records: Vec<PutRecord>,
+    },
+    /// Drops single records, tombstones included, from the life of a dataset that began after `generation` deletions.
+    /// Their keys are then as if they had never been used in that life.
+    RemoveRecords {
+        /// The dataset.
+        at: DatasetRef,
+        /// Its generation.
+        generation: Generation,
+        /// The records, by key and the count under which each is stored.
+        records: Vec<Tombstone>,
     },
     /// Makes the records of one life of a dataset unreachable; their space is reclaimed later.
     ForgetRecords(DatasetRef, Generation),
@@ -160,6 +171,7 @@ impl Write {
             Self::PutHead(at, head) => Touched::Dataset(at, head.sync_count),
             Self::RemoveHead(_)
             | Self::PutRecords { .. }
+            | Self::RemoveRecords { .. }
             | Self::ForgetRecords(..)
             | Self::PutHoldings(..)
             | Self::RemoveHoldings(_)

@@ -10,8 +10,10 @@ use crate::model::DatasetRef;
 use crate::store::RecordCursor;
 use crate::time::UnixMillis;
 
-/// Version of the layouts below.
+/// The first version of every layout below, and of lists of names the only one.
 const LAYOUT_VERSION: u8 = 1;
+/// The layout of sessions and of pages of records that says up to which count the session has seen the dataset.
+const SEEN_LAYOUT_VERSION: u8 = 2;
 
 /// What a sync session token vouches for (`docs/protocol.md` section 7.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Session {
     pub dataset: DatasetName,
     /// The dataset's generation when it was listed.
     pub generation: Generation,
+    /// The dataset's count when it was listed: the listing showed no later change.
+    pub seen: SyncCount,
     /// The session itself.
     pub id: SessionId,
     /// When the token stops being accepted.
@@ -41,15 +45,15 @@ impl Session {
     /// The bytes to seal.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.identity.as_str().len() + self.dataset.as_str().len());
-        out.push(LAYOUT_VERSION);
+        out.push(SEEN_LAYOUT_VERSION);
         self.write(&mut out);
         out
     }
 
     /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::versioned(bytes)?;
-        let session = Self::read(&mut reader)?;
+        let (version, mut reader) = Reader::up_to(SEEN_LAYOUT_VERSION, bytes)?;
+        let session = Self::read(version, &mut reader)?;
         reader.end()?;
         Some(session)
     }
@@ -57,16 +61,18 @@ impl Session {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.pool.0.to_be_bytes());
         out.extend(self.generation.0.to_be_bytes());
+        out.extend(self.seen.0.to_be_bytes());
         out.extend(self.id.0.to_be_bytes());
         out.extend(self.expires.0.to_be_bytes());
         write_text(out, self.identity.as_str());
         write_text(out, self.dataset.as_str());
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(version: u8, reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             pool: PoolIncarnation(reader.u64()?),
             generation: Generation(reader.u64()?),
+            seen: if version < SEEN_LAYOUT_VERSION { SyncCount::ZERO } else { SyncCount(reader.u64()?) },
             id: SessionId(reader.u64()?),
             expires: UnixMillis(reader.u64()?.cast_signed()),
             identity: IdentityId::parse(reader.text()?).ok()?,
@@ -101,8 +107,8 @@ impl RecordsPage {
 
     /// The bytes to seal.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(160 + self.after_key.as_str().len());
-        out.push(LAYOUT_VERSION);
+        let mut out = Vec::with_capacity(168 + self.after_key.as_str().len());
+        out.push(SEEN_LAYOUT_VERSION);
         self.session.write(&mut out);
         out.extend(self.last_sync_count.0.to_be_bytes());
         out.extend(self.dataset_sync_count.0.to_be_bytes());
@@ -114,9 +120,9 @@ impl RecordsPage {
 
     /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::versioned(bytes)?;
+        let (version, mut reader) = Reader::up_to(SEEN_LAYOUT_VERSION, bytes)?;
         let page = Self {
-            session: Session::read(&mut reader)?,
+            session: Session::read(version, &mut reader)?,
             last_sync_count: SyncCount(reader.u64()?),
             dataset_sync_count: SyncCount(reader.u64()?),
             deleted_after: reader.u8()? == 1,
@@ -163,7 +169,7 @@ impl NamesPage {
 
     /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::versioned(bytes)?;
+        let (_, mut reader) = Reader::up_to(LAYOUT_VERSION, bytes)?;
         let page = Self { list: reader.text()?.to_owned(), after: reader.text()?.to_owned() };
         reader.end()?;
         Some(page)
@@ -181,9 +187,10 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn versioned(bytes: &'a [u8]) -> Option<Self> {
+    /// Begins to read bytes whose newest layout is `newest`, and returns the one that they have.
+    fn up_to(newest: u8, bytes: &'a [u8]) -> Option<(u8, Self)> {
         let (version, rest) = bytes.split_first()?;
-        (*version == LAYOUT_VERSION).then_some(Self(rest))
+        (LAYOUT_VERSION..=newest).contains(version).then_some((*version, Self(rest)))
     }
 
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
@@ -222,6 +229,7 @@ mod tests {
             identity: IdentityId::parse("us-east-1:0a").unwrap(),
             dataset: DatasetName::parse("prefs").unwrap(),
             generation: Generation(2),
+            seen: SyncCount(8),
             id: SessionId(99),
             expires: UnixMillis(1_700_000_000_000),
         }
@@ -251,8 +259,16 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let mut bytes = session().to_bytes();
-        bytes[0] = 2;
+        bytes[0] = 3;
         assert_eq!(Session::from_bytes(&bytes), None);
+    }
+
+    #[test]
+    fn a_session_of_the_first_layout_has_seen_nothing() {
+        let mut bytes = session().to_bytes();
+        bytes[0] = 1;
+        bytes.drain(17..25);
+        assert_eq!(Session::from_bytes(&bytes), Some(Session { seen: SyncCount::ZERO, ..session() }));
     }
 
     proptest! {

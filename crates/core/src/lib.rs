@@ -16,4 +16,5 @@ pub mod refusal;
 pub mod rules;
 pub mod store;
 pub mod time;
+pub mod tombstone;
 pub mod violation;

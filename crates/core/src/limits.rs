@@ -14,8 +14,10 @@ pub struct Limits {
     pub key_bytes_max: usize,
     /// Size of one record value in UTF-8 bytes.
     pub value_bytes_max: usize,
-    /// Removed records that one dataset keeps as markers.
+    /// Tombstones that one dataset keeps; beyond it the oldest are forgotten (section 7.7).
     pub tombstones_per_dataset_max: u32,
+    /// UTF-8 bytes of the keys of the tombstones that one dataset keeps; beyond it the oldest are forgotten.
+    pub tombstone_key_bytes_per_dataset_max: u64,
 }
 
 impl Default for Limits {
@@ -27,12 +29,16 @@ impl Default for Limits {
             key_bytes_max: 1024,
             value_bytes_max: 1_048_575,
             tombstones_per_dataset_max: 10_240,
+            tombstone_key_bytes_per_dataset_max: 1024 * 1024,
         }
     }
 }
 
 /// Patches that one UpdateRecords may carry: every record that a dataset can hold, and as many removals.
 pub const PATCHES_PER_UPDATE_MAX: usize = 16_384;
+
+/// The share of the limits on tombstones that is forgotten at once: one in this many (section 7.7).
+pub const TOMBSTONES_FORGOTTEN_ONE_IN: u64 = 8;
 
 /// Largest page of records that an explicit MaxResults can ask for; more means this (section 7.3).
 pub const RECORDS_PER_PAGE_MAX: u32 = 1024;

@@ -65,8 +65,12 @@ pub struct Life {
     pub modified_by: Writer,
     /// Records that have a value.
     pub records: u32,
-    /// Records that were removed and are kept as markers.
+    /// Tombstones: markers of records that were removed.
     pub tombstones: u32,
+    /// UTF-8 bytes of the tombstones' keys; `None` if the head was stored before they were counted.
+    pub tombstone_key_bytes: Option<u64>,
+    /// The highest count of a tombstone that was forgotten; zero if none was (`docs/protocol.md` section 7.7).
+    pub tombstones_forgotten_through: SyncCount,
     /// UTF-8 bytes of the keys and values of records that have a value.
     pub data_bytes: u64,
 }
@@ -140,7 +144,7 @@ impl Record {
     }
 }
 
-/// What a decision needs to know of a stored record: everything but its value.
+/// The part of a stored record that decisions need: everything but its key and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordStub {
     /// The record's count.

@@ -75,6 +75,10 @@ pub enum Refusal {
     LoginsNotSupported,
     /// The pool refuses the classic flow.
     ClassicFlowNotAllowed(PoolId),
+    /// A pool with role mappings refuses the classic flow.
+    ClassicFlowWithRoleMappings(PoolId),
+    /// The name of a user pool is not `cognito-idp.REGION.amazonaws.com/POOL`; shortened.
+    UserPoolProviderName(String),
     /// Developers may not call UpdateRecords unless the settings admit it (`allow_developer_updates`).
     DeveloperUpdates,
     /// The caller may not reach this resource.
@@ -103,8 +107,6 @@ pub enum LimitKind {
     DatasetsPerIdentity,
     /// Records of one dataset.
     RecordsPerDataset,
-    /// Removed records of one dataset.
-    TombstonesPerDataset,
     /// Bytes of one dataset.
     DatasetBytes,
 }
@@ -115,7 +117,6 @@ impl LimitKind {
         match self {
             Self::DatasetsPerIdentity => "datasets_per_identity_max",
             Self::RecordsPerDataset => "records_per_dataset_max",
-            Self::TombstonesPerDataset => "tombstones_per_dataset_max",
             Self::DatasetBytes => "dataset_bytes_max",
         }
     }

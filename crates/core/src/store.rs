@@ -26,6 +26,8 @@
 //!   in the order of their positions. While it is due or leased it is found by its time, while it is parked among the
 //!   parked ones, never in both places and never in neither. [`Lane::events`] and
 //!   [`PoolUsage::events_waiting`](crate::model::PoolUsage::events_waiting) are the numbers of what is there.
+//! - **P12 Removes exactly.** Records that a commit removes are in no later read, neither as records nor as stubs, and
+//!   all others are. [`Reads::tombstones`] reads the oldest and no fewer than were asked for, if there are as many.
 
 use std::fmt;
 use std::future::Future;
@@ -42,6 +44,7 @@ use crate::model::{
 };
 use crate::outbox::{Event, Lane, LaneRef};
 use crate::time::UnixMillis;
+use crate::tombstone::{OldestTombstones, Tombstone};
 
 /// What a store's methods return: boxed, so that stores can be chosen at start.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -93,6 +96,15 @@ pub trait Reads: Send + Sync + 'static {
         generation: Generation,
         range: RecordRange,
     ) -> Answer<'a, Option<Vec<Record>>>;
+
+    /// The oldest tombstones of one life of a dataset, in the order of (count, key); `None` if that life has ended. One
+    /// consistent view, bounded by what a dataset may hold.
+    fn tombstones<'a>(
+        &'a self,
+        at: &'a DatasetRef,
+        generation: Generation,
+        oldest: OldestTombstones,
+    ) -> Answer<'a, Option<Vec<Tombstone>>>;
 
     /// The devices of an identity; none, at version zero, if it registered none.
     fn devices<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, Devices>;

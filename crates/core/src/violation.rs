@@ -40,12 +40,16 @@ pub enum Constraint {
 impl Violation {
     /// Reports that `member` held `value` and broke `constraint`.
     pub fn new(member: impl Into<String>, value: impl fmt::Display, constraint: Constraint) -> Self {
-        let full = value.to_string();
+        Self { member: member.into(), value: Some(Self::quoted(&value.to_string())), constraint }
+    }
+
+    /// `full`, shortened as messages quote it.
+    pub fn quoted(full: &str) -> String {
         let mut quoted: String = full.chars().take(QUOTED_VALUE_CHARS_MAX).collect();
         if quoted.len() < full.len() {
             quoted.push('…');
         }
-        Self { member: member.into(), value: Some(quoted), constraint }
+        quoted
     }
 
     /// Reports that the required `member` is missing.

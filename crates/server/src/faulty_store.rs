@@ -19,6 +19,7 @@ use carryall_core::store::{
     Reclaimed, RecordRange, Store, StoreError, WholeDataset,
 };
 use carryall_core::time::UnixMillis;
+use carryall_core::tombstone::{OldestTombstones, Tombstone};
 use carryall_store::{StoreOptions, StoreUrl};
 
 /// A call of the store that a test can let fail.
@@ -86,6 +87,7 @@ impl Reads for FaultyStore {
         listing(at: &'a DatasetRef, range: ListingRange) -> Listing;
         whole_dataset(at: &'a DatasetRef) -> WholeDataset;
         records(at: &'a DatasetRef, generation: Generation, range: RecordRange) -> Option<Vec<Record>>;
+        tombstones(at: &'a DatasetRef, generation: Generation, oldest: OldestTombstones) -> Option<Vec<Tombstone>>;
         devices(owner: &'a IdentityRef) -> Devices;
         heads_of_pool(pool: &'a PoolRef, after: Option<&'a (IdentityId, DatasetName)>, max: usize)
             -> Vec<(DatasetRef, Head)>;

@@ -123,6 +123,8 @@ mod tests {
             modified_by: Writer::from("d"),
             records: 1,
             tombstones: 0,
+            tombstone_key_bytes: Some(0),
+            tombstones_forgotten_through: SyncCount::ZERO,
             data_bytes: 1,
         };
         let deleted = Floor { sync_count: SyncCount(7), ..Floor::default() }.head();

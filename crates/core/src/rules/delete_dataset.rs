@@ -105,6 +105,8 @@ mod tests {
                 modified_by: Writer::from("d"),
                 records: 3,
                 tombstones: 1,
+                tombstone_key_bytes: Some(1),
+                tombstones_forgotten_through: SyncCount::ZERO,
                 data_bytes: 30,
             }),
         }

@@ -20,6 +20,8 @@ pub struct Listing {
     pub dataset_sync_count: SyncCount,
     /// The generation to read; its life may have ended by then.
     pub generation: Generation,
+    /// True if the client may keep a record whose tombstone was forgotten since the count that it named.
+    pub below_forgotten: bool,
     /// The records to read; `None` if there can be none.
     pub range: Option<RecordRange>,
 }
@@ -92,8 +94,9 @@ pub fn range(begin: Begin<'_>, records_max: Option<u32>, bytes_max: usize) -> Li
 pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result<Listing, Refusal> {
     // One more than the page, so that a next page is promised only if it will hold something.
     let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);
-    let (after, through, deleted_after) = match begin {
-        Begin::After(page) => (page.cursor(), page.dataset_sync_count, page.deleted_after),
+    let forgotten = head.life.as_ref().map_or(SyncCount::ZERO, |life| life.tombstones_forgotten_through);
+    let (after, through, deleted_after, below_forgotten) = match begin {
+        Begin::After(page) => (page.cursor(), page.dataset_sync_count, page.deleted_after, false),
         Begin::First { last_sync_count } => {
             // A name that was never used has no count to be above, so that clients heal after a server was rebuilt.
             let was_used = head.sync_count > SyncCount::ZERO;
@@ -101,7 +104,10 @@ pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result
                 return Err(Refusal::NoSuchSyncCount(last_sync_count));
             }
             let deleted_after = last_sync_count > SyncCount::ZERO && last_sync_count < head.deleted_at;
-            (RecordCursor::Count(last_sync_count), head.sync_count, deleted_after)
+            // A client that is told of a deletion drops everything, and one that names zero has nothing.
+            let below_forgotten =
+                last_sync_count > SyncCount::ZERO && last_sync_count < forgotten && !deleted_after;
+            (RecordCursor::Count(last_sync_count), head.sync_count, deleted_after, below_forgotten)
         }
     };
     let nothing_new = matches!(after, RecordCursor::Count(count) if count >= through);
@@ -111,6 +117,7 @@ pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result
         deleted_after,
         dataset_sync_count: through,
         generation: head.generation,
+        below_forgotten,
         range,
     })
 }
@@ -166,6 +173,8 @@ mod tests {
                 modified_by: Writer::from("d"),
                 records: 1,
                 tombstones: 0,
+                tombstone_key_bytes: Some(0),
+                tombstones_forgotten_through: SyncCount::ZERO,
                 data_bytes: 1,
             }),
         }
@@ -225,6 +234,15 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_last_listed_below_the_forgotten_tombstones_is_noticed() {
+        let mut forgot = head(9, 2, true);
+        forgot.life.as_mut().unwrap().tombstones_forgotten_through = SyncCount(6);
+        for (count, below) in [(0, false), (1, false), (2, true), (5, true), (6, false), (9, false)] {
+            assert_eq!(first(&forgot, count).unwrap().below_forgotten, below, "LastSyncCount {count}");
+        }
+    }
+
+    #[test]
     fn a_page_size_above_the_ceiling_means_the_ceiling() {
         let begin = Begin::First { last_sync_count: SyncCount::ZERO };
         let listing = decide(&head(5, 0, true), begin, Some(5000)).unwrap();
@@ -252,6 +270,7 @@ mod tests {
             identity: crate::ids::IdentityId::parse("us-east-1:1").unwrap(),
             dataset: crate::ids::DatasetName::parse("d").unwrap(),
             generation: Generation(0),
+            seen: SyncCount::ZERO,
             id: crate::ids::SessionId(1),
             expires: UnixMillis(1),
         };

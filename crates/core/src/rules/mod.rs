@@ -6,8 +6,10 @@ pub mod bulk_publish;
 pub mod delete_dataset;
 pub mod delete_identities;
 pub mod effects;
+pub(crate) mod forget_tombstones;
 pub mod list_records;
 pub mod outbox;
+pub mod patches;
 pub mod register_device;
 #[cfg(test)]
 pub(crate) mod samples;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::Version;
 use crate::model::{Pool, PoolRef, UserPoolProvider};
+use crate::refusal::Refusal;
 use crate::time::UnixMillis;
 use crate::violation::{Constraint, Violation};
 
@@ -78,6 +79,15 @@ impl Settings {
         Ok(())
     }
 
+    /// Checks that every user pool is named as the issuer of its tokens names it, without the scheme.
+    pub fn check_user_pools(&self) -> Result<(), Refusal> {
+        let names = self.user_pools.iter().filter_map(|provider| provider.provider.as_deref());
+        match names.into_iter().find(|name| !is_user_pool(name)) {
+            Some(name) => Err(Refusal::UserPoolProviderName(Violation::quoted(name))),
+            None => Ok(()),
+        }
+    }
+
     /// A new pool with these settings.
     pub fn create(self, at: PoolRef, now: UnixMillis) -> Pool {
         let mut pool = Pool {
@@ -103,8 +113,19 @@ impl Settings {
         pool
     }
 
+    /// Puts these settings in the place of those that `pool` had. A classic flow and a developer provider that were
+    /// left out stay as they were; lists and maps that were left out are cleared.
+    pub fn update(self, pool: &mut Pool) {
+        let kept = Self {
+            allow_classic_flow: self.allow_classic_flow.or(pool.allow_classic_flow),
+            developer_provider: self.developer_provider.or_else(|| pool.developer_provider.clone()),
+            ..self
+        };
+        kept.apply(pool);
+    }
+
     /// Puts these settings in the place of those that `pool` had.
-    pub fn apply(self, pool: &mut Pool) {
+    fn apply(self, pool: &mut Pool) {
         pool.name = self.name;
         pool.allow_guests = self.allow_guests;
         pool.allow_classic_flow = self.allow_classic_flow;
@@ -115,6 +136,17 @@ impl Settings {
         pool.user_pools = self.user_pools;
         pool.tags = self.tags;
     }
+}
+
+/// True for `cognito-idp.REGION.amazonaws.com/POOL`.
+fn is_user_pool(name: &str) -> bool {
+    let part = |text: &str, also: char| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == also)
+    };
+    let rest = name.strip_prefix("cognito-idp.");
+    let parts = rest.and_then(|rest| rest.split_once(".amazonaws.com/"));
+    name.len() <= PROVIDER_CHARS_MAX
+        && parts.is_some_and(|(region, pool)| part(region, '-') && part(pool, '_'))
 }
 
 fn check_count(member: &str, count: usize, max: usize) -> Result<(), Violation> {
@@ -169,6 +201,45 @@ mod tests {
         assert!(named("My app, v2 + more@home=x-1").check().is_ok());
         assert_eq!(named("").check().unwrap_err().constraint, Constraint::LengthMin(1));
         assert_eq!(named(&"n".repeat(129)).check().unwrap_err().constraint, Constraint::LengthMax(128));
+    }
+
+    #[test]
+    fn an_update_keeps_the_classic_flow_and_the_developer_provider_where_they_are_left_out() {
+        let at = crate::rules::samples::pool().at;
+        let set = Settings {
+            allow_classic_flow: Some(false),
+            developer_provider: Some("login.app".to_owned()),
+            saml_providers: vec!["arn:aws:iam::1:saml-provider/x".to_owned()],
+            tags: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            ..named("app")
+        };
+        let mut pool = set.create(at, UnixMillis(1));
+        named("renamed").update(&mut pool);
+        assert_eq!((pool.name.as_str(), pool.allow_classic_flow), ("renamed", Some(false)));
+        assert_eq!(pool.developer_provider.as_deref(), Some("login.app"));
+        assert!(pool.saml_providers.is_empty() && pool.tags.is_empty(), "omitted lists and maps are cleared");
+        Settings { allow_classic_flow: Some(true), ..named("renamed") }.update(&mut pool);
+        assert_eq!(pool.allow_classic_flow, Some(true));
+    }
+
+    #[test]
+    fn a_user_pool_is_named_as_its_tokens_issuer() {
+        let of = |name: &str| {
+            let provider =
+                UserPoolProvider { provider: Some(name.to_owned()), ..UserPoolProvider::default() };
+            Settings { user_pools: vec![provider], ..named("app") }.check_user_pools()
+        };
+        assert_eq!(of("cognito-idp.us-east-1.amazonaws.com/us-east-1_Ab12"), Ok(()));
+        for bad in [
+            "",
+            "us-east-1_Ab12",
+            "cognito-idp.amazonaws.com/x",
+            "cognito-idp..amazonaws.com/x",
+            "cognito-idp.us-east-1.amazonaws.com/",
+        ] {
+            assert_eq!(of(bad), Err(Refusal::UserPoolProviderName(bad.to_owned())));
+        }
+        assert!(named("app").check_user_pools().is_ok());
     }
 
     #[test]

@@ -51,6 +51,8 @@ mod tests {
             modified_by: crate::model::Writer::from("d"),
             records: 1,
             tombstones: 0,
+            tombstone_key_bytes: Some(0),
+            tombstones_forgotten_through: crate::ids::SyncCount::ZERO,
             data_bytes: 1,
         };
         Head { life: Some(life), ..Floor::default().head() }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::{RecordKey, SyncCount};
 use crate::model::Record;
-use crate::rules::update_records::{Patch, Patches};
+use crate::rules::patches::{Patch, Patches};
 use crate::violation::Violation;
 
 /// One record as the function is shown it.

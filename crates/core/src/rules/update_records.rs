@@ -1,19 +1,19 @@
 //! UpdateRecords: applies a set of patches atomically. Every patch must name a count from its record's own up to the
 //! dataset's (`docs/protocol.md` sections 7.5 and 7.6).
 
-use std::collections::HashSet;
-
 use crate::changes::{Changes, Expect, PutRecord, Stamp, UsageDelta, Write};
 use crate::cursor::Session;
-use crate::ids::{DeviceId, RecordKey, SyncCount};
-use crate::limits::{Limits, PATCHES_PER_UPDATE_MAX};
+use crate::ids::{DeviceId, SyncCount};
+use crate::limits::Limits;
 use crate::model::{DatasetRef, Head, Holdings, Life, Record, RecordStub, Writer};
 use crate::refusal::{LimitKind, Refusal, TokenTrouble};
 use crate::rules::effects::{Effects, Happened};
+use crate::rules::forget_tombstones::{self, Outcome, Tombstones};
+use crate::rules::patches::{Patch, Patches};
 use crate::rules::pool_stands;
 use crate::store::DatasetView;
 use crate::time::UnixMillis;
-use crate::violation::{Constraint, Violation};
+use crate::tombstone::{OldestTombstones, Tombstone};
 
 /// A request whose members satisfy their constraints.
 #[derive(Clone, Debug)]
@@ -30,66 +30,33 @@ pub struct UpdateRecords {
     pub device: Option<DeviceId>,
 }
 
-/// One change of one record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patch {
-    /// The record's key.
-    pub key: RecordKey,
-    /// The new value; `None` removes the record.
-    pub value: Option<String>,
-    /// The count at which the client has seen the record: the record's own or the dataset's; zero for an absent one.
-    pub sync_count: SyncCount,
-    /// When the device made the change, if it says so.
-    pub device_modified: Option<UnixMillis>,
-}
-
-/// Patches of one request: not too many, and no key twice.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Patches(Vec<Patch>);
-
-impl Patches {
-    /// Accepts `patches` if there are at most [`PATCHES_PER_UPDATE_MAX`] and each names another key.
-    pub fn new(patches: Vec<Patch>) -> Result<Self, Violation> {
-        if patches.len() > PATCHES_PER_UPDATE_MAX {
-            let constraint = Constraint::LengthMax(PATCHES_PER_UPDATE_MAX as u64);
-            return Err(Violation::new("recordPatches", format!("{} patches", patches.len()), constraint));
-        }
-        let mut seen = HashSet::with_capacity(patches.len());
-        for (index, patch) in patches.iter().enumerate() {
-            if !seen.insert(&patch.key) {
-                return Err(Violation::new(
-                    format!("recordPatches.{}.member.key", index + 1),
-                    &patch.key,
-                    Constraint::Other("Member must not repeat the key of another patch".to_owned()),
-                ));
-            }
-        }
-        Ok(Self(patches))
-    }
-
-    /// The patches, in their order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Patch> {
-        self.0.iter()
-    }
-
-    /// The keys, in the order of the patches: what to load before deciding.
-    pub fn keys(&self) -> Vec<RecordKey> {
-        self.0.iter().map(|patch| patch.key.clone()).collect()
-    }
-}
-
-/// What to do.
+/// The outcome of an update that is not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Nothing was asked for: answer success, change nothing, use nothing up.
     Nothing,
+    /// Load these tombstones of the dataset, then call [`decide_with_tombstones`].
+    Load(OldestTombstones),
+    /// The dataset's head disagrees with its records; the text names the dataset.
+    Damaged(String),
     /// Commit the changes, then answer with the records.
     Apply {
         /// The commit.
         changes: Changes,
         /// The patched records as they will be, in the order of the patches.
         records: Vec<Record>,
+        /// The tombstones that the commit forgets.
+        forgotten: Forgotten,
     },
+}
+
+/// The tombstones that an update forgets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The number of them, removals of the update itself that leave none included.
+    pub count: u64,
+    /// True if this life of the dataset forgets tombstones for the first time.
+    pub is_first: bool,
 }
 
 /// Decides `request` against what was loaded for [`Patches::keys`].
@@ -100,14 +67,52 @@ pub fn decide(
     limits: &Limits,
     effects: &Effects,
 ) -> Result<Decision, Refusal> {
+    decide_with(view, None, now, request, limits, effects)
+}
+
+/// As [`decide`], with the tombstones that it asked for.
+pub fn decide_with_tombstones(
+    view: &DatasetView,
+    oldest: &[Tombstone],
+    now: UnixMillis,
+    request: &UpdateRecords,
+    limits: &Limits,
+    effects: &Effects,
+) -> Result<Decision, Refusal> {
+    decide_with(view, Some(oldest), now, request, limits, effects)
+}
+
+fn decide_with(
+    view: &DatasetView,
+    oldest: Option<&[Tombstone]>,
+    now: UnixMillis,
+    request: &UpdateRecords,
+    limits: &Limits,
+    effects: &Effects,
+) -> Result<Decision, Refusal> {
     check(view, now, request)?;
-    if request.patches.0.is_empty() {
+    if request.patches.as_slice().is_empty() {
         return Ok(Decision::Nothing);
     }
     let head = effective_head(view);
-    let sizes = Sizes::after(&head, &request.patches.0, &view.stubs);
+    let damaged = || {
+        let DatasetRef { owner, name } = &request.at;
+        Decision::Damaged(format!(
+            "the head of dataset '{name}' of identity '{}' counts less than its records",
+            owner.identity
+        ))
+    };
+    let Some(sizes) = Sizes::after(&head, request.patches.as_slice(), &view.stubs) else {
+        return Ok(damaged());
+    };
     check_limits(&head, &view.holdings, &sizes, limits)?;
-    Ok(apply(view, &head, now, request, &sizes, effects))
+    let (life, patches) = (head.life.as_ref(), request.patches.as_slice());
+    let sync_count = head.sync_count.next();
+    match forget_tombstones::decide(life, patches, &view.stubs, sync_count, oldest, limits) {
+        Outcome::Known(tombstones) => Ok(apply(view, &head, now, request, &sizes, tombstones, effects)),
+        Outcome::Load(oldest) => Ok(Decision::Load(oldest)),
+        Outcome::Damaged => Ok(damaged()),
+    }
 }
 
 /// The checks that ask nothing of the new values: session and counts.
@@ -123,8 +128,8 @@ pub fn check(view: &DatasetView, now: UnixMillis, request: &UpdateRecords) -> Re
     if session.generation != head.generation {
         return Err(Refusal::DatasetDeleted(request.at.name.clone()));
     }
-    for (patch, stub) in request.patches.0.iter().zip(&view.stubs) {
-        check_count(&head, patch, stub.as_ref())?;
+    for (patch, stub) in request.patches.iter().zip(&view.stubs) {
+        check_count(&head, session, patch, stub.as_ref())?;
     }
     if head.used_sessions.contains(session.id) {
         return Err(Refusal::SessionToken(TokenTrouble::UsedUp));
@@ -139,50 +144,48 @@ fn effective_head(view: &DatasetView) -> Head {
 /// The compare rule (section 7.6): a patch names any count from the record's own up to the dataset's. The caller has
 /// then seen the record's latest version. An applied call raises the record's count above the count that it named, so a
 /// repetition is refused.
-fn check_count(head: &Head, patch: &Patch, stub: Option<&RecordStub>) -> Result<(), Refusal> {
+fn check_count(
+    head: &Head,
+    session: &Session,
+    patch: &Patch,
+    stub: Option<&RecordStub>,
+) -> Result<(), Refusal> {
     // A key that this life of the dataset never saw stands at zero: after a deletion the iOS manager patches new keys
     // with the count that the listing reported.
     let server = stub.map_or(SyncCount::ZERO, |stub| stub.sync_count);
-    if (server..=head.sync_count).contains(&patch.sync_count) {
+    // An absent key may have had a tombstone that the session did not see before it was forgotten. A call that was
+    // applied before then would otherwise pass once more.
+    let forgotten = head.life.as_ref().map_or(SyncCount::ZERO, |life| life.tombstones_forgotten_through);
+    let is_unseen = stub.is_none() && session.seen < forgotten;
+    if (server..=head.sync_count).contains(&patch.sync_count) && !is_unseen {
         return Ok(());
     }
+    let server = if is_unseen { forgotten } else { server };
     Err(Refusal::StaleRecord { key: patch.key.clone(), server, client: patch.sync_count })
 }
 
-/// The dataset's totals before and after the patches.
+/// The totals of the dataset's records before and after the patches.
 struct Sizes {
     records: (u32, u32),
-    tombstones: (u32, u32),
     data_bytes: (u64, u64),
 }
 
 impl Sizes {
-    fn after(head: &Head, patches: &[Patch], stubs: &[Option<RecordStub>]) -> Self {
-        let (records, tombstones, data_bytes) =
-            head.life.as_ref().map_or((0, 0, 0), |life| (life.records, life.tombstones, life.data_bytes));
-        let mut after = (records, tombstones, data_bytes);
+    /// `None` if the head counts less than the records that the patches replace.
+    fn after(head: &Head, patches: &[Patch], stubs: &[Option<RecordStub>]) -> Option<Self> {
+        let before = head.life.as_ref().map_or((0, 0), |life| (life.records, life.data_bytes));
+        let (mut records, mut data_bytes) = before;
         for (patch, stub) in patches.iter().zip(stubs) {
-            match stub {
-                Some(stub) if stub.removed => after.1 -= 1,
-                Some(stub) => {
-                    after.0 -= 1;
-                    after.2 -= stub.data_bytes;
-                }
-                None => {}
+            if let Some(stub) = stub.filter(|stub| !stub.removed) {
+                records = records.checked_sub(1)?;
+                data_bytes = data_bytes.checked_sub(stub.data_bytes)?;
             }
-            match &patch.value {
-                Some(value) => {
-                    after.0 += 1;
-                    after.2 += (patch.key.as_str().len() + value.len()) as u64;
-                }
-                None => after.1 += 1,
+            if let Some(value) = &patch.value {
+                records = records.checked_add(1)?;
+                data_bytes = data_bytes.checked_add((patch.key.as_str().len() + value.len()) as u64)?;
             }
         }
-        Self {
-            records: (records, after.0),
-            tombstones: (tombstones, after.1),
-            data_bytes: (data_bytes, after.2),
-        }
+        Some(Self { records: (before.0, records), data_bytes: (before.1, data_bytes) })
     }
 
     fn data_bytes_added(&self) -> i64 {
@@ -204,11 +207,6 @@ fn check_limits(head: &Head, holdings: &Holdings, sizes: &Sizes, limits: &Limits
         exceeded(LimitKind::DatasetsPerIdentity, limits.datasets_per_identity_max.into(), datasets)?;
     }
     exceeded(LimitKind::RecordsPerDataset, limits.records_per_dataset_max.into(), widened(sizes.records))?;
-    exceeded(
-        LimitKind::TombstonesPerDataset,
-        limits.tombstones_per_dataset_max.into(),
-        widened(sizes.tombstones),
-    )?;
     exceeded(LimitKind::DatasetBytes, limits.dataset_bytes_max, sizes.data_bytes)
 }
 
@@ -218,6 +216,7 @@ fn apply(
     now: UnixMillis,
     request: &UpdateRecords,
     sizes: &Sizes,
+    tombstones: Tombstones,
     effects: &Effects,
 ) -> Decision {
     let at = &request.at;
@@ -227,7 +226,6 @@ fn apply(
     let date = head.life.as_ref().map_or(now, |life| now.max(life.modified));
     let records: Vec<Record> = request
         .patches
-        .0
         .iter()
         .map(|patch| Record {
             key: patch.key.clone(),
@@ -238,14 +236,11 @@ fn apply(
             device_modified: patch.device_modified.unwrap_or(date),
         })
         .collect();
-    let puts = records
-        .iter()
-        .zip(&view.stubs)
-        .map(|(record, stub)| PutRecord {
-            record: record.clone(),
-            replaces: stub.as_ref().map(|stub| stub.sync_count),
-        })
-        .collect();
+    let forgotten = Forgotten {
+        count: (tombstones.forget.len() + tombstones.unmarked.len()) as u64,
+        is_first: head.life.as_ref().is_none_or(|life| life.tombstones_forgotten_through == SyncCount::ZERO)
+            && tombstones.forgotten_through > SyncCount::ZERO,
+    };
     let mut used_sessions = head.used_sessions.clone();
     used_sessions.push(request.session.id);
     let new_head = Head {
@@ -256,7 +251,9 @@ fn apply(
             modified: date,
             modified_by: request.writer.clone(),
             records: sizes.records.1,
-            tombstones: sizes.tombstones.1,
+            tombstones: tombstones.count,
+            tombstone_key_bytes: tombstones.key_bytes,
+            tombstones_forgotten_through: tombstones.forgotten_through,
             data_bytes: sizes.data_bytes.1,
         }),
         ..head.clone()
@@ -266,17 +263,47 @@ fn apply(
         expect: vec![pool_stands(&at.owner), Expect::Dataset(at.clone(), view.head.as_ref().map(Stamp::of))],
         write: vec![
             Write::PutHead(at.clone(), new_head),
-            Write::PutRecords { at: at.clone(), generation: head.generation, records: puts },
+            Write::PutRecords {
+                at: at.clone(),
+                generation: head.generation,
+                records: puts(view, &records, &tombstones),
+            },
             Write::AddUsage(at.owner.pool.clone(), usage),
         ],
     };
+    let removals = removals(view, &records, tombstones);
+    if !removals.is_empty() {
+        let (at, generation) = (at.clone(), head.generation);
+        changes.write.push(Write::RemoveRecords { at, generation, records: removals });
+    }
     if head.life.is_none() {
         changes.expect.push(Expect::Holdings(at.owner.clone(), view.holdings.version));
         changes.write.push(Write::PutHoldings(at.owner.clone(), created_in(view)));
     }
     let happened = Happened::Updated(&records);
     effects.announce(&mut changes, at, sync_count, now, happened, request.device.as_ref());
-    Decision::Apply { changes, records }
+    Decision::Apply { changes, records, forgotten }
+}
+
+/// The records that are stored: all but removals that leave no tombstone.
+fn puts(view: &DatasetView, records: &[Record], tombstones: &Tombstones) -> Vec<PutRecord> {
+    let marked =
+        records.iter().zip(&view.stubs).filter(|(record, _)| !tombstones.unmarked.contains(&record.key));
+    let put = |(record, stub): (&Record, &Option<RecordStub>)| PutRecord {
+        record: record.clone(),
+        replaces: stub.as_ref().map(|stub| stub.sync_count),
+    };
+    marked.map(put).collect()
+}
+
+/// The stored rows that are dropped: those of forgotten tombstones and of removed records that leave none.
+fn removals(view: &DatasetView, records: &[Record], tombstones: Tombstones) -> Vec<Tombstone> {
+    let unmarked = records.iter().zip(&view.stubs).filter_map(|(record, stub)| {
+        let stub = stub.as_ref().filter(|_| tombstones.unmarked.contains(&record.key))?;
+        Some(Tombstone { key: record.key.clone(), sync_count: stub.sync_count })
+    });
+    let unmarked: Vec<Tombstone> = unmarked.collect();
+    tombstones.forget.into_iter().chain(unmarked).collect()
 }
 
 /// The owner's holdings after the dataset of `view` is created, whether the name is new or was deleted.
@@ -293,7 +320,9 @@ fn created_in(view: &DatasetView) -> Holdings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, SessionId, Version};
+    use crate::ids::{
+        DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, SessionId, Version,
+    };
     use crate::model::{Floor, IdentityRef, PoolRef, UsedSessions};
 
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -314,6 +343,7 @@ mod tests {
             identity: IdentityId::parse("us-east-1:1").unwrap(),
             dataset: DatasetName::parse("prefs").unwrap(),
             generation: Generation(0),
+            seen: SyncCount(7),
             id: SessionId(5),
             expires: NOW.plus_seconds(60),
         }
@@ -350,6 +380,8 @@ mod tests {
                 modified_by: Writer::from("other"),
                 records,
                 tombstones: 0,
+                tombstone_key_bytes: Some(0),
+                tombstones_forgotten_through: SyncCount::ZERO,
                 data_bytes,
             }),
         }
@@ -366,8 +398,8 @@ mod tests {
 
     fn applied(view: &DatasetView, request: &UpdateRecords) -> (Changes, Vec<Record>) {
         match decide(view, NOW, request, &Limits::default(), &Effects::default()).unwrap() {
-            Decision::Apply { changes, records } => (changes, records),
-            Decision::Nothing => panic!("nothing was decided"),
+            Decision::Apply { changes, records, .. } => (changes, records),
+            decision => panic!("{decision:?}"),
         }
     }
 
@@ -451,6 +483,7 @@ mod tests {
         for removed in [false, true] {
             let mut head = head(7, u32::from(!removed), 3);
             head.life.as_mut().unwrap().tombstones = u32::from(removed);
+            head.life.as_mut().unwrap().tombstone_key_bytes = Some(u64::from(removed));
             let bytes = if removed { 0 } else { 3 };
             let view = view(Some(head), vec![Some(stub(4, bytes, removed))]);
             for count in 0..=9 {
@@ -466,6 +499,87 @@ mod tests {
                     _ => assert_eq!(outcome, Err(stale), "count {count}"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_call_that_was_applied_is_refused_also_after_the_tombstone_it_left_was_forgotten() {
+        let mut forgot = head(40, 0, 0);
+        forgot.life.as_mut().unwrap().tombstones_forgotten_through = SyncCount(8);
+        let view = view(Some(forgot), vec![None]);
+        let repeated = request(vec![patch("k", None, 0)]);
+        let limits = Limits::default();
+        assert_eq!(
+            decide(&view, NOW, &repeated, &limits, &Effects::default()),
+            Err(Refusal::StaleRecord {
+                key: RecordKey::from_stored("k"),
+                server: SyncCount(8),
+                client: SyncCount(0)
+            })
+        );
+        let mut later = repeated;
+        later.session.seen = SyncCount(8);
+        assert!(decide(&view, NOW, &later, &limits, &Effects::default()).is_ok());
+    }
+
+    #[test]
+    fn the_oldest_tombstones_are_loaded_and_dropped_by_the_commit_that_makes_one_too_many() {
+        let limits = Limits { tombstones_per_dataset_max: 2, ..Limits::default() };
+        let mut full = head(7, 1, 3);
+        let life = full.life.as_mut().unwrap();
+        (life.tombstones, life.tombstone_key_bytes) = (2, Some(2));
+        let view = view(Some(full), vec![Some(stub(4, 3, false))]);
+        let removal = request(vec![patch("kk", None, 4)]);
+        let first = decide(&view, NOW, &removal, &limits, &Effects::default()).unwrap();
+        assert_eq!(first, Decision::Load(OldestTombstones { count: 1, key_bytes: 0 }));
+        let oldest = [Tombstone { key: RecordKey::from_stored("a"), sync_count: SyncCount(2) }];
+        let decision =
+            decide_with_tombstones(&view, &oldest, NOW, &removal, &limits, &Effects::default()).unwrap();
+        let Decision::Apply { changes, forgotten, .. } = decision else { panic!("{decision:?}") };
+        assert_eq!(forgotten, Forgotten { count: 1, is_first: true });
+        let dropped = Write::RemoveRecords { at: at(), generation: Generation(0), records: oldest.to_vec() };
+        assert!(changes.write.contains(&dropped), "{changes:?}");
+        let life = new_head(&changes).life.clone().unwrap();
+        assert_eq!((life.tombstones, life.tombstone_key_bytes), (2, Some(3)));
+        assert_eq!(life.tombstones_forgotten_through, SyncCount(2));
+    }
+
+    #[test]
+    fn a_call_that_removes_more_than_is_kept_drops_the_rows_of_the_records_it_leaves_unmarked() {
+        let limits = Limits { tombstones_per_dataset_max: 1, ..Limits::default() };
+        let view = view(Some(head(7, 2, 4)), vec![Some(stub(4, 2, false)), Some(stub(5, 2, false))]);
+        let (changes, records) = match decide(
+            &view,
+            NOW,
+            &request(vec![patch("a", None, 4), patch("b", None, 5)]),
+            &limits,
+            &Effects::default(),
+        ) {
+            Ok(Decision::Apply { changes, records, .. }) => (changes, records),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(records.len(), 2, "each patch is answered");
+        let dropped = Tombstone { key: RecordKey::from_stored("a"), sync_count: SyncCount(4) };
+        let removal = Write::RemoveRecords { at: at(), generation: Generation(0), records: vec![dropped] };
+        assert!(changes.write.contains(&removal), "{changes:?}");
+        let life = new_head(&changes).life.clone().unwrap();
+        assert_eq!((life.records, life.tombstones, life.data_bytes), (0, 1, 0));
+        assert_eq!(life.tombstones_forgotten_through, SyncCount(8));
+    }
+
+    #[test]
+    fn a_head_that_counts_less_than_its_records_is_damage_that_names_the_dataset() {
+        for (records, bytes) in [(0, 3), (1, 2)] {
+            let view = view(Some(head(7, records, bytes)), vec![Some(stub(4, 3, false))]);
+            let outcome = decide(
+                &view,
+                NOW,
+                &request(vec![patch("k", Some("v"), 4)]),
+                &Limits::default(),
+                &Effects::default(),
+            );
+            let Ok(Decision::Damaged(what)) = outcome else { panic!("{outcome:?}") };
+            assert!(what.contains("'prefs'") && what.contains("us-east-1:1"), "{what}");
         }
     }
 
@@ -602,12 +716,5 @@ mod tests {
             ),
             Err(Refusal::Limit { what: LimitKind::DatasetsPerIdentity, limit: 20, would_be: 21 })
         );
-    }
-
-    #[test]
-    fn a_repeated_key_is_a_violation_that_names_it() {
-        let twice = Patches::new(vec![patch("k", None, 0), patch("k", Some("v"), 0)]).unwrap_err();
-        assert_eq!(twice.member, "recordPatches.2.member.key");
-        assert_eq!(twice.value.as_deref(), Some("k"));
     }
 }

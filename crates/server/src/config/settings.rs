@@ -102,6 +102,7 @@ pub struct LimitSettings {
     pub key_bytes_max: usize,
     pub value_bytes_max: usize,
     pub tombstones_per_dataset_max: u32,
+    pub tombstone_key_bytes_per_dataset_max: u64,
     pub body_bytes_max: usize,
     pub bodies_in_flight_bytes_max: usize,
     pub clock_skew_seconds_max: u32,
@@ -137,6 +138,7 @@ impl Default for LimitSettings {
             key_bytes_max: rules.key_bytes_max,
             value_bytes_max: rules.value_bytes_max,
             tombstones_per_dataset_max: rules.tombstones_per_dataset_max,
+            tombstone_key_bytes_per_dataset_max: rules.tombstone_key_bytes_per_dataset_max,
             body_bytes_max: 8 * 1024 * 1024,
             bodies_in_flight_bytes_max: 64 * 1024 * 1024,
             clock_skew_seconds_max: 300,
@@ -397,6 +399,7 @@ impl LimitSettings {
             key_bytes_max: self.key_bytes_max,
             value_bytes_max: self.value_bytes_max,
             tombstones_per_dataset_max: self.tombstones_per_dataset_max,
+            tombstone_key_bytes_per_dataset_max: self.tombstone_key_bytes_per_dataset_max,
         }
     }
 }

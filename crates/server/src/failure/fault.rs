@@ -124,7 +124,20 @@ pub(super) fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&S
             FaultKind::InvalidParameter,
             "Basic (classic) flow is not enabled, please use enhanced flow.",
         ),
-        Refusal::DeveloperUpdates | Refusal::NotAuthorized => Fault::new(
+        Refusal::ClassicFlowWithRoleMappings(_) => Fault::new(
+            FaultKind::InvalidParameter,
+            "Basic (classic) flow is not supported with RoleMappings, please use enhanced flow.",
+        ),
+        Refusal::UserPoolProviderName(name) => Fault::new(
+            FaultKind::InvalidParameter,
+            format!("ProviderName '{name}' is not of the form cognito-idp.REGION.amazonaws.com/POOL."),
+        ),
+        Refusal::DeveloperUpdates => Fault::new(
+            FaultKind::NotAuthorized,
+            "These credentials are not valid for accessing this resource: UpdateRecords by developer keys is \
+             switched off. The setting allow_developer_updates = true admits it.",
+        ),
+        Refusal::NotAuthorized => Fault::new(
             FaultKind::NotAuthorized,
             "These credentials are not valid for accessing this resource",
         ),
@@ -219,9 +232,6 @@ fn limit_text(what: LimitKind, limit: u64, would_be: u64) -> String {
         LimitKind::RecordsPerDataset => {
             format!("Number of records would be {would_be}; a dataset may have at most {limit}.")
         }
-        LimitKind::TombstonesPerDataset => {
-            format!("Number of removed records would be {would_be}; a dataset keeps at most {limit}.")
-        }
         LimitKind::DatasetBytes => {
             format!("Size of the dataset would be {would_be} bytes; at most {limit} bytes are allowed.")
         }
@@ -255,6 +265,8 @@ pub(super) fn refusal_reason(refusal: &Refusal) -> String {
         | Refusal::GuestsNotAllowed(_)
         | Refusal::LoginsNotSupported
         | Refusal::ClassicFlowNotAllowed(_)
+        | Refusal::ClassicFlowWithRoleMappings(_)
+        | Refusal::UserPoolProviderName(_)
         | Refusal::NotAuthorized => format!("{refusal:?}"),
     }
 }

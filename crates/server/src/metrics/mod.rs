@@ -135,6 +135,8 @@ pub struct Metrics {
     durations: Family<OperationLabel, Histogram, fn() -> Histogram>,
     duration_cells: Box<[OnceLock<Histogram>]>,
     conflicts: Counter,
+    tombstones_forgotten: Counter,
+    listings_below_forgotten: Counter,
     commits_retried: Counter,
     sessions: Counter,
     request_bytes: Counter,
@@ -212,6 +214,11 @@ impl Metrics {
             counter
         };
         let conflicts = counter("conflicts", "Updates refused since a record had changed");
+        let help = "Tombstones forgotten since a dataset had too many";
+        let tombstones_forgotten = counter("tombstones_forgotten", help);
+        let help =
+            "Listings from a count below that of a forgotten tombstone: the device may keep a removed record";
+        let listings_below_forgotten = counter("listings_below_forgotten_tombstones", help);
         let commits_retried = counter("commits_retried", "Commits decided again since the state had moved");
         let sessions = counter("sync_sessions", "Sync sessions begun");
         let request_bytes = counter("request_body_bytes", "Bytes of request bodies");
@@ -238,6 +245,8 @@ impl Metrics {
             requests,
             durations,
             conflicts,
+            tombstones_forgotten,
+            listings_below_forgotten,
             commits_retried,
             sessions,
             request_bytes,
@@ -263,6 +272,16 @@ impl Metrics {
         self.duration_cells[operation]
             .get_or_init(|| self.durations.get_or_create_owned(&OperationLabel { operation: name }))
             .observe(seconds);
+    }
+
+    /// Counts tombstones that an update forgot.
+    pub fn tombstones_forgotten(&self, count: u64) {
+        self.tombstones_forgotten.inc_by(count);
+    }
+
+    /// Counts a listing that may leave a removed record on a device, since its tombstone was forgotten.
+    pub fn listed_below_forgotten(&self) {
+        self.listings_below_forgotten.inc();
     }
 
     /// Counts an update that was refused since a record had changed.

@@ -63,6 +63,7 @@ pub(super) fn settings(limits: &Limits, developer_updates: bool) -> Settings {
     settings.limits.key_bytes_max = limits.key_bytes_max;
     settings.limits.value_bytes_max = limits.value_bytes_max;
     settings.limits.tombstones_per_dataset_max = limits.tombstones_per_dataset_max;
+    settings.limits.tombstone_key_bytes_per_dataset_max = limits.tombstone_key_bytes_per_dataset_max;
     settings
 }
 

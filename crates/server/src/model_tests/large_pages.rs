@@ -29,6 +29,8 @@ async fn a_page_of_datasets_holds_1024_when_more_are_asked_for_and_all_when_no_s
             modified_by: Writer::from("device"),
             records: 0,
             tombstones: 0,
+            tombstone_key_bytes: Some(0),
+            tombstones_forgotten_through: SyncCount::ZERO,
             data_bytes: 0,
         }),
     };

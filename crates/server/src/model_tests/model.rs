@@ -58,6 +58,8 @@ pub(super) struct Session {
     identity: String,
     dataset: String,
     generation: u64,
+    /// The dataset's count when it was listed.
+    seen: u64,
     number: u64,
     expires: i64,
 }
@@ -110,6 +112,8 @@ struct Life {
     modified: i64,
     by: String,
     records: BTreeMap<String, shapes::Record>,
+    /// Up to which count tombstones were forgotten (section 7.7).
+    forgotten: u64,
 }
 
 impl Life {
@@ -123,10 +127,36 @@ impl Life {
             .sum()
     }
 
-    /// Records, tombstones, bytes.
-    fn sizes(&self) -> [u64; 3] {
-        let live = self.live().count();
-        [live as u64, (self.records.len() - live) as u64, self.data_bytes()]
+    /// Records, bytes.
+    fn sizes(&self) -> [u64; 2] {
+        [self.live().count() as u64, self.data_bytes()]
+    }
+
+    /// Section 7.7: above a limit the oldest tombstones go, until an eighth of each limit is free.
+    fn forget_tombstones(&mut self, limits: &Limits) {
+        let count_max = u64::from(limits.tombstones_per_dataset_max);
+        let bytes_max = limits.tombstone_key_bytes_per_dataset_max;
+        let mut oldest: Vec<(u64, String)> = self
+            .records
+            .values()
+            .filter(|record| record.value.is_none())
+            .map(|record| (record.sync_count, record.key.to_string()))
+            .collect();
+        oldest.sort();
+        let mut bytes: u64 = oldest.iter().map(|(_, key)| key.len() as u64).sum();
+        let mut count = oldest.len() as u64;
+        if count <= count_max && bytes <= bytes_max {
+            return;
+        }
+        for (sync_count, key) in oldest {
+            if count <= count_max - count_max / 8 && bytes <= bytes_max - bytes_max / 8 {
+                break;
+            }
+            count -= 1;
+            bytes -= key.len() as u64;
+            self.records.remove(&key);
+            self.forgotten = self.forgotten.max(sync_count);
+        }
     }
 }
 
@@ -411,6 +441,7 @@ impl Model {
                     identity: place.identity.clone(),
                     dataset: place.dataset.clone(),
                     generation: name.generation,
+                    seen: name.count,
                     number: self.sessions,
                     expires: self.now + SESSION_MILLIS,
                 };
@@ -488,8 +519,10 @@ impl Model {
             let key = patch.key.clone().unwrap();
             let client = patch.sync_count.unwrap();
             let stored = life.records.get(&key).map(|record| record.sync_count.cast_signed());
-            let server = stored.unwrap_or(0);
-            if client < server || client > name.count.cast_signed() {
+            // A call from before a tombstone was forgotten may be one that was applied before.
+            let unseen = stored.is_none() && session.seen < life.forgotten;
+            let server = if unseen { life.forgotten.cast_signed() } else { stored.unwrap_or(0) };
+            if unseen || client < server || client > name.count.cast_signed() {
                 let message = format!("Current SyncCount for: {key} is: {server} not: {client}");
                 return refuse_with(FaultKind::ResourceConflict, message);
             }
@@ -513,6 +546,9 @@ impl Model {
         life.records.extend(records.iter().map(|record| (record.key.to_string(), record.clone())));
         let creates = name.life.is_none().then(|| owner.lives().count() as u64);
         self.check_limits(creates, before, life.sizes())?;
+        if records.iter().any(|record| record.value.is_none()) {
+            life.forget_tombstones(&self.limits);
+        }
         life.modified = now;
         life.by = by;
         name.count = count;
@@ -555,13 +591,9 @@ impl Model {
     }
 
     /// `creates` is how many datasets there are if there will be one more (section 6.2).
-    fn check_limits(&self, creates: Option<u64>, before: [u64; 3], after: [u64; 3]) -> Told<()> {
-        let limits = [
-            u64::from(self.limits.records_per_dataset_max),
-            u64::from(self.limits.tombstones_per_dataset_max),
-            self.limits.dataset_bytes_max,
-        ];
-        let grown_beyond = (0..3).any(|which| after[which] > limits[which] && after[which] > before[which]);
+    fn check_limits(&self, creates: Option<u64>, before: [u64; 2], after: [u64; 2]) -> Told<()> {
+        let limits = [u64::from(self.limits.records_per_dataset_max), self.limits.dataset_bytes_max];
+        let grown_beyond = (0..2).any(|which| after[which] > limits[which] && after[which] > before[which]);
         let datasets_max = u64::from(self.limits.datasets_per_identity_max);
         if grown_beyond || creates.is_some_and(|datasets| datasets >= datasets_max) {
             return refuse(FaultKind::LimitExceeded);

@@ -33,7 +33,7 @@ type Agreed<T = ()> = Result<T, TestCaseError>;
 
 /// Limits that are hit soon; the first set is in force at the start.
 fn limits(which: usize) -> Limits {
-    let [datasets, records, tombstones] = [[3, 4, 3], [2, 2, 1], [4, 6, 5]][which];
+    let [datasets, records, tombstones] = [[3, 4, 3], [2, 2, 1], [4, 6, 9]][which];
     Limits {
         datasets_per_identity_max: datasets,
         records_per_dataset_max: records,
@@ -41,6 +41,7 @@ fn limits(which: usize) -> Limits {
         key_bytes_max: 8,
         value_bytes_max: 20,
         tombstones_per_dataset_max: tombstones,
+        tombstone_key_bytes_per_dataset_max: [20, 10, 3][which],
     }
 }
 

@@ -29,6 +29,7 @@ fn issued() -> &'static Issued {
             identity: IdentityId::parse("us-east-1:1").expect("an id"),
             dataset: DatasetName::parse("prefs").expect("a name"),
             generation: Generation(2),
+            seen: SyncCount(9),
             id: SessionId(11),
             expires: UnixMillis(1_700_000_000_000),
         };

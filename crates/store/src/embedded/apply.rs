@@ -7,6 +7,7 @@ use carryall_core::changes::{Changes, Expect, PutRecord, Stamp, Write};
 use carryall_core::ids::{Generation, IdentityId, PoolIncarnation, Version};
 use carryall_core::model::{DatasetRef, Floor, Head, Holdings, IdentityRef, Pool, PoolRef};
 use carryall_core::store::{Committed, StoreError};
+use carryall_core::tombstone::Tombstone;
 
 use super::apply_outbox::Waiting;
 use super::heads::KnownHead;
@@ -122,7 +123,10 @@ impl Writer {
         let mut prepared = Prepared::default();
         for write in &changes.write {
             match write {
-                Write::PutHead(at, _) | Write::RemoveHead(at) | Write::ForgetRecords(at, _) => {
+                Write::PutHead(at, _)
+                | Write::RemoveHead(at)
+                | Write::ForgetRecords(at, _)
+                | Write::RemoveRecords { at, .. } => {
                     self.head(at)?;
                 }
                 Write::PutRecords { at, generation, .. } => {
@@ -207,6 +211,9 @@ impl Writer {
                 Write::AppendEvent(event) => self.append_event(&event, &prepared.waiting),
                 Write::RemoveEvents(at, positions) => self.remove_events(&at, &positions, &prepared.waiting),
                 Write::PutRecords { at, records, .. } => self.put_records(&at, records),
+                Write::RemoveRecords { at, generation, records } => {
+                    self.remove_records(&at, generation, records);
+                }
                 Write::SetLane { at, seen_first, first, state } => {
                     self.overlay.lanes.set(&at, seen_first, first, state);
                 }
@@ -249,6 +256,7 @@ impl Writer {
             | Write::RemoveHead(_)
             | Write::ForgetRecords(..)
             | Write::PutRecords { .. }
+            | Write::RemoveRecords { .. }
             | Write::PutPool(_)
             | Write::RemovePool(_)
             | Write::AddUsage(..)
@@ -300,6 +308,18 @@ impl Writer {
             self.overlay.put(Space::Key, keys::key_row(life, &record.key), rows::stub_to_row(&record));
             let key = keys::log_row(life, record.sync_count, &record.key);
             self.overlay.put(Space::Log, key, rows::record_to_row(&record));
+        }
+    }
+
+    fn remove_records(&mut self, at: &DatasetRef, generation: Generation, records: Vec<Tombstone>) {
+        if let Some(stored) = self.overlay.head(at)
+            && has_life(Some(&stored.head), generation)
+            && let Some(life) = stored.life
+        {
+            for Tombstone { key, sync_count } in records {
+                self.overlay.remove_log_row(keys::log_row(life, sync_count, &key));
+                self.overlay.remove(Space::Key, keys::key_row(life, &key));
+            }
         }
     }
 

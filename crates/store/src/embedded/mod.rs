@@ -54,6 +54,7 @@ use carryall_core::store::{
     Reclaimed, RecordRange, Store, StoreError, WholeDataset,
 };
 use carryall_core::time::UnixMillis;
+use carryall_core::tombstone::{OldestTombstones, Tombstone};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use self::acknowledged::Acknowledged;
@@ -200,6 +201,15 @@ impl Reads for EmbeddedStore {
         range: RecordRange,
     ) -> Answer<'a, Option<Vec<Record>>> {
         ready(self.engine.read_records(at, generation, &range))
+    }
+
+    fn tombstones<'a>(
+        &'a self,
+        at: &'a DatasetRef,
+        generation: Generation,
+        oldest: OldestTombstones,
+    ) -> Answer<'a, Option<Vec<Tombstone>>> {
+        ready(self.engine.read_tombstones(at, generation, oldest))
     }
 
     fn devices<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, Devices> {

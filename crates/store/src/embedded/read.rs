@@ -12,6 +12,7 @@ use carryall_core::store::{
     WholeDataset,
 };
 use carryall_core::time::UnixMillis;
+use carryall_core::tombstone::{OldestTombstones, Tombstone};
 
 use super::engine::{Engine, View};
 use super::heads::{KnownHead, Lookup};
@@ -209,6 +210,35 @@ impl Engine {
         };
         let holdings = view.holdings(&at.owner)?;
         Ok(WholeDataset { head: stored.map(|stored| stored.head), holdings, records })
+    }
+
+    /// From the front of the log, which is passed over once in many removals.
+    pub(super) fn read_tombstones(
+        &self,
+        at: &DatasetRef,
+        generation: Generation,
+        oldest: OldestTombstones,
+    ) -> Read<Option<Vec<Tombstone>>> {
+        let view = self.view();
+        let stored = match view.head(at)? {
+            Some(stored) if has_life(Some(&stored.head), generation) => stored,
+            Some(_) | None => return Ok(None),
+        };
+        let Some(life) = stored.life else { return Ok(Some(Vec::new())) };
+        let prefix = keys::life(life);
+        let rows = view.scan(Space::Log, Bound::Included(prefix.clone()), keys::successor(&prefix));
+        let (mut found, mut key_bytes) = (Vec::new(), 0);
+        for row in rows {
+            if oldest.is_reached(found.len(), key_bytes) {
+                break;
+            }
+            let (key, row) = row?;
+            if let Some(tombstone) = rows::tombstone_from_row(&key, &row)? {
+                key_bytes += tombstone.key.as_str().len() as u64;
+                found.push(tombstone);
+            }
+        }
+        Ok(Some(found))
     }
 
     pub(super) fn read_key(&self, id: &AccessKeyId) -> Read<Option<DeveloperKey>> {

@@ -9,6 +9,7 @@ use carryall_core::model::{
     Sweep, UsedSessions, Writer,
 };
 use carryall_core::store::StoreError;
+use carryall_core::tombstone::Tombstone;
 
 use super::keys::{self, LifeId};
 use super::row_bytes::{Reader, VERSION, put_bytes};
@@ -55,12 +56,17 @@ pub(super) enum Space {
     Log,
 }
 
+/// The layout of head rows that counts the bytes of tombstones' keys and says which are forgotten.
+const HEAD_VERSION: u8 = 2;
+/// In the place of the bytes of tombstones' keys: they are not known.
+const UNKNOWN_BYTES: u64 = u64::MAX;
+
 impl StoredHead {
     pub(super) fn to_row(&self) -> Vec<u8> {
         let head = &self.head;
         let used = head.used_sessions.iter();
-        let mut row = Vec::with_capacity(80 + 8 * used.len());
-        row.push(VERSION);
+        let mut row = Vec::with_capacity(96 + 8 * used.len());
+        row.push(HEAD_VERSION);
         row.extend(head.generation.0.to_be_bytes());
         row.extend(head.sync_count.0.to_be_bytes());
         row.extend(head.deleted_at.0.to_be_bytes());
@@ -76,13 +82,15 @@ impl StoredHead {
             row.extend(life.records.to_be_bytes());
             row.extend(life.tombstones.to_be_bytes());
             row.extend(life.data_bytes.to_be_bytes());
+            row.extend(life.tombstone_key_bytes.unwrap_or(UNKNOWN_BYTES).to_be_bytes());
+            row.extend(life.tombstones_forgotten_through.0.to_be_bytes());
             row.extend(life.modified_by.as_bytes());
         }
         row
     }
 
     pub(super) fn from_row(row: &[u8]) -> Result<Self, StoreError> {
-        let mut reader = Reader::open("head", row)?;
+        let (mut reader, version) = Reader::open_up_to(HEAD_VERSION, "head", row)?;
         let generation = Generation(reader.u64()?);
         let sync_count = SyncCount(reader.u64()?);
         let deleted_at = SyncCount(reader.u64()?);
@@ -91,12 +99,18 @@ impl StoredHead {
         let used_sessions =
             (0..used).map(|_| reader.u64().map(SessionId)).collect::<Result<UsedSessions, StoreError>>()?;
         let life = if reader.flag()? {
+            let (created, modified) = (reader.time()?, reader.time()?);
+            let (records, tombstones, data_bytes) = (reader.u32()?, reader.u32()?, reader.u64()?);
+            let (key_bytes, forgotten_through) =
+                if version < HEAD_VERSION { (UNKNOWN_BYTES, 0) } else { (reader.u64()?, reader.u64()?) };
             Some(Life {
-                created: reader.time()?,
-                modified: reader.time()?,
-                records: reader.u32()?,
-                tombstones: reader.u32()?,
-                data_bytes: reader.u64()?,
+                created,
+                modified,
+                records,
+                tombstones,
+                tombstone_key_bytes: Some(key_bytes).filter(|bytes| *bytes != UNKNOWN_BYTES),
+                tombstones_forgotten_through: SyncCount(forgotten_through),
+                data_bytes,
                 modified_by: Writer::from(reader.text()?),
             })
         } else {
@@ -131,6 +145,17 @@ pub(super) fn record_from_row(key: &[u8], row: &[u8]) -> Result<Record, StoreErr
     let text = reader.text()?;
     let value = has_value.then(|| text.to_owned());
     Ok(Record { key, value, sync_count, modified, modified_by, device_modified })
+}
+
+/// The tombstone whose log row has this key and value; `None` if the record has a value.
+pub(super) fn tombstone_from_row(key: &[u8], row: &[u8]) -> Result<Option<Tombstone>, StoreError> {
+    let mut reader = Reader::open("record", row)?;
+    let (sync_count, key) = keys::parts_of_log_row(key).ok_or_else(|| reader.damaged("has a damaged key"))?;
+    reader.time()?;
+    reader.time()?;
+    reader.bytes()?;
+    let has_value = reader.flag()?;
+    Ok((!has_value).then_some(Tombstone { key, sync_count }))
 }
 
 pub(super) fn stub_to_row(record: &Record) -> Vec<u8> {
@@ -351,14 +376,19 @@ mod tests {
     use super::*;
 
     fn life() -> impl Strategy<Value = Life> {
-        (any::<(i64, i64, u32, u32, u64)>(), ".{0,40}").prop_map(|(numbers, modified_by)| Life {
-            created: UnixMillis(numbers.0),
-            modified: UnixMillis(numbers.1),
-            records: numbers.2,
-            tombstones: numbers.3,
-            data_bytes: numbers.4,
-            modified_by: modified_by.into(),
-        })
+        let tombstones = (proptest::option::of(0..u64::MAX), any::<u64>());
+        (any::<(i64, i64, u32, u32, u64)>(), tombstones, ".{0,40}").prop_map(
+            |(numbers, more, modified_by)| Life {
+                created: UnixMillis(numbers.0),
+                modified: UnixMillis(numbers.1),
+                records: numbers.2,
+                tombstones: numbers.3,
+                tombstone_key_bytes: more.0,
+                tombstones_forgotten_through: SyncCount(more.1),
+                data_bytes: numbers.4,
+                modified_by: modified_by.into(),
+            },
+        )
     }
 
     fn stored_head() -> impl Strategy<Value = StoredHead> {

@@ -2,6 +2,7 @@
 //! the other stores are compared with it. Nothing in it outlives the process.
 
 mod outbox;
+mod tombstones;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -24,6 +25,7 @@ use carryall_core::store::{
     Reclaimed, RecordCursor, RecordRange, Store, StoreError, WholeDataset,
 };
 use carryall_core::time::UnixMillis;
+use carryall_core::tombstone::{OldestTombstones, Tombstone};
 
 use self::outbox::Outbox;
 use crate::meaning::{folded, has_life, head_after, is_late, no_life, ready, record_bytes};
@@ -157,6 +159,19 @@ impl Reads for MemoryStore {
         let mut found = state.records(at, &range.after, range.through);
         found.truncate(range.max.unwrap_or(usize::MAX));
         ready(Ok(Some(found)))
+    }
+
+    fn tombstones<'a>(
+        &'a self,
+        at: &'a DatasetRef,
+        generation: Generation,
+        oldest: OldestTombstones,
+    ) -> Answer<'a, Option<Vec<Tombstone>>> {
+        let state = self.state();
+        if !has_life(state.head(at), generation) {
+            return ready(Ok(None));
+        }
+        ready(Ok(Some(tombstones::oldest(state.records.get(at), oldest))))
     }
 
     fn devices<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, Devices> {
@@ -355,6 +370,11 @@ impl State {
             Write::PutRecords { at, generation: _, records } => {
                 let life = self.records.entry(at).or_default();
                 life.extend(records.into_iter().map(|PutRecord { record, .. }| (record.key.clone(), record)));
+            }
+            Write::RemoveRecords { at, generation, records } => {
+                if has_life(self.head(&at), generation) {
+                    tombstones::remove(self.records.get_mut(&at), records);
+                }
             }
             Write::ForgetRecords(at, generation) => {
                 if has_life(self.head(&at), generation) {

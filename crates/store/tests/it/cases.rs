@@ -12,6 +12,7 @@ use carryall_core::store::{
     Committed, Health, ListingRange, OwnerView, RecordCursor, RecordRange, StoreError,
 };
 use carryall_core::time::UnixMillis;
+use carryall_core::tombstone::{OldestTombstones, Tombstone};
 use futures_util::FutureExt as _;
 
 use crate::sample::{
@@ -403,6 +404,58 @@ pub(crate) fn a_listing_ends_at_its_bounds_and_says_so(store: &AnyStore) {
         found(ListingRange { max: Some(2), through: Some(SyncCount(1)), ..listed() }),
         ("ab".to_owned(), false)
     );
+}
+
+/// A commit that removes records from the present life of `at`, expecting it as it stands.
+fn removal_of(store: &AnyStore, at: &DatasetRef, removed: &[(&str, u64)]) -> Changes {
+    let view = wait(store.dataset(at, &[])).unwrap();
+    let before = view.head.unwrap();
+    let stamp = Stamp::of(&before);
+    let generation = before.generation;
+    let after = Head { sync_count: before.sync_count.next(), ..before };
+    let tombstone = |(text, count): &(&str, u64)| Tombstone { key: key(text), sync_count: SyncCount(*count) };
+    let records = removed.iter().map(tombstone).collect();
+    Changes {
+        expect: vec![Expect::Dataset(at.clone(), Some(stamp))],
+        write: vec![
+            Write::PutHead(at.clone(), after),
+            Write::RemoveRecords { at: at.clone(), generation, records },
+        ],
+    }
+}
+
+pub(crate) fn removed_records_are_in_no_later_read_and_all_others_are(store: &AnyStore) {
+    let at = prefs(store);
+    update(store, &at, &[("a", Some("1")), ("b", None), ("c", None), ("d", Some("1"))]);
+    update(store, &at, &[("e", None), ("a", Some("2"))]);
+    assert!(wait(store.commit(removal_of(store, &at, &[("b", 1), ("d", 1)]))).unwrap().is_done());
+    let left = [record("c", 1, None), record("a", 2, Some("2")), record("e", 2, None)];
+    assert_eq!(records(store, &at, 0).unwrap(), left);
+    let stubs = wait(store.dataset(&at, &[key("a"), key("b"), key("c"), key("d")])).unwrap().stubs;
+    assert_eq!(stubs.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, false]);
+    update(store, &at, &[("b", Some("again"))]);
+    assert_eq!(records(store, &at, 0).unwrap()[3], record("b", 4, Some("again")));
+    assert_eq!(wait(store.records(&at, Generation(1), everything())).unwrap(), None);
+}
+
+pub(crate) fn the_oldest_tombstones_are_read_until_both_numbers_are_reached(store: &AnyStore) {
+    let at = prefs(store);
+    assert_eq!(wait(store.tombstones(&at, Generation(0), OldestTombstones::ALL)).unwrap(), None);
+    update(store, &at, &[("live", Some("1")), ("bb", None), ("a", None)]);
+    update(store, &at, &[("ccc", None), ("dddd", None)]);
+    let read = |count, key_bytes| {
+        let oldest = OldestTombstones { count, key_bytes };
+        let found = wait(store.tombstones(&at, Generation(0), oldest)).unwrap().unwrap();
+        found.into_iter().map(|found| (found.key.to_string(), found.sync_count.0)).collect::<Vec<_>>()
+    };
+    let all = [("a", 1), ("bb", 1), ("ccc", 2), ("dddd", 2)].map(|(key, count)| (key.to_owned(), count));
+    for (count, key_bytes, found) in
+        [(0, 0, 0), (1, 0, 1), (1, 1, 1), (1, 2, 2), (3, 1, 3), (0, 7, 4), (9, 0, 4)]
+    {
+        assert_eq!(read(count, key_bytes), all[..found], "{count} tombstones, {key_bytes} bytes");
+    }
+    delete(store, &at);
+    assert_eq!(wait(store.tombstones(&at, Generation(0), OldestTombstones::ALL)).unwrap(), None);
 }
 
 pub(crate) fn an_ended_life_says_so(store: &AnyStore) {

@@ -128,15 +128,24 @@ fn format_of(dir: &Path) -> String {
     fs::read_to_string(dir.join("format")).unwrap()
 }
 
+/// Heads of formats 1 and 2 do not say how many bytes their tombstones' keys have; since format 3 they do.
+fn check_tombstones(store: &AnyStore, key_bytes: Option<u64>) {
+    let (at, _) = place();
+    let life = wait(store.head(&at)).unwrap().head.unwrap().life.unwrap();
+    assert_eq!((life.tombstones, life.tombstone_key_bytes), (1, key_bytes));
+    assert_eq!(life.tombstones_forgotten_through, SyncCount::ZERO);
+}
+
 #[test]
-fn a_directory_of_format_1_is_used_and_is_of_format_2_then() {
+fn a_directory_of_format_1_is_used_and_is_of_format_3_then() {
     let dir = tempfile::tempdir().unwrap();
     copy(&fixture(1), dir.path());
     // What a crash leaves that came while an earlier start was raising the number.
     fs::write(dir.path().join("format.new"), b"").unwrap();
     assert_eq!(format_of(dir.path()), "1\n");
     let store = open_embedded(dir.path());
-    assert_eq!(format_of(dir.path()), "2\n", "before anything is written that format 1 does not know");
+    assert_eq!(format_of(dir.path()), "3\n", "before anything is written that format 1 does not know");
+    check_tombstones(&store, None);
     check(&store);
     let (at, [stream, _]) = place();
     assert_eq!((waiting(&store, &at.owner.pool), lane(&store, &stream)), (0, None));
@@ -146,19 +155,33 @@ fn a_directory_of_format_1_is_used_and_is_of_format_2_then() {
     assert_eq!((waiting(&store, &at.owner.pool), positions(&store, &stream).len()), (1, 1));
     assert_eq!(wait(store.pool_usage(&at.owner.pool)).unwrap().data_bytes, 5);
     drop(store);
-    assert_eq!(format_of(dir.path()), "2\n");
+    assert_eq!(format_of(dir.path()), "3\n");
 }
 
 #[test]
-fn a_directory_of_format_2_opens_and_holds_what_was_stored() {
-    if std::env::var_os(WRITE).is_some() {
-        fs::remove_dir_all(fixture(2)).ok();
-        write(&fixture(2));
-    }
+fn a_directory_of_format_2_is_used_and_is_of_format_3_then() {
     let dir = tempfile::tempdir().unwrap();
     copy(&fixture(2), dir.path());
     assert_eq!(format_of(dir.path()), "2\n");
     let store = open_embedded(dir.path());
+    assert_eq!(format_of(dir.path()), "3\n");
+    check_tombstones(&store, None);
+    check_outbox(&store);
+    check(&store);
+    check_outbox(&store);
+}
+
+#[test]
+fn a_directory_of_format_3_opens_and_holds_what_was_stored() {
+    if std::env::var_os(WRITE).is_some() {
+        fs::remove_dir_all(fixture(3)).ok();
+        write(&fixture(3));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(3), dir.path());
+    assert_eq!(format_of(dir.path()), "3\n");
+    let store = open_embedded(dir.path());
+    check_tombstones(&store, Some("removed".len() as u64));
     check_outbox(&store);
     check(&store);
     check_outbox(&store);

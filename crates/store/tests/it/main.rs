@@ -51,6 +51,8 @@ over_every_store! {
         a_listing_is_of_one_moment,
         a_whole_dataset_is_of_one_moment,
         a_listing_ends_at_its_bounds_and_says_so,
+        removed_records_are_in_no_later_read_and_all_others_are,
+        the_oldest_tombstones_are_read_until_both_numbers_are_reached,
         an_ended_life_says_so,
         a_recreated_dataset_shows_nothing_old,
         forgotten_records_are_gone_while_the_dataset_lives_on,

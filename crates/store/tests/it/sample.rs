@@ -131,6 +131,8 @@ pub(crate) fn life(records: u32, data_bytes: u64) -> Life {
         modified_by: "device".into(),
         records,
         tombstones: 0,
+        tombstone_key_bytes: Some(0),
+        tombstones_forgotten_through: SyncCount::ZERO,
         data_bytes,
     }
 }
@@ -174,6 +176,11 @@ pub(crate) fn update_of(store: &AnyStore, at: &DatasetRef, patches: &[Patch<'_>]
         bytes += record.data_bytes().cast_signed() - stub.map_or(0, |stub| stub.data_bytes.cast_signed());
         now.records -= u32::from(stub.is_some_and(|stub| !stub.removed));
         now.tombstones -= u32::from(stub.is_some_and(|stub| stub.removed));
+        if let Some(bytes) = &mut now.tombstone_key_bytes {
+            let was = stub.is_some_and(|stub| stub.removed);
+            *bytes =
+                *bytes + u64::from(value.is_none()) * text.len() as u64 - u64::from(was) * text.len() as u64;
+        }
         now.records += u32::from(value.is_some());
         now.tombstones += u32::from(value.is_none());
         records.push(PutRecord { record, replaces: stub.map(|stub| stub.sync_count) });

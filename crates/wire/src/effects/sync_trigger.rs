@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::limits;
 use crate::member::{self, Object};
@@ -91,8 +93,20 @@ struct Answer {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct AnswerRecord {
+    #[serde(deserialize_with = "value")]
     new_value: Option<String>,
     op: Option<String>,
+}
+
+/// A value in an answer. A number or a boolean stands for its JSON text: a function in a loosely typed language gives
+/// one easily.
+fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(None) };
+    match raw.get().as_bytes().first() {
+        Some(b'"') => serde_json::from_str(raw.get()).map(Some).map_err(D::Error::custom),
+        Some(b'{' | b'[') | None => Err(D::Error::custom("neither a text nor a number nor a boolean")),
+        Some(_) => Ok(Some(raw.get().to_owned())),
+    }
 }
 
 impl SyncTriggerEvent {
@@ -225,6 +239,15 @@ mod tests {
     }
 
     #[test]
+    fn a_number_or_a_boolean_is_taken_as_its_json_text() {
+        for text in ["777", "-1.50", "1e400", "true", "false", "123456789012345678901234567890"] {
+            let json = serde_json::to_string(&event()).expect("JSON").replace("\"2\"", text);
+            let answer = event().read_answer(json.as_bytes()).expect("an answer");
+            assert_eq!(answer["a"].as_deref(), Some(text));
+        }
+    }
+
+    #[test]
     fn an_answer_of_another_form_is_trouble_that_repeats_no_value() {
         for bad in ["", "null", "3", "[]", "{\"datasetRecords\": 3}"] {
             assert!(event().read_answer(bad.as_bytes()).is_err(), "{bad}");
@@ -234,9 +257,11 @@ mod tests {
         assert!(matches!(event().read_answer(listed.to_string().as_bytes()), Err(AnswerTrouble::Form(_))));
         let record = answered(|answer| answer["datasetRecords"]["a"] = json!(["2", "replace"]));
         assert!(matches!(record, Err(AnswerTrouble::Form(_))), "a list is no record");
-        let number = answered(|answer| answer["datasetRecords"]["a"]["newValue"] = json!(777));
-        let text = number.expect_err("a number is no value").to_string();
-        assert!(!text.contains("777"), "{text}");
+        for no_value in [json!({ "n": 777 }), json!([777])] {
+            let answer = answered(|answer| answer["datasetRecords"]["a"]["newValue"] = no_value.clone());
+            let text = answer.expect_err("no value").to_string();
+            assert!(!text.contains("777"), "{text}");
+        }
         let op = answered(|answer| answer["datasetRecords"]["a"]["op"] = json!("delete"));
         assert_eq!(op, Err(AnswerTrouble::Op { key: "a".to_owned() }));
         let twice = br#"{"datasetRecords": {"a": null, "a": null}}"#;

@@ -30,6 +30,7 @@ impl Handler for CreateIdentityPool {
             tags: input.identity_pool_tags.unwrap_or_default(),
         };
         settings.check()?;
+        settings.check_user_pools()?;
         let id = PoolId::parse(&format!("{}:{}", call.app.config.region, call.app.clock.uuid()))?;
         let at = PoolRef { id, incarnation: call.app.clock.pool_incarnation() };
         let pool = settings.create(at, call.now);

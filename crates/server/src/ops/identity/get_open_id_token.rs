@@ -17,6 +17,9 @@ impl Handler for GetOpenIdToken {
         if pool.allow_classic_flow == Some(false) {
             return Err(Refusal::ClassicFlowNotAllowed(pool.at.id.clone()).into());
         }
+        if pool.role_mappings.is_some() {
+            return Err(Refusal::ClassicFlowWithRoleMappings(pool.at.id.clone()).into());
+        }
         let verified = VerifiedToken {
             identity: identity.at,
             epoch: identity.epoch,

@@ -1,5 +1,5 @@
-//! UpdateIdentityPool: members that are left out are cleared, as the service does (`docs/protocol.md`
-//! section 10.1).
+//! UpdateIdentityPool: lists and maps that are left out are cleared; AllowClassicFlow and DeveloperProviderName stay as
+//! they were (`docs/protocol.md` section 10.1).
 
 use carryall_core::rules::set_identity_pool::Settings;
 use carryall_wire::ops::identity::UpdateIdentityPool;
@@ -27,8 +27,9 @@ impl Handler for UpdateIdentityPool {
             tags: input.identity_pool_tags.unwrap_or_default(),
         };
         settings.check()?;
+        settings.check_user_pools()?;
         let pool = change_pool(call, input.identity_pool_id.as_deref(), |pool| {
-            settings.clone().apply(pool);
+            settings.clone().update(pool);
             Ok(())
         })
         .await?;

@@ -57,6 +57,9 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
         list_records::check_page(page, at, asked.last_sync_count, &head, call.now)?;
     }
     let listing = list_records::decide(&head, begin, asked.max)?;
+    if listing.below_forgotten {
+        call.app.metrics.listed_below_forgotten();
+    }
     // Later pages belong to the session that the first one began.
     let session = match &asked.page {
         Some(page) => page.session.clone(),
@@ -126,6 +129,7 @@ fn begin_session(call: &Call<'_>, at: &DatasetRef, listing: &Listing) -> Session
         identity: at.owner.identity.clone(),
         dataset: at.name.clone(),
         generation: listing.generation,
+        seen: listing.dataset_sync_count,
         id: call.app.clock.session_id(),
         expires: call.now.plus_seconds(SESSION_SECONDS_MAX),
     }

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
+use carryall_core::changes::Changes;
 use carryall_core::cursor::Session;
 use carryall_core::ids::{DeviceId, RecordKey, SyncCount};
 use carryall_core::limits::Limits;
 use carryall_core::model::{Caller, DatasetRef, Head, Holdings, Record, RecordStub, Writer, writer};
 use carryall_core::refusal::{Refusal, TokenTrouble};
+use carryall_core::rules::effects::Effects;
+use carryall_core::rules::patches::{Patch, Patches};
 use carryall_core::rules::set_cognito_events::SYNC_TRIGGER;
-use carryall_core::rules::update_records::{self, Decision, Patch, Patches};
-use carryall_core::store::{DatasetView, WholeDataset};
+use carryall_core::rules::update_records::{self, Decision, Forgotten};
+use carryall_core::store::{DatasetView, StoreError, WholeDataset};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::UpdateRecords;
@@ -68,18 +71,69 @@ async fn sync_trigger(
 
 async fn update(call: &Call<'_>, request: &update_records::UpdateRecords) -> Result<Vec<Record>, Failure> {
     let keys = request.patches.keys();
-    call.app
+    let (records, forgotten) = call
+        .app
         .state
         .attempt(&request.at, || async {
             let view = call.app.state.reads().dataset(&request.at, &keys).await?;
             let effects = call.effects(&request.at.owner).await?;
-            match update_records::decide(&view, call.now, request, &call.app.config.limits, &effects) {
-                Ok(Decision::Nothing) => Ok(Step::Answer(Vec::new())),
-                Ok(Decision::Apply { changes, records }) => Ok(Step::Commit(changes, records)),
-                Err(refusal) => Err(refused(call, refusal)),
-            }
+            Ok(match decide(call, &view, request, &effects).await? {
+                None => Step::Answer((Vec::new(), Forgotten::default())),
+                Some(Applied { changes, records, forgotten }) => Step::Commit(changes, (records, forgotten)),
+            })
         })
-        .await
+        .await?;
+    note_forgotten(call.app, &request.at, forgotten);
+    Ok(records)
+}
+
+/// An update that changes something.
+struct Applied {
+    changes: Changes,
+    records: Vec<Record>,
+    forgotten: Forgotten,
+}
+
+/// Decides an update, with the oldest tombstones of the dataset if the decision needs them; `None` if there is nothing
+/// to change. The tombstones may be of a later moment than `view`: the commit expects the dataset as `view` has it.
+async fn decide(
+    call: &Call<'_>,
+    view: &DatasetView,
+    request: &update_records::UpdateRecords,
+    effects: &Effects,
+) -> Result<Option<Applied>, Failure> {
+    let limits = &call.app.config.limits;
+    let mut decision = update_records::decide(view, call.now, request, limits, effects);
+    if let Ok(Decision::Load(oldest)) = decision {
+        let generation = request.session.generation;
+        let oldest =
+            call.app.state.reads().tombstones(&request.at, generation, oldest).await?.unwrap_or_default();
+        decision = update_records::decide_with_tombstones(view, &oldest, call.now, request, limits, effects);
+    }
+    match decision {
+        Ok(Decision::Nothing) => Ok(None),
+        Ok(Decision::Apply { changes, records, forgotten }) => {
+            Ok(Some(Applied { changes, records, forgotten }))
+        }
+        Ok(Decision::Load(_)) => Err(Failure::RetriesExhausted),
+        Ok(Decision::Damaged(what)) => Err(StoreError::Corrupt { what }.into()),
+        Err(refusal) => Err(refused(call, refusal)),
+    }
+}
+
+/// Counts forgotten tombstones, and logs the first time that a dataset forgets any.
+fn note_forgotten(app: &App, at: &DatasetRef, forgotten: Forgotten) {
+    app.metrics.tombstones_forgotten(forgotten.count);
+    if forgotten.is_first {
+        let (pool, identity, dataset) =
+            (at.owner.pool.id.as_str(), at.owner.identity.as_str(), at.name.as_str());
+        tracing::warn!(
+            pool,
+            identity,
+            dataset,
+            "the dataset forgets its oldest tombstones: a device that has not synchronized for long may keep removed records"
+        );
+    }
 }
 
 /// As [`update`], with the function called in between. It sees the update once it is known that the session and the
@@ -91,34 +145,35 @@ async fn triggered_update(
     request: &update_records::UpdateRecords,
 ) -> Result<Vec<Record>, Failure> {
     let updated = call.app.state.retry(TRIGGERED, || decide_with_trigger(call, function, request));
-    updated.await?.ok_or(Failure::RetriesExhausted)
+    let (records, forgotten) = updated.await?.ok_or(Failure::RetriesExhausted)?;
+    note_forgotten(call.app, &request.at, forgotten);
+    Ok(records)
 }
 
 async fn decide_with_trigger(
     call: &Call<'_>,
     function: &str,
     request: &update_records::UpdateRecords,
-) -> Result<Step<Vec<Record>>, Failure> {
+) -> Result<Step<(Vec<Record>, Forgotten)>, Failure> {
     let (app, at) = (call.app, &request.at);
     let stored = load_whole(app, at).await?;
     let view = stored.view_of(&request.patches.keys());
     update_records::check(&view, call.now, request).map_err(|refusal| refused(call, refusal))?;
     if request.patches.iter().len() == 0 {
-        return Ok(Step::Answer(Vec::new()));
+        return Ok(Step::Answer((Vec::new(), Forgotten::default())));
     }
     let triggered = sync_trigger::call(app, function, at, &stored.records, &request.patches).await?;
     let edited = update_records::UpdateRecords { patches: triggered.patches, ..request.clone() };
     let view = stored.view_of(&edited.patches.keys());
     let effects = call.effects(&at.owner).await?;
     let left_out = stored.as_they_stand(&triggered.left_out, call.now, &request.writer);
-    match update_records::decide(&view, call.now, &edited, &app.config.limits, &effects) {
-        Ok(Decision::Nothing) => Ok(Step::Answer(left_out)),
-        Ok(Decision::Apply { changes, mut records }) => {
+    Ok(match decide(call, &view, &edited, &effects).await? {
+        None => Step::Answer((left_out, Forgotten::default())),
+        Some(Applied { changes, mut records, forgotten }) => {
             records.extend(left_out);
-            Ok(Step::Commit(changes, records))
+            Step::Commit(changes, (records, forgotten))
         }
-        Err(refusal) => Err(refused(call, refusal)),
-    }
+    })
 }
 
 fn refused(call: &Call<'_>, refusal: Refusal) -> Failure {
@@ -160,8 +215,11 @@ impl Whole {
             modified_by: writer.clone(),
             device_modified: now,
         };
-        let stored = |key: &RecordKey| self.records.iter().find(|record| record.key == *key).cloned();
-        keys.iter().map(|key| stored(key).unwrap_or_else(|| absent(key))).collect()
+        let stored: HashMap<&RecordKey, &Record> =
+            self.records.iter().map(|record| (&record.key, record)).collect();
+        keys.iter()
+            .map(|key| stored.get(key).map_or_else(|| absent(key), |record| Record::clone(record)))
+            .collect()
     }
 }
 
