@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carryall_wire::codec::{self, Answer, Rejection, Route, Routed};
+use carryall_wire::names::Names;
 use carryall_wire::spec::{Access, Service};
 use http::request::Parts;
 use http::{Request, Response};
@@ -138,6 +139,10 @@ async fn run<O: Handler>(
     body: body::Read<'_>,
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
+    if route.identity().is_some() {
+        // The path names the subject, so a caller who may not touch it costs no decoding.
+        authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(route))?;
+    }
     let decoded = body.work(|| codec::decode::<O>(route, &body))?;
     // The bytes are freed, and the memory that they have paid for stays paid for the decoded input.
     let _paid = body.into_paid();
