@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::shown_key::ShownKey;
 use crate::violation::{Constraint, Violation};
 
 /// Longest pool or identity id, in characters.
@@ -119,7 +120,7 @@ fn check_access_key_id(member: &str, text: &str) -> Result<(), Violation> {
 }
 
 /// The key of a record: any Unicode text of 1 to `key_bytes_max` bytes in UTF-8.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey(Arc<str>);
 
 impl RecordKey {
@@ -129,7 +130,7 @@ impl RecordKey {
             return Err(Violation::new(member, text, Constraint::LengthMin(1)));
         }
         if text.len() > bytes_max {
-            return Err(Violation::new(member, text, Constraint::LengthMax(bytes_max as u64)));
+            return Err(Violation::new(member, ShownKey(text), Constraint::LengthMax(bytes_max as u64)));
         }
         Ok(Self(Arc::from(text)))
     }
@@ -144,15 +145,21 @@ impl RecordKey {
         &self.0
     }
 
+    /// The beginning of the key, for a text that its owner reads.
+    pub fn shown(&self) -> ShownKey<'_> {
+        ShownKey(&self.0)
+    }
+
     /// The text itself, without a copy.
     pub fn into_text(self) -> Arc<str> {
         self.0
     }
 }
 
-impl fmt::Display for RecordKey {
+/// None of the key: it is user data, and this is what logs print.
+impl fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        fmt::Debug::fmt(&ShownKey(&self.0), f)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod model;
 pub mod outbox;
 pub mod refusal;
 pub mod rules;
+pub mod shown_key;
 pub mod store;
 pub mod time;
 pub mod tombstone;

@@ -29,6 +29,6 @@ use std::time::Duration;
 /// The largest answer of a function that is taken; Lambda's own limit.
 const TRIGGER_ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-fn millis(duration: Duration) -> u64 {
+fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -33,10 +33,10 @@ enum LocalStream {
 impl Outbound {
     /// Cheap: nothing is loaded, opened or connected before it is first used, and no runtime is needed yet.
     ///
-    /// `now_unix_s` is the clock, in seconds since 1970, which signed HTTP requests are dated by.
-    pub fn new(settings: OutboundSettings, now_unix_s: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+    /// `unix_seconds` is the clock, in seconds since 1970, which signed HTTP requests are dated by.
+    pub fn new(settings: OutboundSettings, unix_seconds: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         let aws = Arc::new(Aws::new(settings.region.clone()));
-        let http = Arc::new(HttpClient::new(Box::new(now_unix_s)));
+        let http = Arc::new(HttpClient::new(Box::new(unix_seconds)));
         let streams = local_streams(&settings.streams);
         Self { shared: Arc::new(Shared { settings, streams, aws, http }) }
     }

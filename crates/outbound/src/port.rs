@@ -202,7 +202,7 @@ pub enum TriggerUndelivered {
     /// No answer within the time given.
     TimedOut {
         /// That time.
-        millis_max: u64,
+        milliseconds_max: u64,
     },
     /// The function ended with an error, or with more bytes than may be answered. The cause may repeat what the
     /// function itself said of its error, cut to a bounded length.

@@ -29,7 +29,7 @@ pub struct LargeObjectSettings {
     /// What every key begins with; may be empty.
     pub key_prefix: String,
     /// How long a presigned URL is good for. S3 takes at most seven days.
-    pub url_lifetime_s: u32,
+    pub url_seconds: u32,
 }
 
 /// Sends what matches to a destination of one's own. The first route that matches wins; what matches none goes to AWS.

@@ -36,7 +36,7 @@ impl Patches {
             if !seen.insert(&patch.key) {
                 return Err(Violation::new(
                     format!("recordPatches.{}.member.key", index + 1),
-                    &patch.key,
+                    patch.key.shown(),
                     Constraint::Other("Member must not repeat the key of another patch".to_owned()),
                 ));
             }

@@ -10,7 +10,7 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_types::service_config::ServiceConfigKey;
 
-use super::CALL_MILLIS_MAX;
+use super::CALL_MILLISECONDS_MAX;
 use super::failure::{AnswerLimit, credentials_failure};
 use crate::port::Finding;
 
@@ -106,12 +106,14 @@ impl Caller {
         let Some(provider) = self.sdk.credentials_provider() else {
             return Finding { what, trouble: Some("there is nowhere to look for any".to_owned()) };
         };
-        let provided =
-            tokio::time::timeout(Duration::from_millis(CALL_MILLIS_MAX), provider.provide_credentials());
+        let provided = tokio::time::timeout(
+            Duration::from_millis(CALL_MILLISECONDS_MAX),
+            provider.provide_credentials(),
+        );
         let trouble = match provided.await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(credentials_failure(self.role_arn.as_deref(), &error).cause),
-            Err(_) => Some(format!("no answer within {CALL_MILLIS_MAX} ms")),
+            Err(_) => Some(format!("no answer within {CALL_MILLISECONDS_MAX} ms")),
         };
         Finding { what, trouble }
     }

@@ -13,7 +13,7 @@ use super::failure::{Failure, Kind, failure};
 use super::{Aws, arn};
 use crate::cause::one_line;
 use crate::port::{Checked, Finding, Outcome, TriggerEvent, TriggerPort, TriggerUndelivered};
-use crate::{TRIGGER_ANSWER_BYTES_MAX, millis};
+use crate::{TRIGGER_ANSWER_BYTES_MAX, milliseconds};
 
 /// A function by its ARN, whose region it is in, or by its name in the server's region.
 pub(crate) struct LambdaTrigger {
@@ -45,11 +45,11 @@ impl LambdaTrigger {
         }
         let call = caller.lambda().invoke().function_name(&self.function);
         let call = call.invocation_type(InvocationType::DryRun).send();
-        let time_max = Duration::from_millis(super::CALL_MILLIS_MAX);
+        let time_max = Duration::from_millis(super::CALL_MILLISECONDS_MAX);
         let trouble = match tokio::time::timeout(time_max, call).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(failure("Invoke", None, &error).cause),
-            Err(_) => Some(format!("no answer within {} ms", millis(time_max))),
+            Err(_) => Some(format!("no answer within {} ms", milliseconds(time_max))),
         };
         vec![credentials, Finding { what: format!("ask whether {} may be invoked", self.function), trouble }]
     }
@@ -58,7 +58,8 @@ impl LambdaTrigger {
 impl TriggerPort for LambdaTrigger {
     fn invoke(&self, event: TriggerEvent, time_max: Duration) -> Outcome<'_, Bytes, TriggerUndelivered> {
         Box::pin(async move {
-            let timed_out = |_| Err(TriggerUndelivered::TimedOut { millis_max: millis(time_max) });
+            let timed_out =
+                |_| Err(TriggerUndelivered::TimedOut { milliseconds_max: milliseconds(time_max) });
             tokio::time::timeout(time_max, self.ask(event)).await.unwrap_or_else(timed_out)
         })
     }

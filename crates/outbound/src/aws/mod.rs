@@ -31,17 +31,21 @@ pub(crate) use self::s3::S3Objects;
 pub(crate) use self::sns::SnsPush;
 
 /// How long making a connection may take.
-const CONNECT_MILLIS_MAX: u64 = 3_000;
+const CONNECT_MILLISECONDS_MAX: u64 = 3_000;
 /// How long one attempt of a call may take, its answer included.
-const ATTEMPT_MILLIS_MAX: u64 = 10_000;
+const ATTEMPT_MILLISECONDS_MAX: u64 = 10_000;
 /// How long a call may take with everything that comes before it, such as assuming a role.
-const CALL_MILLIS_MAX: u64 = 20_000;
+const CALL_MILLISECONDS_MAX: u64 = 20_000;
 /// Connections that are kept open without use, for each host.
 const IDLE_CONNECTIONS_MAX: usize = 64;
 /// How long they are kept.
-const IDLE_MILLIS_MAX: u64 = 30_000;
-/// Roles, each in one region, whose credentials and clients are kept.
-const CALLERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+const IDLE_MILLISECONDS_MAX: u64 = 30_000;
+/// Roles, each in one region, whose credentials and clients are kept. Pools usually have roles of their own, and a
+/// role that was pushed out is assumed again for its next delivery, so the number is that of busy pools.
+const CALLERS_COUNT_MAX: NonZeroUsize = match NonZeroUsize::new(4_096) {
+    Some(count) => count,
+    None => NonZeroUsize::MIN,
+};
 
 /// The way to AWS; nothing is loaded before it is first used.
 pub(crate) struct Aws {
@@ -59,7 +63,7 @@ struct CallerKey {
 
 impl Aws {
     pub(crate) fn new(region: String) -> Self {
-        Self { region, base: OnceCell::new(), callers: Mutex::new(LruCache::new(CALLERS_MAX)) }
+        Self { region, base: OnceCell::new(), callers: Mutex::new(LruCache::new(CALLERS_COUNT_MAX)) }
     }
 
     /// The caller that acts as `role_arn`, or as the server itself, in `region`, or else in the server's.
@@ -106,14 +110,14 @@ impl Aws {
 /// Reads the SDK's settings from environment and profile. No network is used before the first call.
 async fn load(region: String) -> SdkConfig {
     let http_client = aws_smithy_http_client::Builder::new()
-        .pool_idle_timeout(Duration::from_millis(IDLE_MILLIS_MAX))
+        .pool_idle_timeout(Duration::from_millis(IDLE_MILLISECONDS_MAX))
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .build_https();
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_millis(CONNECT_MILLIS_MAX))
-        .operation_attempt_timeout(Duration::from_millis(ATTEMPT_MILLIS_MAX))
-        .operation_timeout(Duration::from_millis(CALL_MILLIS_MAX))
+        .connect_timeout(Duration::from_millis(CONNECT_MILLISECONDS_MAX))
+        .operation_attempt_timeout(Duration::from_millis(ATTEMPT_MILLISECONDS_MAX))
+        .operation_timeout(Duration::from_millis(CALL_MILLISECONDS_MAX))
         .build();
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region))
@@ -122,4 +126,23 @@ async fn load(region: String) -> SdkConfig {
         .timeout_config(timeouts)
         .load()
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thousand_busy_roles_are_each_assumed_once() {
+        let aws = Aws::new("us-east-1".to_owned());
+        let role = |number: usize| format!("arn:aws:iam::000000000000:role/pool-{number}");
+        let mut first = Vec::new();
+        for number in 0..1_000 {
+            first.push(aws.caller(Some(&role(number)), None).await);
+        }
+        for (number, known) in first.iter().enumerate() {
+            let again = aws.caller(Some(&role(number)), None).await;
+            assert!(Arc::ptr_eq(known, &again), "role {number} was forgotten");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::port::{Checked, Finding, LargeObjectPort, Outcome, Undelivered};
 use crate::settings::LargeObjectSettings;
 
 /// S3 presigns for at most seven days.
-const URL_LIFETIME_S_MAX: u32 = 7 * 24 * 60 * 60;
+const URL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 /// The object that a check writes.
 const CHECK_KEY: &str = "carryall-check.json";
 
@@ -61,8 +61,8 @@ impl S3Objects {
     }
 
     async fn presign(&self, caller: &Caller, key: &str) -> Result<String, Undelivered> {
-        let lifetime_s = self.settings.url_lifetime_s.clamp(1, URL_LIFETIME_S_MAX);
-        let presigning = PresigningConfig::expires_in(Duration::from_secs(lifetime_s.into()))
+        let url_seconds = self.settings.url_seconds.clamp(1, URL_SECONDS_MAX);
+        let presigning = PresigningConfig::expires_in(Duration::from_secs(url_seconds.into()))
             .map_err(|error| Undelivered::Refused { cause: chain(&error) })?;
         let call = caller.s3().get_object().bucket(&self.settings.bucket).key(key);
         match call.presigned(presigning).await {
@@ -110,7 +110,7 @@ mod tests {
         let settings = LargeObjectSettings {
             bucket: "b".to_owned(),
             key_prefix: "streams/".to_owned(),
-            url_lifetime_s: 60,
+            url_seconds: 60,
         };
         let objects = S3Objects::new(Arc::new(Aws::new("eu-west-1".to_owned())), settings, None);
         assert_eq!(objects.whole_key("pool/a..b.json"), "streams/pool/a..b.json");

@@ -21,18 +21,18 @@ use crate::cause::chain;
 use crate::settings::HttpDestination;
 
 /// How long making a connection may take.
-const CONNECT_MILLIS_MAX: u64 = 3_000;
+const CONNECT_MILLISECONDS_MAX: u64 = 3_000;
 /// Connections that are kept open without use, for each destination.
 const IDLE_CONNECTIONS_MAX: usize = 64;
 /// How long they are kept.
-const IDLE_MILLIS_MAX: u64 = 30_000;
+const IDLE_MILLISECONDS_MAX: u64 = 30_000;
 
 type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Makes signed requests. Nothing is loaded before the first.
 pub(crate) struct HttpClient {
     connections: OnceLock<Result<Connections, String>>,
-    now_unix_s: Box<dyn Fn() -> u64 + Send + Sync>,
+    unix_seconds: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// A request's content and bounds.
@@ -70,8 +70,8 @@ pub(super) enum NoAnswer {
 }
 
 impl HttpClient {
-    pub(crate) fn new(now_unix_s: Box<dyn Fn() -> u64 + Send + Sync>) -> Self {
-        Self { connections: OnceLock::new(), now_unix_s }
+    pub(crate) fn new(unix_seconds: Box<dyn Fn() -> u64 + Send + Sync>) -> Self {
+        Self { connections: OnceLock::new(), unix_seconds }
     }
 
     /// One signed attempt.
@@ -94,7 +94,7 @@ impl HttpClient {
     }
 
     fn request(&self, to: &HttpDestination, post: Post<'_>) -> Result<Request<Full<Bytes>>, NoAnswer> {
-        let timestamp = (self.now_unix_s)();
+        let timestamp = (self.unix_seconds)();
         Request::builder()
             .method(Method::POST)
             .uri(to.url.clone())
@@ -122,8 +122,10 @@ impl HttpClient {
             Ok(Answer { status, body: read(answer.into_body(), answer_bytes_max).await })
         };
         tokio::time::timeout(time_max, exchange).await.unwrap_or_else(|_| {
-            let millis_max = time_max.as_millis();
-            Err(NoAnswer::TimedOut { cause: format!("{}: no answer within {millis_max} ms", to.origin()) })
+            let milliseconds_max = time_max.as_millis();
+            Err(NoAnswer::TimedOut {
+                cause: format!("{}: no answer within {milliseconds_max} ms", to.origin()),
+            })
         })
     }
 }
@@ -141,7 +143,7 @@ fn connections() -> Result<Connections, String> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(Duration::from_millis(CONNECT_MILLIS_MAX)));
+    connector.set_connect_timeout(Some(Duration::from_millis(CONNECT_MILLISECONDS_MAX)));
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
@@ -149,7 +151,7 @@ fn connections() -> Result<Connections, String> {
         .wrap_connector(connector);
     Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_millis(IDLE_MILLIS_MAX))
+        .pool_idle_timeout(Duration::from_millis(IDLE_MILLISECONDS_MAX))
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .build(connector))
 }

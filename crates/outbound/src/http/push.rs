@@ -18,7 +18,7 @@ use serde_json::json;
 use super::client::{Answer, HttpClient, Post};
 use super::signature::hex;
 use super::status::outcome;
-use super::stream::{ATTEMPT_MILLIS_MAX, IGNORED_ANSWER_BYTES_MAX, reachable};
+use super::stream::{ATTEMPT_MILLISECONDS_MAX, IGNORED_ANSWER_BYTES_MAX, reachable};
 use crate::port::{Checked, Device, Outcome, PushMessage, PushPort, PushUndelivered};
 use crate::push_json;
 use crate::settings::HttpDestination;
@@ -64,7 +64,7 @@ impl PushPort for HttpPush {
                 event_id: &event_id,
                 json,
                 answer_bytes_max: IGNORED_ANSWER_BYTES_MAX,
-                time_max: Duration::from_millis(ATTEMPT_MILLIS_MAX),
+                time_max: Duration::from_millis(ATTEMPT_MILLISECONDS_MAX),
             };
             let exchanged = self.client.post(&self.destination, post).await;
             let origin = self.destination.origin();

@@ -9,7 +9,7 @@ use crate::port::{Checked, Finding, Outcome, StreamMessage, StreamPort};
 use crate::settings::HttpDestination;
 
 /// How long one attempt may take.
-pub(super) const ATTEMPT_MILLIS_MAX: u64 = 10_000;
+pub(super) const ATTEMPT_MILLISECONDS_MAX: u64 = 10_000;
 /// How much of an answer that nobody reads is taken in, so that its connection can be used again.
 pub(super) const IGNORED_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -36,7 +36,7 @@ impl StreamPort for HttpStream {
                 event_id: &message.event_id,
                 json: message.json,
                 answer_bytes_max: IGNORED_ANSWER_BYTES_MAX,
-                time_max: Duration::from_millis(ATTEMPT_MILLIS_MAX),
+                time_max: Duration::from_millis(ATTEMPT_MILLISECONDS_MAX),
             };
             outcome(&self.destination.origin(), self.client.post(&self.destination, post).await)
         })
@@ -49,6 +49,6 @@ impl StreamPort for HttpStream {
 
 /// The check of every HTTP destination: somebody answers. Whether the secret is right shows with the first message.
 pub(super) async fn reachable(client: &HttpClient, destination: &HttpDestination) -> Vec<Finding> {
-    let reached = client.reach(destination, Duration::from_millis(ATTEMPT_MILLIS_MAX)).await;
+    let reached = client.reach(destination, Duration::from_millis(ATTEMPT_MILLISECONDS_MAX)).await;
     vec![Finding { what: format!("reach {}", destination.origin()), trouble: reached.err() }]
 }

@@ -10,7 +10,7 @@ use super::client::{Answer, BodyTrouble, HttpClient, NoAnswer, Post};
 use super::stream::reachable;
 use crate::port::{Checked, Outcome, TriggerEvent, TriggerPort, TriggerUndelivered};
 use crate::settings::HttpDestination;
-use crate::{TRIGGER_ANSWER_BYTES_MAX, millis};
+use crate::{TRIGGER_ANSWER_BYTES_MAX, milliseconds};
 
 /// A function of one's own.
 pub(crate) struct HttpTrigger {
@@ -36,7 +36,7 @@ impl TriggerPort for HttpTrigger {
             match self.client.post(&self.destination, post).await {
                 Ok(answer) => read(&self.destination.origin(), answer),
                 Err(NoAnswer::TimedOut { .. }) => {
-                    Err(TriggerUndelivered::TimedOut { millis_max: millis(time_max) })
+                    Err(TriggerUndelivered::TimedOut { milliseconds_max: milliseconds(time_max) })
                 }
                 Err(NoAnswer::Unreached { cause }) => Err(TriggerUndelivered::Unreachable { cause }),
                 Err(NoAnswer::Unmakeable { cause }) => Err(TriggerUndelivered::FunctionError { cause }),

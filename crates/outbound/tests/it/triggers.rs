@@ -43,7 +43,7 @@ async fn failures_are_told_apart() {
 async fn silence_ends_with_the_time_given() {
     let receiver = Receiver::start(Reply::Silence).await;
     let outcome = ask(&receiver.origin, Duration::from_millis(50)).await;
-    assert_eq!(outcome, Err(TriggerUndelivered::TimedOut { millis_max: 50 }));
+    assert_eq!(outcome, Err(TriggerUndelivered::TimedOut { milliseconds_max: 50 }));
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ fn bucket(settings: BucketSettings) -> Result<LargeObjectSettings, ConfigError> 
     Ok(LargeObjectSettings {
         bucket: settings.bucket,
         key_prefix: settings.key_prefix,
-        url_lifetime_s: settings.url_seconds,
+        url_seconds: settings.url_seconds,
     })
 }
 

@@ -55,7 +55,7 @@ pub(super) fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&S
         ),
         Refusal::StaleRecord { key, server, client } => Fault::new(
             FaultKind::ResourceConflict,
-            format!("Current SyncCount for: {key} is: {server} not: {client}"),
+            format!("Current SyncCount for: {} is: {server} not: {client}", key.shown()),
         ),
         Refusal::Limit { what, limit, would_be } => {
             Fault::new(FaultKind::LimitExceeded, limit_text(*what, *limit, *would_be))

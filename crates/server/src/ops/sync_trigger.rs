@@ -53,7 +53,7 @@ async fn call_once(
     let DatasetRef { owner, name } = at;
     let shown = sync_trigger::show(records, patches)
         .into_iter()
-        .map(|(key, shown)| (key.to_string(), EventRecord::new(shown.old_value, shown.new_value)))
+        .map(|(key, shown)| (key.as_str().to_owned(), EventRecord::new(shown.old_value, shown.new_value)))
         .collect();
     let event = SyncTriggerEvent::new(
         &app.config.region,
@@ -70,11 +70,9 @@ async fn call_once(
     let answer = port.invoke(TriggerEvent { event_id, json }, time_max).await.map_err(undelivered)?;
     let answered = event
         .read_answer(&answer)
-        .map_err(|trouble| unusable(&format!("{trouble}."), "the answer is not usable".to_owned()))?;
-    let wanted = wanted(answered, &app.config.limits)
-        .map_err(|violation| unusable(&format!("it breaks a constraint: {violation}"), violation.member))?;
-    sync_trigger::apply(records, patches, wanted)
-        .map_err(|violation| unusable(&format!("it breaks a constraint: {violation}"), violation.member))
+        .map_err(|trouble| unusable(&format!("{trouble}."), trouble.to_string()))?;
+    let wanted = wanted(answered, &app.config.limits).map_err(|violation| unconstrained(&violation))?;
+    sync_trigger::apply(records, patches, wanted).map_err(|violation| unconstrained(&violation))
 }
 
 /// The answered records, under the constraints that a client's have.
@@ -87,7 +85,7 @@ fn wanted(
         if value.as_ref().is_some_and(|value| value.len() > limits.value_bytes_max) {
             let constraint = Constraint::LengthMax(limits.value_bytes_max as u64);
             return Err(Violation::new(
-                format!("datasetRecords.{key}.newValue"),
+                format!("datasetRecords.{}.newValue", key.shown()),
                 "(not repeated)",
                 constraint,
             ));
@@ -95,6 +93,12 @@ fn wanted(
         Ok((key, value))
     };
     answered.into_iter().map(record).collect()
+}
+
+/// An answer whose records break a constraint. The caller reads which; the log, which shows no keys, only how.
+fn unconstrained(violation: &Violation) -> TriggerFailure {
+    let cause = format!("its answer breaks a constraint: {}", violation.constraint);
+    unusable(&format!("it breaks a constraint: {violation}"), cause)
 }
 
 fn unusable(told: &str, cause: String) -> TriggerFailure {
@@ -106,9 +110,7 @@ fn unusable(told: &str, cause: String) -> TriggerFailure {
 fn undelivered(undelivered: TriggerUndelivered) -> TriggerFailure {
     match undelivered {
         TriggerUndelivered::Throttled { cause } => TriggerFailure::Throttled { cause },
-        TriggerUndelivered::TimedOut { millis_max } => {
-            TriggerFailure::TimedOut { milliseconds_max: millis_max }
-        }
+        TriggerUndelivered::TimedOut { milliseconds_max } => TriggerFailure::TimedOut { milliseconds_max },
         TriggerUndelivered::FunctionError { cause } => unusable("it ended with an error.", cause),
         TriggerUndelivered::Unreachable { cause } => unusable("it cannot be reached.", cause),
         TriggerUndelivered::Gone { cause } => unusable("it does not exist, or may not be called.", cause),
@@ -130,5 +132,21 @@ mod tests {
         assert!(answered("", "a").is_err());
         let long = answered("a", "secret").unwrap_err();
         assert!(!long.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn a_key_that_the_function_answers_is_cut_for_the_caller_and_absent_from_the_log() {
+        let key = "private ".repeat(20);
+        let answered =
+            |value: &str| std::collections::BTreeMap::from([(key.clone(), Some(value.to_owned()))]);
+        for limits in [
+            Limits { key_bytes_max: 8, ..Limits::default() },
+            Limits { value_bytes_max: 8, ..Limits::default() },
+        ] {
+            let failure = unconstrained(&wanted(answered("a long value"), &limits).unwrap_err());
+            assert!(!format!("{failure:?}").contains("private"), "{failure:?}");
+            let TriggerFailure::Unusable { told, .. } = failure else { panic!("unusable") };
+            assert!(told.contains(&format!("{}…", &key[..64])) && !told.contains(&key[..65]), "{told}");
+        }
     }
 }

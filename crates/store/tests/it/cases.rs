@@ -446,7 +446,7 @@ pub(crate) fn the_oldest_tombstones_are_read_until_both_numbers_are_reached(stor
     let read = |count, key_bytes| {
         let oldest = OldestTombstones { count, key_bytes };
         let found = wait(store.tombstones(&at, Generation(0), oldest)).unwrap().unwrap();
-        found.into_iter().map(|found| (found.key.to_string(), found.sync_count.0)).collect::<Vec<_>>()
+        found.into_iter().map(|found| (found.key.as_str().to_owned(), found.sync_count.0)).collect::<Vec<_>>()
     };
     let all = [("a", 1), ("bb", 1), ("ccc", 2), ("dddd", 2)].map(|(key, count)| (key.to_owned(), count));
     for (count, key_bytes, found) in

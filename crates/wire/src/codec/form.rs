@@ -21,6 +21,9 @@ pub(super) const VERSION: &str = "2011-06-15";
 /// The content type of a form.
 pub(super) const CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 
+/// The most members of a form; the largest input needs 18.
+const MEMBERS_COUNT_MAX: usize = 256;
+
 /// How many parts a name may have; the deepest input needs four.
 const NAME_PARTS_MAX: usize = 8;
 
@@ -47,7 +50,10 @@ fn malformed(message: &str) -> Rejection {
 fn parse(body: &[u8]) -> Result<Map<String, Value>, Rejection> {
     let text = std::str::from_utf8(body).map_err(|_| Rejection::BodyNotUtf8)?;
     let mut members = Map::new();
-    for (name, value) in percent::pairs(text.trim_ascii_end()) {
+    for (count, (name, value)) in (1..).zip(percent::pairs(text.trim_ascii_end())) {
+        if count > MEMBERS_COUNT_MAX {
+            return Err(malformed(&format!("A form has at most {MEMBERS_COUNT_MAX} members.")));
+        }
         let name =
             percent::decode_plus(name).ok_or_else(|| malformed("A name is not percent-encoded UTF-8."))?;
         let value = percent::decode_plus(value).ok_or_else(|| {
@@ -148,6 +154,14 @@ mod tests {
             assert!(read(rest).is_err(), "{rest}");
         }
         assert_eq!(members::<Input>(b"Action=\xff").map(|_| ()), Err(Rejection::BodyNotUtf8));
+    }
+
+    #[test]
+    fn a_form_with_more_members_than_any_action_has_is_refused() {
+        let others =
+            |count: usize| (0..count).map(|number| format!("Other{number}=1")).collect::<Vec<_>>().join("&");
+        assert!(read(&others(254)).is_ok());
+        assert_eq!(read(&others(255)).expect_err("too many").to_string(), "A form has at most 256 members.");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub enum Rejection {
         /// The methods that it has, as in an `Allow` header.
         allow: &'static str,
     },
+    /// The body is coded in another way than `chunked`, which nothing here undoes.
+    TransferCoding,
     /// A path segment is empty, `.` or `..`, as it is or after decoding.
     PathSegment,
     /// A path segment has a broken escape, or is not UTF-8 after decoding.
@@ -104,6 +106,7 @@ impl Rejection {
             | Self::BodyNotUtf8
             | Self::BodyTooDeep
             | Self::BodyUnpairedSurrogate
+            | Self::TransferCoding
             | Self::BodyMalformed { .. }
             | Self::Envelope { .. } => FaultKind::Serialization,
         }
@@ -120,6 +123,8 @@ impl fmt::Display for Rejection {
                 write!(formatter, "Could not find operation {action} for version {version}.")
             }
             Self::MethodNotAllowed { allow } => write!(formatter, "This path takes {allow}."),
+            Self::TransferCoding => formatter
+                .write_str("Transfer-Encoding must be 'chunked' alone; other codings are not undone."),
             Self::PathSegment => formatter.write_str("A path segment must not be empty, '.' or '..'."),
             Self::PathEncoding => formatter.write_str("A path segment is not percent-encoded UTF-8."),
             Self::QueryEncoding { name } => {

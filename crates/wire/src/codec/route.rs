@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 
 use super::bound::Label;
 use super::form;
@@ -192,12 +192,22 @@ pub fn route<'r>(
     headers: &'r HeaderMap,
 ) -> Result<Routed<'r>, Refused> {
     let query = query.unwrap_or_default();
+    if headers.contains_key(TRANSFER_ENCODING) && !is_chunked_alone(headers) {
+        return Err(Refused { dialect: Dialect::Rest, rejection: Rejection::TransferCoding });
+    }
     if path == "/" {
         return front_door(method, query, headers);
     }
     rest(method, path, query, headers)
         .map(Routed::Operation)
         .map_err(|rejection| Refused { dialect: Dialect::Rest, rejection })
+}
+
+/// The HTTP library undoes the last coding, `chunked`, and would hand the ones below it over as if they were the body.
+fn is_chunked_alone(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let only = codings.next().filter(|_| codings.next().is_none());
+    only.is_some_and(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// `POST /`: the RPC form, Cognito Identity, or a form.
@@ -449,6 +459,22 @@ mod tests {
             let refused = rejected("POST", &dataset, &with);
             assert!(refused.rejection.allow().is_some(), "{values:?}");
         }
+    }
+
+    #[test]
+    fn a_transfer_coding_below_chunked_is_refused_on_every_path() {
+        for path in ["/", "/identitypools", "/unknown"] {
+            for codings in
+                [&["gzip, chunked"][..], &["identity, chunked"], &["gzip", "chunked"], &["identity"], &[""]]
+            {
+                let with: Vec<_> = codings.iter().map(|coding| ("transfer-encoding", *coding)).collect();
+                let refused = rejected("POST", path, &with);
+                assert_eq!(refused.rejection, Rejection::TransferCoding, "{codings:?}");
+            }
+        }
+        let dataset = format!("/identitypools/{POOL}/identities/{POOL}/datasets/d");
+        let with = [("transfer-encoding", " Chunked ")];
+        assert_eq!(operation("POST", &dataset, &with).0, OperationName::UpdateRecords);
     }
 
     #[test]

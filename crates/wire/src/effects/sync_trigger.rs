@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::Error as _;
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::limits;
@@ -56,11 +55,8 @@ pub enum AnswerTrouble {
     Form(String),
     /// The function changed, or left out, a member that is not its to change.
     Changed(&'static str),
-    /// A record's `op` is neither of the two.
-    Op {
-        /// The record's key.
-        key: String,
-    },
+    /// A record's `op` is neither of the two. Which record is not said: keys are user data.
+    Op,
 }
 
 impl fmt::Display for AnswerTrouble {
@@ -70,17 +66,18 @@ impl fmt::Display for AnswerTrouble {
             Self::Changed(member) => {
                 write!(f, "its answer changes or lacks '{member}', which may not be changed")
             }
-            Self::Op { key } => write!(f, "the op of record '{key}' is neither 'replace' nor 'remove'"),
+            Self::Op => f.write_str("the op of a record in its answer is neither 'replace' nor 'remove'"),
         }
     }
 }
 
 /// The answer as it came; unknown members are ignored.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct Answer {
-    version: Option<Value>,
+struct Answer<'a> {
+    /// Any JSON: its text is looked at, and no tree is made of it.
+    #[serde(borrow)]
+    version: Option<&'a RawValue>,
     event_type: Option<String>,
     region: Option<String>,
     identity_pool_id: Option<String>,
@@ -90,22 +87,22 @@ struct Answer {
     dataset_records: Option<BTreeMap<String, Option<Object<AnswerRecord>>>>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct AnswerRecord {
-    #[serde(deserialize_with = "value")]
+    #[serde(deserialize_with = "new_value")]
     new_value: Option<String>,
     op: Option<String>,
 }
 
-/// A value in an answer. A number or a boolean stands for its JSON text: a function in a loosely typed language gives
-/// one easily.
-fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(None) };
-    match raw.get().as_bytes().first() {
-        Some(b'"') => serde_json::from_str(raw.get()).map(Some).map_err(D::Error::custom),
-        Some(b'{' | b'[') | None => Err(D::Error::custom("neither a text nor a number nor a boolean")),
-        Some(_) => Ok(Some(raw.get().to_owned())),
+/// A text, or the JSON text of a number or a boolean; an object or an array is refused.
+fn new_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?.get();
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(json).map_err(D::Error::custom),
+        Some(b'n') => Ok(None),
+        Some(b'{' | b'[') | None => Err(D::Error::custom("a value is a text, a number or a boolean")),
+        Some(_) => Ok(Some(json.to_owned())),
     }
 }
 
@@ -134,15 +131,15 @@ impl SyncTriggerEvent {
     pub fn read_answer(&self, json: &[u8]) -> Result<BTreeMap<String, Option<String>>, AnswerTrouble> {
         // What serde would say of a wrong value repeats it; values are not for error texts.
         let place = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
-        let Object(answer): Object<Answer> =
+        let Object(answer): Object<Answer<'_>> =
             serde_json::from_slice(json).map_err(|error| AnswerTrouble::Form(place(&error)))?;
         self.check_envelope(&answer)?;
         let records = answer.dataset_records.unwrap_or_default();
         records.into_iter().map(|(key, record)| wanted(key, record)).collect()
     }
 
-    fn check_envelope(&self, answer: &Answer) -> Result<(), AnswerTrouble> {
-        let version = answer.version.as_ref().and_then(Value::as_f64);
+    fn check_envelope(&self, answer: &Answer<'_>) -> Result<(), AnswerTrouble> {
+        let version = answer.version.and_then(|json| serde_json::from_str::<f64>(json.get()).ok());
         if version != Some(f64::from(self.version)) {
             return Err(AnswerTrouble::Changed("version"));
         }
@@ -169,13 +166,13 @@ fn wanted(
     match op.as_deref() {
         Some("remove") => Ok((key, None)),
         Some("replace") | None => Ok((key, new_value)),
-        Some(_) => Err(AnswerTrouble::Op { key }),
+        Some(_) => Err(AnswerTrouble::Op),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -257,14 +254,43 @@ mod tests {
         assert!(matches!(event().read_answer(listed.to_string().as_bytes()), Err(AnswerTrouble::Form(_))));
         let record = answered(|answer| answer["datasetRecords"]["a"] = json!(["2", "replace"]));
         assert!(matches!(record, Err(AnswerTrouble::Form(_))), "a list is no record");
-        for no_value in [json!({ "n": 777 }), json!([777])] {
-            let answer = answered(|answer| answer["datasetRecords"]["a"]["newValue"] = no_value.clone());
-            let text = answer.expect_err("no value").to_string();
+        for (value, is_no_value) in [("an object", json!({"b": 777})), ("an array", json!([777]))] {
+            let answered = answered(|answer| answer["datasetRecords"]["a"]["newValue"] = is_no_value.clone());
+            let text = answered.expect_err(value).to_string();
             assert!(!text.contains("777"), "{text}");
         }
         let op = answered(|answer| answer["datasetRecords"]["a"]["op"] = json!("delete"));
-        assert_eq!(op, Err(AnswerTrouble::Op { key: "a".to_owned() }));
+        assert_eq!(op, Err(AnswerTrouble::Op));
         let twice = br#"{"datasetRecords": {"a": null, "a": null}}"#;
         assert!(matches!(event().read_answer(twice), Err(AnswerTrouble::Form(_))));
+    }
+
+    #[test]
+    fn a_number_or_a_boolean_is_stored_as_its_json_text() {
+        let mut answer = serde_json::to_value(event()).expect("JSON").to_string();
+        for (json, value) in
+            [("12", "12"), ("-1.50", "-1.50"), ("1e400", "1e400"), ("true", "true"), ("false", "false")]
+        {
+            let answer = answer.replace(r#""newValue":"2""#, &format!(r#""newValue": {json} "#));
+            let records = event().read_answer(answer.as_bytes()).expect(json);
+            assert_eq!(records["a"].as_deref(), Some(value));
+        }
+        answer = answer.replace(r#""newValue":"2""#, r#""newValue":"\u00e9\n""#);
+        assert_eq!(event().read_answer(answer.as_bytes()).expect("a text")["a"].as_deref(), Some("é\n"));
+    }
+
+    #[test]
+    fn a_version_that_is_a_large_array_is_refused_as_changed() {
+        let large = answered(|answer| answer["version"] = Value::Array(vec![json!(2); 100_000]));
+        assert_eq!(large, Err(AnswerTrouble::Changed("version")));
+        assert!(answered(|answer| answer["version"] = json!(2.0)).is_ok(), "any notation of the number");
+    }
+
+    #[test]
+    fn an_answer_with_more_records_than_anything_needs_is_refused() {
+        let records = |count: usize| (0..count).map(|number| (number.to_string(), Value::Null)).collect();
+        assert!(answered(|answer| answer["datasetRecords"] = Value::Object(records(65_536))).is_ok());
+        let refused = answered(|answer| answer["datasetRecords"] = Value::Object(records(65_537)));
+        assert!(matches!(refused, Err(AnswerTrouble::Form(_))));
     }
 }
