@@ -57,7 +57,11 @@ impl Row {
     pub(super) fn cells(&self) -> Vec<String> {
         let Self { name, peak_bytes, settled_bytes, quiet, attacked, probe, tally } = self;
         let both = |which: fn(&Seen) -> &Latencies, share| {
-            let of = |seen| milliseconds(which(seen).quantile(share));
+            let of = |seen: &Seen| milliseconds(which(seen).quantile(share));
+            // A caller that waited for listings alone made no update.
+            if which(attacked).count() == 0 {
+                return format!("{} → –", short(of(quiet)));
+            }
             let (quiet, attacked) = (of(quiet), of(attacked));
             let times =
                 if share > 0.9 { format!(" (×{:.1})", ratio(attacked, quiet)) } else { String::new() };
