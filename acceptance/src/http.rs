@@ -3,13 +3,17 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// How long one read or write may block before the test fails.
 const SILENCE_SECONDS_MAX: u64 = 60;
+/// Receive buffer and largest segment of a narrow connection.
+const NARROW_BUFFER_BYTES: usize = 4096;
+const NARROW_SEGMENT_BYTES: u32 = 536;
 
 /// A request as it will be written. `Host` and the framing are added when it is written, unless given.
 #[derive(Clone, Debug)]
@@ -168,8 +172,28 @@ pub struct Connection {
 impl Connection {
     /// Connects; every later read and write has a time limit.
     pub fn open(peer: SocketAddr) -> io::Result<Self> {
+        Self::open_with(peer, |_| Ok(()))
+    }
+
+    /// Connects from one of this machine's addresses.
+    pub fn open_from(source: IpAddr, peer: SocketAddr) -> io::Result<Self> {
+        Self::open_with(peer, |socket| socket.bind(&SocketAddr::new(source, 0).into()))
+    }
+
+    /// Connects so that the buffers of both ends hold little of what is sent here and not read.
+    pub fn open_narrow(peer: SocketAddr) -> io::Result<Self> {
+        Self::open_with(peer, |socket| {
+            socket.set_recv_buffer_size(NARROW_BUFFER_BYTES)?;
+            socket.set_tcp_mss(NARROW_SEGMENT_BYTES)
+        })
+    }
+
+    fn open_with(peer: SocketAddr, prepare: impl FnOnce(&Socket) -> io::Result<()>) -> io::Result<Self> {
         let limit = Duration::from_secs(SILENCE_SECONDS_MAX);
-        let stream = TcpStream::connect_timeout(&peer, limit)?;
+        let socket = Socket::new(Domain::for_address(peer), Type::STREAM, None)?;
+        prepare(&socket)?;
+        socket.connect_timeout(&peer.into(), limit)?;
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
         stream.set_nodelay(true)?;
@@ -236,6 +260,18 @@ impl Connection {
     /// Waits for the next chunk of a body in chunks; nothing at the body's proper end.
     pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         chunk(&mut self.stream)
+    }
+
+    /// Waits until there is something to read.
+    pub fn wait_readable(&mut self) -> io::Result<()> {
+        self.stream.fill_buf().map(|_| ())
+    }
+
+    /// Reads up to the server's close. A reset is an error.
+    pub fn read_to_close(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest)?;
+        Ok(rest)
     }
 
     /// Whether the server has closed: nothing more can be read.

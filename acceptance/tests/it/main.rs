@@ -2,16 +2,20 @@
 //! layouts have tests of their own beside them; here only what a client can see is asserted.
 #![expect(clippy::unwrap_used, reason = "clippy exempts test functions only, not what they share")]
 
+mod admission;
 mod auth_matrix;
 mod bulk_publish;
 mod clients_that_cannot_run;
 mod crash;
+mod early_refusals;
 mod front_doors;
 mod hostile;
 mod live;
 mod outbox_verbs;
 mod own_destinations;
+mod pages_by_size;
 mod peers;
+mod proxies;
 mod push;
 mod relay;
 mod relay_crash;
@@ -22,6 +26,7 @@ mod rust_sdk;
 mod scripts;
 mod setup_as_code;
 mod signatures;
+mod slow_readers;
 mod streams;
 mod sync_manager;
 mod trigger;

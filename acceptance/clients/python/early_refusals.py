@@ -1,0 +1,103 @@
+"""boto3 and requests that are refused before their body is read: every try ends in the fault, none in a reset."""
+
+import collections
+import contextlib
+import datetime
+import os
+
+import botocore.auth
+
+from world import case, client, new_guest, refused, run, unsigned
+
+TRIES = int(os.environ["CARRYALL_TRIES"])
+TOO_LARGE = "RequestEntityTooLargeException", 413
+
+
+def patches(size):
+    """Record patches whose JSON has about ``size`` bytes; none at all for the smallest body, ``{}``."""
+    if size == 2:
+        return {}
+    values = [1_000_000] * (size // 1_000_000) or [size]
+    records = [{"Op": "replace", "Key": f"k{n}", "Value": "v" * length, "SyncCount": 0} for n, length in enumerate(values)]
+    return {"SyncSessionToken": "token", "RecordPatches": records}
+
+
+def tries(clients, call, fault, signs_late=contextlib.nullcontext):
+    """Calls again and again, over a kept connection and over new ones by turns."""
+    wrong = collections.Counter()
+    for number in range(TRIES):
+        try:
+            with signs_late():
+                refused(lambda: call(clients), *fault)
+        except Exception as error:
+            wrong[f"{type(error).__name__}: {error}"] += 1
+        if number % 2:
+            clients._endpoint.http_session.close()
+    assert not wrong, "\n".join(f"{count} × {what}" for what, count in wrong.items())
+
+
+def updates(guest, credentials, fault, sizes=(2, 200_000, 9_000_000), signs_late=contextlib.nullcontext, **config):
+    sync = client("cognito-sync", credentials, parameter_validation=False, **config)
+    for size in sizes:
+        members = patches(size)
+        tries(sync, lambda sync: sync.update_records(**guest.at("prefs"), **members), fault, signs_late)
+
+
+@contextlib.contextmanager
+def a_slow_clock():
+    """Signs as a client does whose clock is a quarter of an hour slow."""
+    now = botocore.auth.get_current_datetime
+    botocore.auth.get_current_datetime = lambda *args, **named: now(*args, **named) - datetime.timedelta(minutes=15)
+    try:
+        yield
+    finally:
+        botocore.auth.get_current_datetime = now
+
+
+@case
+def unknown_keys():
+    keys = {"AccessKeyId": "AKIAUNKNOWNUNKNOWN00", "SecretKey": "secret"}
+    updates(new_guest(), keys, ("UnrecognizedClientException", 403))
+
+
+@case
+def expired_credentials():
+    names = {"AccessKeyId": "KEY", "SecretKey": "SECRET", "SessionToken": "TOKEN"}
+    keys = {name: os.environ[f"CARRYALL_EXPIRED_{variable}"] for name, variable in names.items()}
+    updates(new_guest(), keys, ("ExpiredTokenException", 403))
+
+
+@case
+def clocks():
+    guest = new_guest()
+    fault = "InvalidSignatureException", 403, "Signature expired:"
+    updates(guest, guest.credentials, fault, signs_late=a_slow_clock)
+
+
+@case
+def scopes():
+    guest = new_guest()
+    sync = guest.unchecked
+    sync._request_signer._region_name = "eu-west-1"
+    for size in (2, 200_000, 9_000_000):
+        members = patches(size)
+        call = lambda sync: sync.update_records(**guest.at("prefs"), **members)
+        tries(sync, call, ("InvalidSignatureException", 403))
+
+
+@case
+def bodies_that_are_too_large():
+    guest = new_guest()
+    updates(guest, guest.credentials, TOO_LARGE, sizes=(9_000_000,))
+
+
+@case
+def unsigned_bodies_that_are_too_large():
+    guest = new_guest()
+    identity = unsigned("cognito-identity", parameter_validation=False)
+    for size in (200_000, 9_000_000):
+        logins = {"graph.facebook.com": "x" * size}
+        tries(identity, lambda identity: identity.get_id(IdentityPoolId=guest.pool, Logins=logins), TOO_LARGE)
+
+
+run()

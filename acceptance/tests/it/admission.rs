@@ -1,0 +1,186 @@
+//! What one caller takes does not take the server away from others: connections, bodies, and turns at a dataset.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::thread;
+
+use carryall_acceptance::api::succeeded;
+use carryall_acceptance::peers::until;
+use carryall_acceptance::{Api, Connection, Guest, Request, Response, Server, Store};
+use serde_json::json;
+
+const UNSIGNED_BODY_BYTES_MAX: usize = 64 * 1024;
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+const MIB: usize = 1024 * 1024;
+
+/// One of this machine's addresses.
+pub(crate) fn source(number: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, number))
+}
+
+fn asked(api: Api, from: u8, target: &str) -> (Connection, Response) {
+    let mut connection = Connection::open_from(source(from), api.address).unwrap();
+    let answer = connection.exchange(&Request::new("GET", target)).unwrap();
+    (connection, answer)
+}
+
+/// A connection that may be used for anything; nothing if the server has no place for one more from there.
+pub(crate) fn place(api: Api, from: u8) -> Option<Connection> {
+    let (connection, answer) = asked(api, from, "/nothing");
+    if answer.status == 404 {
+        return Some(connection);
+    }
+    assert_eq!(answer.outcome(), (503, "ServiceUnavailableException".to_owned()), "{}", answer.text());
+    None
+}
+
+/// So many connections at a time. The server may not have noticed yet that an earlier one is closed.
+pub(crate) fn places(api: Api, from: u8, count: usize) -> Vec<Connection> {
+    (0..count).map(|number| until(&format!("place {number} from {from}"), || place(api, from))).collect()
+}
+
+#[test]
+fn probes_are_answered_while_every_other_connection_is_taken() {
+    let few = "[limits]\nconnections_max = 8\nconnections_per_source_max = 8\n";
+    let server = Server::start_configured(Store::Memory, Some(few));
+    let api = server.api();
+    let held = places(api, 1, 8);
+    for from in [1, 2] {
+        for probe in ["/health/live", "/health/ready"] {
+            assert_eq!(asked(api, from, probe).1.status, 200, "{probe} from {from}");
+        }
+        assert!(place(api, from).is_none(), "there is a ninth connection, from {from}");
+    }
+    drop(held);
+    places(api, 2, 8);
+}
+
+#[test]
+fn a_source_has_a_quarter_of_the_connections() {
+    let server = Server::start_configured(Store::Memory, Some("[limits]\nconnections_max = 16\n"));
+    let api = server.api();
+    let mut held = places(api, 1, 4);
+    assert!(place(api, 1).is_none(), "there is a fifth connection from one source");
+    assert_eq!(asked(api, 1, "/health/ready").1.status, 200);
+    let others = places(api, 2, 4);
+    assert!(place(api, 2).is_none(), "there is a fifth connection from the other source");
+    held.pop();
+    held.extend(places(api, 1, 1));
+    drop(others);
+}
+
+/// An unsigned GetId whose body has exactly so many bytes, most of them in a member that is ignored.
+fn padded(operation: &str, member: &str, id: &str, bytes: usize) -> Request {
+    let start = format!("{{\"{member}\":\"{id}\",\"Unknown\":\"");
+    let body = format!("{start}{}\"}}", "a".repeat(bytes - start.len() - 2));
+    Request::new("POST", "/")
+        .header("X-Amz-Target", format!("AWSCognitoIdentityService.{operation}"))
+        .header("Content-Type", "application/x-amz-json-1.1")
+        .body(body)
+}
+
+#[test]
+fn unsigned_operations_take_64_kibibytes() {
+    let server = Server::start(Store::Memory);
+    let api = server.api();
+    let guest = api.new_user(&server.root());
+    for (operation, member, id) in [
+        ("GetId", "IdentityPoolId", &guest.pool),
+        ("GetCredentialsForIdentity", "IdentityId", &guest.identity),
+        ("GetOpenIdToken", "IdentityId", &guest.identity),
+    ] {
+        succeeded(&api.send(&padded(operation, member, id, UNSIGNED_BODY_BYTES_MAX)));
+        let larger = api.send(&padded(operation, member, id, UNSIGNED_BODY_BYTES_MAX + 1));
+        assert_eq!(larger.outcome(), (413, "RequestEntityTooLargeException".to_owned()), "{operation}");
+    }
+}
+
+/// Sends all of a request but its last byte. A server that wants no more of it may close before.
+fn all_but_the_last_byte(api: Api, request: &Request) -> Connection {
+    let bytes = request.bytes(api.address);
+    let mut connection = Connection::open(api.address).unwrap();
+    let _ = connection.send(&bytes[..bytes.len() - 1]);
+    connection
+}
+
+fn update(api: Api, guest: &Guest, dataset: &str, body: impl Into<Vec<u8>>) -> Request {
+    api.signed(&guest.caller, Request::new("POST", guest.dataset(dataset)).body(body))
+}
+
+#[test]
+fn slow_bodies_of_one_caller_refuse_nobody_elses() {
+    let server =
+        Server::start_configured(Store::Memory, Some("[limits]\nadmission_wait_milliseconds_max = 50\n"));
+    let api = server.api();
+    let (slow, other) = (api.new_user(&server.root()), api.new_user(&server.root()));
+    let unsigned = |bytes| padded("GetId", "IdentityPoolId", &slow.pool, bytes);
+    let mut held: Vec<Connection> = Vec::new();
+    held.extend((0..66).map(|_| all_but_the_last_byte(api, &unsigned(MIB))));
+    held.extend((0..200).map(|_| all_but_the_last_byte(api, &unsigned(UNSIGNED_BODY_BYTES_MAX))));
+    let large = update(api, &slow, "prefs", vec![b' '; BODY_BYTES_MAX]);
+    held.extend((0..8).map(|_| all_but_the_last_byte(api, &large)));
+    for (count, length) in [200, 200_000].into_iter().cycle().take(20).enumerate() {
+        api.put(&other, "prefs", "k", &"v".repeat(length), count as u64);
+        api.new_guest(&other.pool);
+    }
+    drop(held);
+}
+
+#[test]
+fn a_body_below_the_lowest_rate_is_cut_off() {
+    // The time for a whole body is not what ends it.
+    let rate = "[limits]\nbody_bytes_per_second_min = 1000000\nrequest_seconds_max = 600\n";
+    let server = Server::start_configured(Store::Memory, Some(rate));
+    let api = server.api();
+    let guest = api.new_user(&server.root());
+    let request = update(api, &guest, "prefs", vec![b' '; MIB]);
+    let mut connection = Connection::open(api.address).unwrap();
+    let bytes = request.bytes(api.address);
+    connection.send(&bytes[..bytes.len() / 2]).unwrap();
+    let answer = connection.answer().unwrap();
+    assert_eq!(answer.outcome(), (408, "RequestTimeoutException".to_owned()), "{}", answer.text());
+    connection.read_to_close().unwrap();
+}
+
+#[test]
+fn updates_of_a_hot_dataset_are_refused_and_hold_up_nobody_else() {
+    const UPDATES: usize = 200;
+    const ONE_WAITS: &str = "[limits]\nupdates_waiting_per_dataset_max = 1\nrequests_per_caller_max = 1000\n";
+    let server = Server::start_configured(Store::Embedded, Some(ONE_WAITS));
+    let api = server.api();
+    let (hot, other) = (api.new_user(&server.root()), api.new_user(&server.root()));
+    let requests: Vec<Vec<u8>> = (0..UPDATES)
+        .map(|number| {
+            let patch = json!({ "Op": "replace", "Key": format!("k{number}"), "Value": "v", "SyncCount": 0 });
+            let token = api.session(&hot, "prefs");
+            let body = json!({ "SyncSessionToken": token, "RecordPatches": [patch] }).to_string();
+            update(api, &hot, "prefs", body).bytes(api.address)
+        })
+        .collect();
+    let mut waiting: Vec<Connection> = Vec::with_capacity(UPDATES);
+    for request in &requests {
+        let mut connection = Connection::open(api.address).unwrap();
+        connection.send(&request[..request.len() - 1]).unwrap();
+        waiting.push(connection);
+    }
+    let outcomes: Vec<(u16, String)> = thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            for count in 0..20 {
+                api.put(&other, "prefs", "k", "v", count);
+            }
+        });
+        for (connection, request) in waiting.iter_mut().zip(&requests) {
+            connection.send(&request[request.len() - 1..]).unwrap();
+        }
+        let outcomes = waiting.iter_mut().map(|connection| connection.answer().unwrap().outcome()).collect();
+        others.join().unwrap();
+        outcomes
+    });
+    let throttled = (429, "TooManyRequestsException".to_owned());
+    assert!(
+        outcomes.iter().all(|outcome| *outcome == (200, String::new()) || *outcome == throttled),
+        "{outcomes:?}"
+    );
+    let applied = outcomes.iter().filter(|(status, _)| *status == 200).count();
+    assert!(applied > 0 && applied < UPDATES, "{applied} of {UPDATES} updates were applied");
+    assert_eq!(api.list(&hot, "prefs")["DatasetSyncCount"], applied);
+}

@@ -1,0 +1,282 @@
+//! Refusals that are known before a body is read arrive: Node's HTTP client, boto3 and a plain socket see the fault and
+//! never a reset, however large the body is and whether or not the connection is kept.
+//!
+//! `CARRYALL_EARLY_REFUSAL_TRIES` is how often each refusal is tried with each size; some dozens by default.
+
+use std::io;
+
+use carryall_acceptance::{
+    Api, Caller, Connection, Guest, Request, Script, Server, ServerSettings, Signing, Store,
+};
+use serde_json::{Value, json};
+
+const TRIES: usize = 24;
+const SMALL_BYTES: usize = 2;
+const MIDDLE_BYTES: usize = 200_000;
+/// More than the server takes.
+const LARGE_BYTES: usize = 9_000_000;
+
+/// The master key that sealed [`expired`]: 32 bytes of 7.
+const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
+/// Credentials that ended in November 2023, sealed with [`MASTER_KEY`] in the first version of their layout.
+fn expired() -> Caller {
+    Caller {
+        access_key_id: "ASIAYY6LKRRWCYEREEVN".to_owned(),
+        secret_access_key: "IXOT2W893IkFDf+A5VGMZ21ZVdPeZUJEgUPcedSr".to_owned(),
+        session_token: Some(
+            "AQABAgMEBQYHCAkKC9xfNjZ3XnLySgtSSb752xN9MtRxgsWXDBoi82S0kI3dT4nXTH0MPAtWSyj9glkERkTtjdXao0JaP-x0N5Rl\
+             afFaRi3LabPsZZ32bfdq0Jywhops1dvjwFX2UuayTsnDVjIp8cHDtxtq9eky8kst5cm3-THPeVsiZ8oOkxI38y7Q3PIJKOlMSs_S\
+             v9mYb41NOIUD--Yuo429bWf7s642lNkE1i41lzZT8IFYBCN1v8I8ejHXaP4QM7MgRkOHTK28-VKI5VaMat-awo34SWy6F3uyrDi4\
+             61FEYMT-OwdC"
+                .to_owned(),
+        ),
+    }
+}
+
+fn tries() -> usize {
+    let asked = std::env::var("CARRYALL_EARLY_REFUSAL_TRIES").ok();
+    asked.map_or(TRIES, |tries| tries.parse().unwrap())
+}
+
+fn start() -> Server {
+    Server::start_with(Store::Memory, ServerSettings::default().variable("CARRYALL_MASTER_KEY", MASTER_KEY))
+}
+
+/// A refusal that is known before the body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    UnknownKey,
+    Expired,
+    Clock,
+    Scope,
+    TooLarge,
+    TooLargeUnsigned,
+}
+
+impl Refusal {
+    /// The sizes of bodies that are refused so.
+    fn sizes(self) -> &'static [usize] {
+        match self {
+            Self::UnknownKey | Self::Expired | Self::Clock | Self::Scope => {
+                &[SMALL_BYTES, MIDDLE_BYTES, LARGE_BYTES]
+            }
+            Self::TooLarge => &[LARGE_BYTES],
+            Self::TooLargeUnsigned => &[MIDDLE_BYTES, LARGE_BYTES],
+        }
+    }
+
+    fn outcome(self) -> (u16, &'static str) {
+        match self {
+            Self::UnknownKey => (403, "UnrecognizedClientException"),
+            Self::Expired => (403, "ExpiredTokenException"),
+            Self::Clock | Self::Scope => (403, "InvalidSignatureException"),
+            Self::TooLarge | Self::TooLargeUnsigned => (413, "RequestEntityTooLargeException"),
+        }
+    }
+
+    /// A request with a body of `bytes` bytes that is refused so, signed now.
+    fn request(self, api: Api, guest: &Guest, bytes: usize) -> Request {
+        let update = Request::new("POST", guest.dataset("prefs")).body(vec![b' '; bytes]);
+        let signing = |caller| Signing::by(caller, "cognito-sync");
+        match self {
+            Self::UnknownKey => {
+                let caller = Caller::developer("AKIAUNKNOWNUNKNOWN00", "secret");
+                signing(&caller).headers(update, api.address)
+            }
+            Self::Expired => signing(&expired()).headers(update, api.address),
+            Self::Clock => signing(&guest.caller).off_by_seconds(-900).headers(update, api.address),
+            Self::Scope => signing(&guest.caller).region("eu-west-1").headers(update, api.address),
+            Self::TooLarge => signing(&guest.caller).headers(update, api.address),
+            Self::TooLargeUnsigned => Request::new("POST", "/")
+                .header("X-Amz-Target", "AWSCognitoIdentityService.GetId")
+                .header("Content-Type", "application/x-amz-json-1.1")
+                .body(vec![b' '; bytes]),
+        }
+    }
+}
+
+const REFUSALS: [Refusal; 6] = [
+    Refusal::UnknownKey,
+    Refusal::Expired,
+    Refusal::Clock,
+    Refusal::Scope,
+    Refusal::TooLarge,
+    Refusal::TooLargeUnsigned,
+];
+
+fn every_refusal(mut act: impl FnMut(Refusal, usize)) {
+    for refusal in REFUSALS {
+        for bytes in refusal.sizes() {
+            act(refusal, *bytes);
+        }
+    }
+}
+
+/// How a client sends.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    keep_alive: bool,
+    /// The body only after the answer has begun to arrive, as a slow network delivers it.
+    apart: bool,
+}
+
+impl Manner {
+    /// All manners by turns.
+    fn of(attempt: usize) -> Self {
+        Self { keep_alive: attempt.is_multiple_of(2), apart: attempt % 4 >= 2 }
+    }
+}
+
+/// Sends one request over a plain socket. Whatever cannot be sent or read is an error, a reset after the answer too.
+fn exchange(
+    kept: Option<Connection>,
+    api: Api,
+    request: &Request,
+    manner: Manner,
+    outcome: (u16, &str),
+) -> io::Result<Option<Connection>> {
+    let mut connection = match kept {
+        Some(connection) => connection,
+        None => Connection::open(api.address)?,
+    };
+    let request =
+        if manner.keep_alive { request.clone() } else { request.clone().header("Connection", "close") };
+    if manner.apart {
+        connection.send(&request.head(api.address))?;
+        connection.wait_readable()?;
+        connection.send(&request.body)?;
+    } else {
+        connection.send(&request.bytes(api.address))?;
+    }
+    let answer = connection.answer()?;
+    assert_eq!(answer.outcome(), (outcome.0, outcome.1.to_owned()), "{}", answer.text());
+    let closes = answer.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    if manner.keep_alive && !closes {
+        return Ok(Some(connection));
+    }
+    connection.read_to_close()?;
+    Ok(None)
+}
+
+#[test]
+fn a_plain_socket_sees_every_early_refusal() {
+    let server = start();
+    let api = server.api();
+    let guest = api.new_user(&server.root());
+    let mut failed = Vec::new();
+    every_refusal(|refusal, bytes| {
+        let request = refusal.request(api, &guest, bytes);
+        let mut kept = None;
+        for attempt in 0..tries() {
+            let manner = Manner::of(attempt);
+            kept = match exchange(kept, api, &request, manner, refusal.outcome()) {
+                Ok(kept) => kept,
+                Err(error) => {
+                    failed.push(format!("{refusal:?}, {bytes} bytes, {manner:?}: {error}"));
+                    None
+                }
+            };
+        }
+    });
+    assert!(failed.is_empty(), "{} tries failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn the_http_client_of_node_sees_every_early_refusal() {
+    let server = start();
+    let api = server.api();
+    let guest = api.new_user(&server.root());
+    // One run each: a signature that is older than five minutes would be refused for its age.
+    every_refusal(|refusal, bytes| {
+        let request = refusal.request(api, &guest, bytes);
+        let (status, error) = refusal.outcome();
+        let headers: Vec<Value> = request.headers.iter().map(|(name, value)| json!([name, value])).collect();
+        let described = json!({
+            "case": format!("{refusal:?}, {bytes} bytes"), "method": request.method, "target": request.target,
+            "headers": headers, "bytes": bytes, "status": status, "error": error, "tries": tries(),
+        });
+        Script::Node("early_refusals.mjs").run_with(&server, &[("CARRYALL_REFUSAL", &described.to_string())]);
+    });
+}
+
+#[test]
+fn boto3_sees_every_early_refusal() {
+    let expired = expired();
+    let variables = [
+        ("CARRYALL_TRIES", &*tries().to_string()),
+        ("CARRYALL_EXPIRED_KEY", &expired.access_key_id),
+        ("CARRYALL_EXPIRED_SECRET", &expired.secret_access_key),
+        ("CARRYALL_EXPIRED_TOKEN", expired.session_token.as_deref().unwrap_or_default()),
+    ];
+    Script::Python("early_refusals.py").run_with(&start(), &variables);
+}
+
+/// With memory for one body, which a slow sender holds.
+const ONE_BODY: &str = "[limits]\nbody_bytes_max = 16777216\nbodies_in_flight_bytes_max = 16777216\n\
+                        body_bytes_per_second_min = 1\nrequest_seconds_max = 3600\nadmission_wait_milliseconds_max = 1\n";
+
+#[test]
+fn bodies_beyond_the_budget_are_refused_with_an_answer() {
+    let server = Server::start_configured(Store::Memory, Some(ONE_BODY));
+    let api = server.api();
+    let (holder, guest) = (api.new_user(&server.root()), api.new_user(&server.root()));
+    let update = |guest: &Guest, bytes: usize| {
+        api.signed(&guest.caller, Request::new("POST", guest.dataset("prefs")).body(vec![b' '; bytes]))
+    };
+    let held = update(&holder, 16_777_216).bytes(api.address);
+    let mut slow = Connection::open(api.address).unwrap();
+    slow.send(&held[..held.len() - 1]).unwrap();
+    let refused = (503, "ServiceUnavailableException");
+    let full = || update(&guest, LARGE_BYTES);
+    // What was sent is paid for only once it was read.
+    carryall_acceptance::peers::until("the budget is used up", || {
+        (api.send(&full()).outcome() == (refused.0, refused.1.to_owned())).then_some(())
+    });
+    for bytes in [MIDDLE_BYTES, LARGE_BYTES] {
+        let mut kept = None;
+        for attempt in 0..tries() {
+            let request = update(&guest, bytes);
+            // The answer comes only after some of the body has.
+            let manner = Manner { apart: false, ..Manner::of(attempt) };
+            kept = exchange(kept, api, &request, manner, refused)
+                .unwrap_or_else(|error| panic!("{bytes} bytes, {manner:?}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn a_client_that_asks_before_it_sends_is_told_to_send_or_is_refused() {
+    let server = start();
+    let api = server.api();
+    let guest = api.new_user(&server.root());
+    let body = json!({
+        "SyncSessionToken": api.session(&guest, "prefs"),
+        "RecordPatches": [{ "Op": "replace", "Key": "k", "Value": "v".repeat(MIDDLE_BYTES), "SyncCount": 0 }],
+    });
+    let update = api.signed(&guest.caller, Request::new("POST", guest.dataset("prefs")).json(&body));
+    let update = update.header("Expect", "100-continue");
+    let mut connection = Connection::open(api.address).unwrap();
+    connection.send(&update.head(api.address)).unwrap();
+    assert_eq!(connection.interim_or_final().unwrap().status, 100);
+    connection.send(&update.body).unwrap();
+    let answer = connection.answer().unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    every_refusal(|refusal, bytes| {
+        let (status, error) = refusal.outcome();
+        let request = refusal.request(api, &guest, bytes).header("Expect", "100-continue");
+        // A client may send its body all the same, when it has waited long enough.
+        for sends in [false, true] {
+            let mut connection = Connection::open(api.address).unwrap();
+            connection.send(&request.head(api.address)).unwrap();
+            if sends {
+                connection.send(&request.body).unwrap();
+            }
+            let answer = connection.interim_or_final().unwrap();
+            assert_eq!(answer.outcome(), (status, error.to_owned()), "{refusal:?}, {bytes} bytes, {sends}");
+            connection
+                .read_to_close()
+                .unwrap_or_else(|error| panic!("{refusal:?}, {bytes}, {sends}: {error}"));
+        }
+    });
+}
