@@ -29,11 +29,6 @@ impl Handler for ListRecords {
     }
 }
 
-/// The most bytes of JSON that one byte of text becomes.
-const ESCAPED_BYTES_MAX: usize = 6;
-/// The most bytes of a record as JSON beside its key and value.
-const FRAME_BYTES_MAX: usize = 512;
-
 /// The request's members, opened and within their constraints.
 struct Asked {
     last_sync_count: SyncCount,
@@ -106,9 +101,7 @@ async fn load(
 
 /// The number of records, one at least, that fit a page of `page_bytes_max` as JSON.
 fn fitting(records: &[Record], page_bytes_max: usize) -> usize {
-    let text_bytes =
-        |record: &Record| record.key.as_str().len() + record.value.as_ref().map_or(0, String::len);
-    let bound = |record: &Record| text_bytes(record) * ESCAPED_BYTES_MAX + FRAME_BYTES_MAX;
+    let bound = |record: &Record| super::json_bytes_bound(&record.key, record.value.as_deref());
     if records.iter().map(bound).sum::<usize>() <= page_bytes_max {
         // True for nearly every page, and cheaper than the exact sizes.
         return records.len();

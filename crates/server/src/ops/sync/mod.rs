@@ -18,7 +18,7 @@ mod subscribe_to_dataset;
 mod unsubscribe_from_dataset;
 mod update_records;
 
-use carryall_core::ids::{DatasetName, IdentityId};
+use carryall_core::ids::{DatasetName, IdentityId, RecordKey};
 use carryall_core::model::{Life, Pool, PoolUsage, Record, StreamingStatus};
 use carryall_wire::{json_size, shapes};
 
@@ -35,6 +35,16 @@ fn dataset(owner: &IdentityId, name: &DatasetName, life: &Life) -> shapes::Datas
         data_storage: life.data_bytes,
         num_records: life.records.into(),
     }
+}
+
+/// The most bytes of JSON that one byte of text becomes.
+const ESCAPED_BYTES_MAX: usize = 6;
+/// The most bytes of a record as JSON beside its key and value.
+const FRAME_BYTES_MAX: usize = 512;
+
+/// An upper bound on the size of a record as JSON, in bytes, without a look at its text.
+fn json_bytes_bound(key: &RecordKey, value: Option<&str>) -> usize {
+    (key.as_str().len() + value.map_or(0, str::len)) * ESCAPED_BYTES_MAX + FRAME_BYTES_MAX
 }
 
 /// The size of a record as JSON, in bytes, before it is turned into its shape.

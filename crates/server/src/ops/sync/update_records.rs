@@ -15,6 +15,7 @@ use carryall_core::rules::update_records::{self, Decision, Forgotten};
 use carryall_core::store::{DatasetView, StoreError, WholeDataset};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
+use carryall_wire::json_size;
 use carryall_wire::ops::sync::UpdateRecords;
 use carryall_wire::ops::sync::update_records::{Input, Output, RecordPatch};
 
@@ -48,12 +49,32 @@ impl Handler for UpdateRecords {
             patches,
             at,
         };
+        // Paid for before anything is stored: a caller who is refused at its share must not have been served.
+        call.pay_answer(answer_bytes(&request.patches).min(page_in_memory_bytes(call))).await?;
         let records = match sync_trigger(call, &request.at, by_developer).await? {
             None => update(call, &request).await?,
             Some(function) => triggered_update(call, &function, &request).await?,
         };
         Ok(Output { records: records.into_iter().map(super::record).collect() })
     }
+}
+
+/// The most that one request may be asked to pay: a page as records and as JSON, in bytes.
+fn page_in_memory_bytes(call: &Call<'_>) -> usize {
+    call.app.config.page_bytes_max.saturating_mul(2)
+}
+
+/// The size of the answer to `patches` as JSON, in bytes, rounded up.
+fn answer_bytes(patches: &Patches) -> usize {
+    let text_bytes = |patch: &Patch| {
+        json_size::text(patch.key.as_str()) + patch.value.as_deref().map_or(0, json_size::text)
+    };
+    patches.iter().map(|patch| text_bytes(patch) + super::FRAME_BYTES_MAX).sum()
+}
+
+/// The memory of a dataset that is shown to a function, as records and as JSON, in bytes.
+fn shown_bytes(records: &[Record]) -> usize {
+    records.iter().map(super::json_bytes).sum::<usize>() * 2
 }
 
 /// The function that has to see the update first: developers' updates are not shown to it.
@@ -157,6 +178,7 @@ async fn decide_with_trigger(
 ) -> Result<Step<(Vec<Record>, Forgotten)>, Failure> {
     let (app, at) = (call.app, &request.at);
     let stored = load_whole(app, at).await?;
+    call.pay_answer(shown_bytes(&stored.records).min(page_in_memory_bytes(call))).await?;
     let view = stored.view_of(&request.patches.keys());
     update_records::check(&view, call.now, request).map_err(|refusal| refused(call, refusal))?;
     if request.patches.iter().len() == 0 {
