@@ -16,7 +16,7 @@
 //!   consists of puts that may be repeated.
 //! - **P7 One moment.** Every read answers from one state of the store, whatever is written meanwhile. A page is
 //!   ordered and total: everything that matched in that state is there. A head and the records that come with it
-//!   ([`Store::listing`], [`Store::whole_dataset`]) belong to the same state.
+//!   ([`Reads::listing`], [`Reads::whole_dataset`]) belong to the same state.
 //! - **P8 Unreachable means invisible.** Records of an ended life and everything of a removed pool are never read
 //!   again, however long [`Store::reclaim`] takes, and reclaiming changes no count and no usage.
 //! - **P9 One holder.** A durable directory is open in one process at a time.

@@ -1,5 +1,5 @@
 //! Connections: accepting them within a limit, bounding what one may send and how slowly, and letting those that are
-//! open finish when the server stops. What a request means is decided in [`crate::pipeline`].
+//! open finish when the server stops. What a request means is decided in [`crate::request::pipeline`].
 
 use std::convert::Infallible;
 use std::error::Error as _;

@@ -1,7 +1,7 @@
 //! From bytes to members and back, for every dialect.
 //!
-//! Reading takes two steps, because who may call must be known before a body is worth reading: [`route`] looks at
-//! the head alone, [`decode`] lays path, query and headers over the body. One generic body of code serves all
+//! Reading takes two steps, because who may call must be known before a body is worth reading: [`route()`] looks at
+//! the head alone, [`decode()`] lays path, query and headers over the body. One generic body of code serves all
 //! operations; what differs between them is in the table ([`crate::spec`]).
 
 mod bound;

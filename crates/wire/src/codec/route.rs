@@ -68,7 +68,7 @@ impl Routed<'_> {
 pub struct Route<'r> {
     /// The operation.
     pub operation: OperationName,
-    /// How the request is written; for RPC, [`super::decode`] tells the wrapping.
+    /// How the request is written; for RPC, [`super::decode()`] tells the wrapping.
     pub dialect: Dialect,
     /// The method as it was meant and signed, which an override header may have changed.
     pub method: Method,
