@@ -4,5 +4,8 @@
 
 #[path = "../embedded.rs"]
 mod embedded;
+#[expect(dead_code, reason = "the store uses the rest")]
+#[path = "../../crates/store/src/meaning.rs"]
+mod meaning;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| embedded::fuzz_body::read_rows(bytes));
