@@ -274,7 +274,7 @@ impl Connection {
         Ok(rest)
     }
 
-    /// Whether the server has closed: nothing more can be read.
+    /// True if the server has closed: nothing more can be read.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok([]) | Err(_))
     }

@@ -55,7 +55,7 @@ pub enum Party<'a> {
     Source(Source, Option<&'a Caller>),
 }
 
-/// What one caller may still take.
+/// The resources that one caller may still take.
 pub struct Account {
     left: [Semaphore; RESOURCES],
     key: u64,

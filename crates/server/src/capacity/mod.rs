@@ -57,7 +57,7 @@ pub struct Capacity {
     pool_checks: Arc<Semaphore>,
 }
 
-/// What a request holds from its admission until the last byte of its answer is written.
+/// The permits and memory that a request holds from its admission until the last byte of its answer is written.
 pub struct Holding {
     _request: Permit,
     answer: Charge,

@@ -3,6 +3,7 @@
 
 mod destinations;
 mod error;
+mod limits;
 mod secrets;
 mod settings;
 
@@ -22,8 +23,9 @@ use carryall_store::{StoreOptions, StoreUrl};
 
 pub use self::error::ConfigError;
 use self::error::refuse;
+use self::limits::LimitSettings;
 pub use self::secrets::Secrets;
-use self::settings::{EmbeddedSettings, LimitSettings, OutboxSettings, PoolSettings, ProxySettings};
+use self::settings::{EmbeddedSettings, OutboxSettings, PoolSettings, ProxySettings};
 pub use self::settings::{LiveSettings, Overrides, Settings, TlsFiles, TriggerSettings};
 use crate::source::{Network, TrustedProxies};
 

@@ -28,7 +28,7 @@ pub struct Call<'a> {
     pub now: UnixMillis,
     /// Where it came from.
     pub source: Source,
-    /// What the request holds until its answer is written. Operations add to it through methods.
+    /// The permits and memory that the request holds until its answer is written. Operations add to it through methods.
     holding: Mutex<Holding>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Call<'a> {
         self.holding.lock().await.built();
     }
 
-    /// What the request holds until its answer is written.
+    /// The permits and memory that the request holds until its answer is written.
     pub fn into_holding(self) -> Holding {
         self.holding.into_inner()
     }

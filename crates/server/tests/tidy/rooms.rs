@@ -28,6 +28,7 @@ const ROOMS: &[&str] = &[
     "cache",
     "clock",
     "lock",
+    "source",
     "logging",
     "stop",
 ];
