@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt;
 
+/// The time without a byte after which no more are expected.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
 /// The time for the rest of a body to arrive.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// The bodies that are drained, in multiples of the largest body that is accepted.
@@ -37,7 +39,7 @@ pub fn begin(body: impl Unread, body_bytes_max: usize) {
 
 async fn discard(mut body: impl Unread, bytes_max: usize) {
     let mut bytes = 0;
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(IDLE_TIME_MAX, body.frame()).await {
         bytes += frame.data_ref().map_or(0, Bytes::len);
         if bytes > bytes_max {
             return;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use carryall_core::time::UnixMillis;
 use carryall_wire::codec::{self, Dialect};
 use carryall_wire::fault::{Fault, FaultKind};
-use http::header::{CONNECTION, CONTENT_TYPE, DATE};
+use http::header::{CONNECTION, CONTENT_TYPE, DATE, EXPECT};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
@@ -211,6 +211,8 @@ impl Http {
         let Connection { peer, used_for, received, outgoing } = connection;
         let client = self.app.capacity.proxies().client(peer.ip(), request.headers());
         let arrival = Arrival { peer: *peer, client, received: Instant::now() };
+        // A client that asks before it sends may never send its body, so the connection cannot be used again.
+        let asks_first = request.headers().contains_key(EXPECT);
         let framing = framing::refusal(&request, received);
         received.clear();
         let whole = |body| HeldBody::new(body, None, None, 0, outgoing);
@@ -229,6 +231,9 @@ impl Http {
             let answered = pipeline::answer(&self.app, request, arrival).await;
             self.held(answered, outgoing).map(Either::Left)
         };
+        if asks_first && !response.status().is_success() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Ok(date) = HeaderValue::from_str(&http_date(self.app.clock.now())) {
             response.headers_mut().insert(DATE, date);
         }
