@@ -133,7 +133,7 @@ def counts_and_conflicts():
         [
             ("stale", lambda: guest.put("prefs", "theme", "x", 0), CONFLICT, text + "theme is: 1 not: 0"),
             ("stale, same value", lambda: guest.put("prefs", "theme", "dark", 0), CONFLICT, text + "theme is: 1 not: 0"),
-            ("ahead", lambda: guest.put("prefs", "theme", "x", 2), CONFLICT, text + "theme is: 1 not: 2"),
+            ("ahead of the dataset", lambda: guest.put("prefs", "theme", "x", 3), CONFLICT, text + "theme is: 1 not: 3"),
             ("new key ahead of the dataset", lambda: guest.put("prefs", "new", "x", 3), CONFLICT, text + "new is: 0 not: 3"),
             ("stale remove", lambda: guest.update("prefs", remove("size", 1)), CONFLICT, text + "size is: 2 not: 1"),
             ("listing above the count", lambda: guest.list("prefs", LastSyncCount=3), BAD, "No such SyncCount: 3 exists for this Dataset"),

@@ -29,6 +29,9 @@ impl Handler for ListRecords {
     }
 }
 
+/// The most bytes of a page's members beside its records and the key in its token.
+const TOKENS_BYTES_MAX: usize = 4096;
+
 /// The request's members, opened and within their constraints.
 struct Asked {
     last_sync_count: SyncCount,
@@ -60,7 +63,7 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
         Some(page) => page.session.clone(),
         None => begin_session(call, at, &listing),
     };
-    let loaded = Loaded { fitting: fitting(&records, call.app.config.page_bytes_max), more: found.more };
+    let loaded = Loaded { fitting: fitting(&records, records_bytes_max(call)), more: found.more };
     let next = list_records::cut(&mut records, &listing, loaded, asked.last_sync_count, &session);
     Ok(Output {
         count: records.len() as u64,
@@ -99,14 +102,21 @@ async fn load(
     Ok(await_off_the_worker(reads.listing(at, range)).await?)
 }
 
-/// The number of records, one at least, that fit a page of `page_bytes_max` as JSON.
-fn fitting(records: &[Record], page_bytes_max: usize) -> usize {
+/// The most bytes of JSON that the records of a page may have: a page holds two tokens besides, one with a key in it.
+fn records_bytes_max(call: &Call<'_>) -> usize {
+    let config = &call.app.config;
+    let tokens_bytes_max = TOKENS_BYTES_MAX + config.limits.key_bytes_max.saturating_mul(2);
+    config.page_bytes_max.saturating_sub(tokens_bytes_max)
+}
+
+/// The number of records, one at least, that fit `bytes_max` as JSON.
+fn fitting(records: &[Record], bytes_max: usize) -> usize {
     let bound = |record: &Record| super::json_bytes_bound(&record.key, record.value.as_deref());
-    if records.iter().map(bound).sum::<usize>() <= page_bytes_max {
+    if records.iter().map(bound).sum::<usize>() <= bytes_max {
         // True for nearly every page, and cheaper than the exact sizes.
         return records.len();
     }
-    let mut left_bytes = page_bytes_max;
+    let mut left_bytes = bytes_max;
     let fits = |record: &&Record| {
         let left = left_bytes.checked_sub(super::json_bytes(record));
         left.map(|left| left_bytes = left).is_some()
