@@ -265,18 +265,21 @@ fn a_client_that_asks_before_it_sends_is_told_to_send_or_is_refused() {
     every_refusal(|refusal, bytes| {
         let (status, error) = refusal.outcome();
         let request = refusal.request(api, &guest, bytes).header("Expect", "100-continue");
-        // A client may send its body all the same, when it has waited long enough.
-        for sends in [false, true] {
+        let refused = || {
             let mut connection = Connection::open(api.address).unwrap();
             connection.send(&request.head(api.address)).unwrap();
-            if sends {
-                connection.send(&request.body).unwrap();
-            }
-            let answer = connection.interim_or_final().unwrap();
-            assert_eq!(answer.outcome(), (status, error.to_owned()), "{refusal:?}, {bytes} bytes, {sends}");
             connection
-                .read_to_close()
-                .unwrap_or_else(|error| panic!("{refusal:?}, {bytes}, {sends}: {error}"));
-        }
+        };
+        let answered = |connection: &mut Connection, what: &str| {
+            let answer = connection.interim_or_final().unwrap();
+            assert_eq!(answer.outcome(), (status, error.to_owned()), "{refusal:?}, {bytes} bytes, {what}");
+            assert_eq!(answer.get("connection"), Some("close"), "{refusal:?}, {bytes} bytes, {what}");
+        };
+        answered(&mut refused(), "not sent");
+        // A client may send its body all the same, when it has waited long enough.
+        let mut sending = refused();
+        sending.send(&request.body).unwrap();
+        answered(&mut sending, "sent");
+        sending.read_to_close().unwrap_or_else(|error| panic!("{refusal:?}, {bytes} bytes: {error}"));
     });
 }

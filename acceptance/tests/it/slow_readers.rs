@@ -31,9 +31,11 @@ fn an_answer_that_nobody_takes_ends_with_its_connection_and_gives_its_memory_bac
     let api = server.api();
     let (holder, other) = (guest_with_a_large_dataset(&server), guest_with_a_large_dataset(&server));
     assert_eq!(api.send(&listing(api, &other)).status, 200);
+    // Those that are refused end with their answer, so that only what is not taken stays.
+    let request = listing(api, &holder).header("Connection", "close").bytes(api.address);
     let mut held: Vec<Connection> = (0..3).map(|_| Connection::open_narrow(api.address).unwrap()).collect();
     for connection in &mut held {
-        connection.send(&listing(api, &holder).bytes(api.address)).unwrap();
+        connection.send(&request).unwrap();
     }
     until("the answers that nobody takes leave no memory for another", || {
         is_refused_for_want_of_memory(&api.send(&listing(api, &other))).then_some(())
