@@ -70,7 +70,7 @@ async fn call_once(
     let answer = port.invoke(TriggerEvent { event_id, json }, time_max).await.map_err(undelivered)?;
     let answered = event
         .read_answer(&answer)
-        .map_err(|trouble| unusable(&format!("{trouble}."), trouble.to_string()))?;
+        .map_err(|trouble| unusable(&format!("{trouble}."), "the answer is not usable".to_owned()))?;
     let wanted = wanted(answered, &app.config.limits).map_err(|violation| unconstrained(&violation))?;
     sync_trigger::apply(records, patches, wanted).map_err(|violation| unconstrained(&violation))
 }
