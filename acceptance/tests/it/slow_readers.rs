@@ -2,7 +2,7 @@
 //! there for others again.
 
 use carryall_acceptance::peers::until;
-use carryall_acceptance::{Api, Connection, Guest, Request, Server, Signing, Store};
+use carryall_acceptance::{Api, Connection, Guest, Request, Response, Server, Signing, Store};
 
 /// Memory for one large answer at a time.
 const ONE_ANSWER: &str = "[limits]\nwrite_stall_seconds_max = 1\nanswers_in_flight_bytes_max = 16777216\n\
