@@ -13,14 +13,8 @@ use crate::time::UnixMillis;
 pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Effects) -> Changes {
     let mut changes = clear(view, now, at, effects);
     changes.write.push(Write::RemoveIdentity(at.clone()));
-    // Credentials that are out may still write: counts must not fall for them, and what they write is swept later.
-    // Like the deletion of a single dataset, this one takes the next count of each, so that devices notice.
-    let floor = view.heads.iter().fold(view.holdings.floor, |floor, (_, head)| {
-        let reached = if head.life.is_some() { head.sync_count.next() } else { head.sync_count };
-        floor.raised(reached, head.generation.next())
-    });
-    let holdings = Holdings { version: view.holdings.version.next(), datasets: 0, deleted_names: 0, floor };
-    changes.write.push(Write::PutHoldings(at.clone(), holdings));
+    // Credentials that are out may still write: counts must not fall for them, and their data is swept later.
+    changes.write.push(Write::PutHoldings(at.clone(), cleared(view)));
     changes.write.push(Write::PutSweep(Sweep {
         owner: at.clone(),
         not_before: now.plus_seconds(CREDENTIALS_SECONDS_MAX),
@@ -28,12 +22,27 @@ pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Eff
     changes
 }
 
-/// The commit that clears what a deleted identity's last credentials wrote, and forgets that it existed.
+/// The commit that clears the data that was written after the identity was deleted. The floor stays if there was any:
+/// a session that is still open may write again, and no count may fall for it. Otherwise nothing of the identity stays.
 pub fn sweep(view: &OwnerView, now: UnixMillis, sweep: &Sweep, effects: &Effects) -> Changes {
     let mut changes = clear(view, now, &sweep.owner, effects);
-    changes.write.push(Write::RemoveHoldings(sweep.owner.clone()));
+    changes.write.push(if view.heads.is_empty() {
+        Write::RemoveHoldings(sweep.owner.clone())
+    } else {
+        Write::PutHoldings(sweep.owner.clone(), cleared(view))
+    });
     changes.write.push(Write::RemoveSweep(sweep.clone()));
     changes
+}
+
+/// The holdings of an identity without data. Like the deletion of a single dataset, the clearing takes the next count of
+/// each, so that devices notice.
+fn cleared(view: &OwnerView) -> Holdings {
+    let floor = view.heads.iter().fold(view.holdings.floor, |floor, (_, head)| {
+        let reached = if head.life.is_some() { head.sync_count.next() } else { head.sync_count };
+        floor.raised(reached, head.generation.next())
+    });
+    Holdings { version: view.holdings.version.next(), datasets: 0, deleted_names: 0, floor }
 }
 
 /// The stream hears of each dataset that goes; the identity's devices go with it, so `effects` are without them.
@@ -127,10 +136,20 @@ mod tests {
     }
 
     #[test]
-    fn the_sweep_clears_the_rest_and_ends_itself() {
+    fn a_session_that_outlives_the_sweep_cannot_apply_a_call_twice() {
         let due = Sweep { owner: at(), not_before: UnixMillis(5) };
         let changes = sweep(&view(), UnixMillis(9), &due, &Effects::default());
         assert!(changes.write.contains(&Write::RemoveSweep(due)));
+        let floor = Floor { sync_count: SyncCount(13), generation: Generation(4) };
+        let holdings = Holdings { version: Version(2), datasets: 0, deleted_names: 0, floor };
+        assert!(changes.write.contains(&Write::PutHoldings(at(), holdings)), "counts go on above the floor");
+    }
+
+    #[test]
+    fn nothing_stays_of_an_identity_that_wrote_nothing_since_its_deletion() {
+        let due = Sweep { owner: at(), not_before: UnixMillis(5) };
+        let empty = OwnerView { heads: Vec::new(), ..view() };
+        let changes = sweep(&empty, UnixMillis(9), &due, &Effects::default());
         assert!(changes.write.contains(&Write::RemoveHoldings(at())));
         assert!(!changes.write.iter().any(|write| matches!(write, Write::PutHoldings(..))));
     }

@@ -197,6 +197,17 @@ impl Owner {
         self.floor_generation = self.floor_generation.max(generation);
     }
 
+    fn raise_floor_above_all(&mut self) {
+        let reached: Vec<(u64, u64)> = self
+            .names
+            .values()
+            .map(|row| (row.count + u64::from(row.life.is_some()), row.generation))
+            .collect();
+        for (count, generation) in reached {
+            self.raise_floor(count, generation + 1);
+        }
+    }
+
     fn absorb_one_marker_too_many(&mut self) {
         let markers = || self.names.iter().filter(|(_, row)| row.life.is_none());
         if markers().count() <= DELETED_NAMES {
@@ -314,14 +325,7 @@ impl Model {
         };
         pool.handed_out.remove(identity);
         let owner = pool.owners.entry(identity.to_owned()).or_default();
-        let reached: Vec<(u64, u64)> = owner
-            .names
-            .values()
-            .map(|row| (row.count + u64::from(row.life.is_some()), row.generation))
-            .collect();
-        for (count, generation) in reached {
-            owner.raise_floor(count, generation + 1);
-        }
+        owner.raise_floor_above_all();
         self.sweeps.push((now + CREDENTIALS_MILLIS, pool.life, identity.to_owned()));
         pool.clear(identity, now);
     }
@@ -334,8 +338,13 @@ impl Model {
         let due: Vec<(i64, u64, String)> = due;
         for (_, life, identity) in due {
             if let Some(pool) = self.pools.values_mut().find(|pool| pool.life == life) {
+                let owner = pool.owners.entry(identity.clone()).or_default();
+                let wrote_since = !owner.names.is_empty();
+                owner.raise_floor_above_all();
                 pool.clear(&identity, now);
-                pool.owners.remove(&identity);
+                if !wrote_since {
+                    pool.owners.remove(&identity);
+                }
             }
         }
     }
