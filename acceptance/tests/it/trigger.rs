@@ -337,7 +337,7 @@ const UNUSABLE_ANSWERS: [(&str, &str, &str); 23] = [
     ("listed_record", UNUSABLE, "not in the form of the event"),
     ("null", UNUSABLE, "'version'"),
     ("nested", UNUSABLE, "not in the form of the event"),
-    ("unknown_op", UNUSABLE, "op of record 'a'"),
+    ("unknown_op", UNUSABLE, "op of a record in its answer"),
     ("raises", UNUSABLE, "ended with an error"),
     ("exits", UNUSABLE, "ended with an error"),
     ("leaves", UNUSABLE, "ended with an error"),
