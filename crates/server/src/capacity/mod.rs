@@ -20,8 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::account::{Account, Party};
 use self::account::{Accounts, Resource, Shares};
-use self::budget::{Budget, Sizes};
-pub use self::budget::{Charge, FREE_BYTES, SMALL_BYTES_MAX};
+use self::budget::{Budget, FREE_BYTES, Sizes};
+pub use self::budget::{Charge, SMALL_BYTES_MAX};
 pub use self::connections::{Connections, Place, Use};
 use self::gate::Gate;
 pub use self::gate::{Full, Permit};
@@ -47,6 +47,7 @@ pub struct Capacity {
     requests: Arc<Gate>,
     bodies: Budget,
     answers: Budget,
+    answer_bytes_max: usize,
     building: Arc<Gate>,
     connections: Connections,
     proxies: TrustedProxies,
@@ -66,18 +67,22 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// Makes the request pay for an answer of `bytes`, no more and no less.
+    /// Makes the request pay for an answer of `bytes`, no more and no less. What is above the most that an answer may
+    /// take is not paid for, so that a generous estimate refuses nobody.
     pub async fn pay_answer(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
+        let bytes = bytes.min(capacity.answer_bytes_max);
         capacity.answers.pay(&self.account, &mut self.answer, bytes).await
     }
 
-    /// Waits until the request may load and encode a large answer, which keeps a core busy, and makes it pay for
-    /// `bytes` in advance.
-    pub async fn build(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
+    /// Waits until the request may load and encode a large answer, which keeps a core busy, and makes it pay for the
+    /// most that an answer may take.
+    pub async fn build(&mut self, capacity: &Capacity) -> Result<(), Full> {
+        // First the memory: a caller who waits for its own share must hold no place that others wait for.
+        self.pay_answer(capacity, capacity.answer_bytes_max).await?;
         if self.building.is_none() {
             self.building = Some(capacity.building.enter(&self.account, 1).await?);
         }
-        self.pay_answer(capacity, bytes).await
+        Ok(())
     }
 
     /// Notes that the answer is encoded.
@@ -97,8 +102,10 @@ impl Capacity {
     pub fn new(config: &Config) -> Self {
         let wait_max = Duration::from_millis(config.admission_wait_milliseconds_max.into());
         let bodies = Sizes::of(config.bodies_in_flight_bytes_max, config.body_bytes_max);
-        // While it is built, a page is in memory twice: as records and as JSON.
-        let answers = Sizes::of(config.answers_in_flight_bytes_max, config.page_bytes_max.saturating_mul(2));
+        // While it is built, an answer is in memory twice: as records and as JSON. A record that alone is larger than a
+        // page came in a body.
+        let answer_bytes_max = config.page_bytes_max.max(config.body_bytes_max).saturating_mul(2);
+        let answers = Sizes::of(config.answers_in_flight_bytes_max, answer_bytes_max);
         let requests_max = u32::try_from(config.concurrent_requests_max).unwrap_or(u32::MAX);
         let gate = |resource, limit, total| Gate::new(resource, limit, total, wait_max);
         let budget = |sizes, kinds, limit| Budget::new(sizes, kinds, limit, wait_max);
@@ -125,6 +132,7 @@ impl Capacity {
                 [Resource::SmallAnswers, Resource::LargeAnswers],
                 ServerLimit::AnswersInFlightBytes,
             ),
+            answer_bytes_max,
             building: gate(Resource::Building, ServerLimit::AnswersInFlightBytes, building_max()),
             connections: Connections::new(
                 config.connections_max,
@@ -188,7 +196,7 @@ impl Capacity {
     }
 }
 
-/// Large answers of all callers that are built at a time: one core always stays free of them.
+/// Large answers of all callers that are built at a time: half of the cores stay free of them, if there are two.
 fn building_max() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     u32::try_from(cores / 2).unwrap_or(u32::MAX).max(1)
@@ -211,4 +219,31 @@ pub async fn await_off_the_worker<F: Future>(work: F) -> F::Output {
 /// True if another worker thread can take over this one's tasks.
 fn has_other_workers() -> bool {
     Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use futures_util::future::poll_immediate;
+
+    use super::*;
+    use crate::config::Settings;
+
+    async fn holding(capacity: &Capacity, last: u8) -> Holding {
+        let source = Source::of(IpAddr::from([127, 0, 0, last]));
+        capacity.admit(Party::Source(source, None)).await.ok().unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_its_own_memory_keeps_nobody_from_building() {
+        let capacity = Capacity::new(&Config::check(Settings::default()).unwrap());
+        let (mut unread, mut waiting) = (holding(&capacity, 1).await, holding(&capacity, 1).await);
+        unread.build(&capacity).await.unwrap();
+        unread.built();
+        let mut waiting = Box::pin(waiting.build(&capacity));
+        assert!(poll_immediate(&mut waiting).await.is_none(), "the first answer uses up the caller's share");
+        let mut other = holding(&capacity, 2).await;
+        assert_eq!(poll_immediate(other.build(&capacity)).await, Some(Ok(())));
+    }
 }

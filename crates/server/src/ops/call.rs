@@ -49,9 +49,9 @@ impl<'a> Call<'a> {
         Ok(self.holding.lock().await.pay_answer(&self.app.capacity, bytes).await?)
     }
 
-    /// Waits until the request may load and encode a large answer, and makes it pay for `bytes` in advance.
-    pub async fn build(&self, bytes: usize) -> Result<(), Failure> {
-        Ok(self.holding.lock().await.build(&self.app.capacity, bytes).await?)
+    /// Waits until the request may load and encode a large answer, and makes it pay for the largest.
+    pub async fn build(&self) -> Result<(), Failure> {
+        Ok(self.holding.lock().await.build(&self.app.capacity).await?)
     }
 
     /// Notes that the answer is encoded.

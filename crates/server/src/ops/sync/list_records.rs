@@ -96,8 +96,7 @@ async fn load(
     }
     drop(found);
     let page_bytes_max = call.app.config.page_bytes_max;
-    // While it is built, a page is in memory as records and as JSON.
-    call.build(page_bytes_max.saturating_mul(2)).await?;
+    call.build().await?;
     let range = list_records::range(begin, max, page_bytes_max);
     Ok(await_off_the_worker(reads.listing(at, range)).await?)
 }

@@ -50,18 +50,13 @@ impl Handler for UpdateRecords {
             at,
         };
         // Paid for before anything is stored: a caller who is refused at its share must not have been served.
-        call.pay_answer(answer_bytes(&request.patches).min(page_in_memory_bytes(call))).await?;
+        call.pay_answer(answer_bytes(&request.patches)).await?;
         let records = match sync_trigger(call, &request.at, by_developer).await? {
             None => update(call, &request).await?,
             Some(function) => triggered_update(call, &function, &request).await?,
         };
         Ok(Output { records: records.into_iter().map(super::record).collect() })
     }
-}
-
-/// The most that one request may be asked to pay: a page as records and as JSON, in bytes.
-fn page_in_memory_bytes(call: &Call<'_>) -> usize {
-    call.app.config.page_bytes_max.saturating_mul(2)
 }
 
 /// The size of the answer to `patches` as JSON, in bytes, rounded up.
@@ -178,7 +173,7 @@ async fn decide_with_trigger(
 ) -> Result<Step<(Vec<Record>, Forgotten)>, Failure> {
     let (app, at) = (call.app, &request.at);
     let stored = load_whole(app, at).await?;
-    call.pay_answer(shown_bytes(&stored.records).min(page_in_memory_bytes(call))).await?;
+    call.pay_answer(shown_bytes(&stored.records)).await?;
     let view = stored.view_of(&request.patches.keys());
     update_records::check(&view, call.now, request).map_err(|refusal| refused(call, refusal))?;
     if request.patches.iter().len() == 0 {
