@@ -1,7 +1,7 @@
 //! Reading and discarding what is left of a request's body after an early answer.
 //!
 //! A connection that is closed while bytes of the body are still arriving ends in a TCP reset, and the reset can
-//! overtake the answer: the client then sees a network error instead of the fault. So the server goes on reading for a
+//! overtake the answer: the client then sees a network error instead of the fault. So the server keeps reading for a
 //! bounded number of bytes and a bounded time.
 
 use std::time::Duration;

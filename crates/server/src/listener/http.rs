@@ -13,7 +13,6 @@ use carryall_core::time::UnixMillis;
 use carryall_wire::codec::{self, Dialect};
 use carryall_wire::fault::{Fault, FaultKind};
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, EXPECT};
-use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -54,7 +53,7 @@ const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
 /// Pause after the operating system refuses a connection, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// An answer that is whole, or one that goes on as things happen.
+/// A whole answer, or a live channel.
 type AnyBody = Either<HeldBody<Incoming>, LiveBody>;
 
 /// The open side of the server.
@@ -211,7 +210,6 @@ impl Http {
         let Connection { peer, used_for, received, outgoing } = connection;
         let client = self.app.capacity.proxies().client(peer.ip(), request.headers());
         let arrival = Arrival { peer: *peer, client, received: Instant::now() };
-        // A client that asks before it sends may never send its body, so the connection cannot be used again.
         let asks_first = request.headers().contains_key(EXPECT);
         let framing = framing::refusal(&request, received);
         received.clear();
@@ -225,15 +223,12 @@ impl Http {
         } else if codec::changes(request.uri().path()).is_some()
             && !cors::is_preflight(request.method(), request.headers())
         {
-            self.live(&request.into_parts().0, arrival, outgoing).await
+            self.live(request, arrival, outgoing).await
         } else {
             let _counted = self.app.metrics.request();
             let answered = pipeline::answer(&self.app, request, arrival).await;
-            self.held(answered, outgoing).map(Either::Left)
+            self.held(answered, asks_first, outgoing).map(Either::Left)
         };
-        if asks_first && !response.status().is_success() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
         if let Ok(date) = HeaderValue::from_str(&http_date(self.app.clock.now())) {
             response.headers_mut().insert(DATE, date);
         }
@@ -241,11 +236,19 @@ impl Http {
         Ok(response)
     }
 
-    /// The answer with what it holds until it is written, and the rest of the request to discard.
-    fn held(&self, answered: Answered<Incoming>, outgoing: &Outgoing) -> Response<HeldBody<Incoming>> {
+    /// The answer with what it holds until it is written, and the rest of the request to discard. `asks_first` says that
+    /// the client waits for permission to send its body.
+    fn held(
+        &self,
+        answered: Answered<Incoming>,
+        asks_first: bool,
+        outgoing: &Outgoing,
+    ) -> Response<HeldBody<Incoming>> {
         let Answered { mut response, holding, unread } = answered;
         let body_bytes_max = self.app.config.body_bytes_max;
-        if unread.as_ref().is_some_and(|body| drain::ends_connection(body, body_bytes_max)) {
+        // A client that asks first may never send its body, so the next request could be taken for it.
+        let ends = |body: &Incoming| asks_first || drain::ends_connection(body, body_bytes_max);
+        if unread.as_ref().is_some_and(ends) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| HeldBody::new(body, holding, unread, body_bytes_max, outgoing))
@@ -262,19 +265,28 @@ impl Http {
         let (head, body) = request.into_parts();
         let exchange = Exchange::begin(&self.app);
         let refused = exchange.refuse(&self.app, &head.headers, Failure::Overloaded(limit), arrival);
-        self.held(Answered { response: refused, holding: None, unread: Some(body) }, outgoing)
+        let asks_first = head.headers.contains_key(EXPECT);
+        self.held(Answered { response: refused, holding: None, unread: Some(body) }, asks_first, outgoing)
     }
 
-    async fn live(&self, head: &Parts, arrival: Arrival, outgoing: &Outgoing) -> Response<AnyBody> {
+    async fn live(
+        &self,
+        request: Request<Incoming>,
+        arrival: Arrival,
+        outgoing: &Outgoing,
+    ) -> Response<AnyBody> {
+        let (head, body) = request.into_parts();
         let mut exchange = Exchange::begin(&self.app);
-        match live::open(&self.app, head, arrival, self.stop.clone(), &mut exchange).await {
+        match live::open(&self.app, &head, arrival, self.stop.clone(), &mut exchange).await {
             Ok(response) => {
                 exchange.channel_opened(&self.app, arrival);
                 response.map(Either::Right)
             }
-            Err(failure) => exchange
-                .refuse(&self.app, &head.headers, failure, arrival)
-                .map(|body| Either::Left(HeldBody::new(body, None, None, 0, outgoing))),
+            Err(failure) => {
+                let refused = exchange.refuse(&self.app, &head.headers, failure, arrival);
+                let answered = Answered { response: refused, holding: None, unread: Some(body) };
+                self.held(answered, head.headers.contains_key(EXPECT), outgoing).map(Either::Left)
+            }
         }
     }
 

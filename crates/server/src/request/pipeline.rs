@@ -31,7 +31,7 @@ use crate::source::Source;
 pub struct Answered<B> {
     /// The answer.
     pub response: Response<Full<Bytes>>,
-    /// What the request holds until its answer is written.
+    /// The permits and memory that the request holds until its answer is written.
     pub holding: Option<Holding>,
     /// The rest of a request that was answered before its body was read.
     pub unread: Option<B>,
