@@ -49,6 +49,10 @@ pub fn expose(allowed: &AllowedOrigins, request: &HeaderMap, headers: &mut Heade
 }
 
 fn allow_origin(allowed: &AllowedOrigins, request: &HeaderMap, headers: &mut HeaderMap) -> bool {
+    if let AllowedOrigins::List(_) = allowed {
+        // Also without an origin: a cache must not keep that answer for a page that may read its own.
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
+    }
     let Some(origin) = request.get(ORIGIN) else { return false };
     match allowed {
         AllowedOrigins::Any => {
@@ -56,7 +60,6 @@ fn allow_origin(allowed: &AllowedOrigins, request: &HeaderMap, headers: &mut Hea
             true
         }
         AllowedOrigins::List(origins) => {
-            headers.insert(VARY, HeaderValue::from_static("Origin"));
             let known = origins.iter().any(|known| known.as_bytes() == origin.as_bytes());
             if known {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -95,6 +98,15 @@ mod tests {
         assert!(!unknown.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS));
         let mut headers = HeaderMap::new();
         expose(&list, &from("https://evil.example"), &mut headers);
+        assert!(!headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS));
+    }
+
+    #[test]
+    fn with_a_list_an_answer_varies_by_origin_even_for_a_request_without_one() {
+        let list = AllowedOrigins::List(vec!["https://app.example".to_owned()]);
+        let mut headers = HeaderMap::new();
+        expose(&list, &HeaderMap::new(), &mut headers);
+        assert_eq!(headers[VARY], "Origin");
         assert!(!headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS));
     }
 
