@@ -12,9 +12,11 @@ use carryall_core::tombstone::Tombstone;
 use super::apply_outbox::Waiting;
 use super::heads::KnownHead;
 use super::keys::{self, LifeId};
-use super::rows::{self, Space, StoredHead, Unreachable};
+use super::rows;
+use super::rows::head::StoredHead;
+use super::rows::work::Unreachable;
+use super::space::Space;
 use super::writer::{PoolStamp, Writer};
-use super::{bulk_publish_row, devices_row, pool_row};
 use crate::meaning::{folded, has_life, head_after, is_late, no_life};
 
 /// What was read and encoded ahead of the writes of one commit.
@@ -70,7 +72,7 @@ impl Writer {
     /// The pool that handed the identity out, unless it was removed.
     fn pool_of_identity(&self, id: &IdentityId) -> Result<Option<PoolRef>, StoreError> {
         let row = self.small(&keys::pool_of_identity(id))?;
-        match row.map(|row| rows::pool_ref_from_row(&row)).transpose()? {
+        match row.map(|row| rows::pool_ref::from_row(&row)).transpose()? {
             Some(pool) if !self.is_removed(pool.incarnation)? => Ok(Some(pool)),
             Some(_) | None => Ok(None),
         }
@@ -81,7 +83,7 @@ impl Writer {
             return Ok(Holdings::default());
         }
         let row = self.small(&keys::holdings(owner))?;
-        row.map_or_else(|| Ok(Holdings::default()), |row| rows::holdings_from_row(&row))
+        row.map_or_else(|| Ok(Holdings::default()), |row| rows::holdings::from_row(&row))
     }
 
     fn devices_version(&self, owner: &IdentityRef) -> Result<Version, StoreError> {
@@ -89,7 +91,7 @@ impl Writer {
             return Ok(Version::default());
         }
         let row = self.small(&keys::devices(owner))?;
-        row.map_or_else(|| Ok(Version::default()), |row| devices_row::version_from_row(&row))
+        row.map_or_else(|| Ok(Version::default()), |row| rows::devices::version_from_row(&row))
     }
 
     fn bulk_publish_version(&self, pool: &PoolRef) -> Result<Version, StoreError> {
@@ -97,7 +99,7 @@ impl Writer {
             return Ok(Version::default());
         }
         let row = self.small(&keys::bulk_publish(pool.incarnation))?;
-        row.map_or_else(|| Ok(Version::default()), |row| Ok(bulk_publish_row::from_row(&row)?.version))
+        row.map_or_else(|| Ok(Version::default()), |row| Ok(rows::bulk_publish::from_row(&row)?.version))
     }
 
     /// The head of `at` as of the members of the batch so far.
@@ -146,7 +148,7 @@ impl Writer {
                     }
                 }
                 Write::AddUsage(at, _) => self.load_usage(at.incarnation)?,
-                Write::PutPool(pool) => prepared.pools.push_back(pool_row::to_row(Pool::clone(pool))?),
+                Write::PutPool(pool) => prepared.pools.push_back(rows::pool::to_row(Pool::clone(pool))?),
                 Write::RemovePool(at) => drop(self.pool(&at.id)?),
                 Write::RemoveIdentity(at) => {
                     if self.pool_of_identity(&at.identity)?.as_ref() == Some(&at.pool) {
@@ -177,7 +179,7 @@ impl Writer {
     pub(super) fn load_usage(&mut self, incarnation: PoolIncarnation) -> Result<(), StoreError> {
         if !self.usage.contains_key(&incarnation) {
             let row = self.small(&keys::usage(incarnation))?;
-            let usage = row.map(|row| rows::usage_from_row(&row)).transpose()?.unwrap_or_default();
+            let usage = row.map(|row| rows::usage::from_row(&row)).transpose()?.unwrap_or_default();
             self.usage.insert(incarnation, usage);
         }
         Ok(())
@@ -227,23 +229,23 @@ impl Writer {
         let mut put = |key, row| self.overlay.put(Space::Small, key, row);
         match write {
             Write::PutHoldings(owner, holdings) => {
-                put(keys::holdings(&owner), rows::holdings_to_row(&holdings));
+                put(keys::holdings(&owner), rows::holdings::to_row(&holdings));
             }
             Write::PutIdentity(identity) => {
                 let at = &identity.at;
-                put(keys::identity(at), rows::identity_to_row(&identity));
-                put(keys::pool_of_identity(&at.identity), rows::pool_ref_to_row(&at.pool));
+                put(keys::identity(at), rows::identity::to_row(&identity));
+                put(keys::pool_of_identity(&at.identity), rows::pool_ref::to_row(&at.pool));
             }
             Write::PutSweep(sweep) => {
-                put(keys::sweep(&sweep), rows::sweep_to_row(&sweep));
-                put(keys::sweep_mark(&sweep), rows::mark_to_row());
+                put(keys::sweep(&sweep), rows::sweep::to_row(&sweep));
+                put(keys::sweep_mark(&sweep), rows::mark::to_row());
             }
-            Write::PutDevices(owner, devices) => put(keys::devices(&owner), devices_row::to_row(&devices)),
+            Write::PutDevices(owner, devices) => put(keys::devices(&owner), rows::devices::to_row(&devices)),
             Write::PutBulkPublish(pool, bulk) => {
-                put(keys::bulk_publish(pool.incarnation), bulk_publish_row::to_row(&bulk));
+                put(keys::bulk_publish(pool.incarnation), rows::bulk_publish::to_row(&bulk));
             }
-            Write::PutKey(key) => put(keys::developer_key(&key.id), rows::developer_key_to_row(&key)),
-            Write::PutSetting(name, value) => put(keys::setting(name), rows::setting_to_row(&value)),
+            Write::PutKey(key) => put(keys::developer_key(&key.id), rows::developer_key::to_row(&key)),
+            Write::PutSetting(name, value) => put(keys::setting(name), rows::setting::to_row(&value)),
             Write::RemoveHoldings(owner) => self.overlay.remove(Space::Small, keys::holdings(&owner)),
             Write::RemoveDevices(owner) => self.overlay.remove(Space::Small, keys::devices(&owner)),
             Write::RemoveIdentity(at) => self.overlay.remove(Space::Small, keys::identity(&at)),
@@ -305,9 +307,9 @@ impl Writer {
             if let Some(count) = replaces {
                 self.overlay.remove_log_row(keys::log_row(life, count, &record.key));
             }
-            self.overlay.put(Space::Key, keys::key_row(life, &record.key), rows::stub_to_row(&record));
+            self.overlay.put(Space::Key, keys::key_row(life, &record.key), rows::stub::to_row(&record));
             let key = keys::log_row(life, record.sync_count, &record.key);
-            self.overlay.put(Space::Log, key, rows::record_to_row(&record));
+            self.overlay.put(Space::Log, key, rows::record::to_row(&record));
         }
     }
 
@@ -335,7 +337,7 @@ impl Writer {
         self.engine.note_pool_removal();
         self.overlay.pool_removed = true;
         self.overlay.lanes.forget_pool(at.incarnation);
-        self.overlay.put(Space::Small, keys::removed_pool(at.incarnation), rows::mark_to_row());
+        self.overlay.put(Space::Small, keys::removed_pool(at.incarnation), rows::mark::to_row());
         self.enqueue(Unreachable::Pool(at.incarnation));
     }
 }

@@ -10,8 +10,9 @@ use carryall_core::outbox::{Event, LaneRef, Position};
 use carryall_core::store::StoreError;
 
 use super::outbox_keys;
-use super::outbox_rows::{self, StoredLane};
-use super::rows::Space;
+use super::rows;
+use super::rows::lane::StoredLane;
+use super::space::Space;
 use super::writer::Writer;
 use crate::meaning::event_bytes;
 
@@ -70,7 +71,7 @@ impl Writer {
         if self.overlay.small(&key).is_none()
             && let Some(row) = self.engine.newest(Space::Small, &key)?
         {
-            waiting.0.insert(key, outbox_rows::bytes_of_event(&row)?);
+            waiting.0.insert(key, rows::event::bytes_of_event(&row)?);
         }
         Ok(())
     }
@@ -79,7 +80,7 @@ impl Writer {
     fn bytes_waiting(&self, key: &[u8], waiting: &Waiting) -> Option<u64> {
         match self.overlay.small(key) {
             // The batch's own rows can be read.
-            Some(row) => row.as_deref().map(|row| outbox_rows::bytes_of_event(row).unwrap_or_default()),
+            Some(row) => row.as_deref().map(|row| rows::event::bytes_of_event(row).unwrap_or_default()),
             None => waiting.0.get(key).copied(),
         }
     }
@@ -90,7 +91,7 @@ impl Writer {
         if !self.overlay.lanes.append(event, before.is_none()) {
             return;
         }
-        self.overlay.put(Space::Small, key, outbox_rows::event_to_row(event));
+        self.overlay.put(Space::Small, key, rows::event::to_row(event));
         let (events, bytes) = (u64::from(before.is_none()), event_bytes(event) as u64);
         self.count_events(event.lane.dataset.owner.pool.incarnation, |usage| {
             usage.events_waiting = usage.events_waiting.saturating_add(events);

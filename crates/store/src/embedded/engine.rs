@@ -16,7 +16,7 @@ use fjall::{
 use super::figures::Counters;
 use super::heads::Heads;
 use super::keys;
-use super::rows::Space;
+use super::space::Space;
 use crate::error::OpenError;
 use crate::options::StoreOptions;
 

@@ -6,9 +6,10 @@ use carryall_core::ids::{AccessKeyId, DatasetName, IdentityId, PoolId, PoolIncar
 use carryall_core::model::{DatasetRef, IdentityRef, PoolRef};
 use carryall_core::outbox::{LaneRef, Sink};
 
-use super::outbox_rows::{self, StoredLane};
-use super::rows::{self, StoredHead, Work};
-use super::{bulk_publish_row, devices_row, keys, outbox_keys, pool_row};
+use super::rows::head::StoredHead;
+use super::rows::lane::StoredLane;
+use super::rows::work::Work;
+use super::{keys, outbox_keys, rows};
 
 /// Reads the bytes as every kind of row; the first byte also says where a key ends and its row begins.
 pub(crate) fn read_rows(bytes: &[u8]) {
@@ -20,34 +21,34 @@ pub(crate) fn read_rows(bytes: &[u8]) {
         let again = Work::from_row(&work.to_row()).expect("what was written can be read");
         assert_eq!(again.to_row(), work.to_row());
     }
-    if let Ok(holdings) = rows::holdings_from_row(bytes) {
-        assert_eq!(rows::holdings_from_row(&rows::holdings_to_row(&holdings)), Ok(holdings));
+    if let Ok(holdings) = rows::holdings::from_row(bytes) {
+        assert_eq!(rows::holdings::from_row(&rows::holdings::to_row(&holdings)), Ok(holdings));
     }
-    if let Ok(usage) = rows::usage_from_row(bytes) {
-        assert_eq!(rows::usage_from_row(&rows::usage_to_row(&usage)), Ok(usage));
+    if let Ok(usage) = rows::usage::from_row(bytes) {
+        assert_eq!(rows::usage::from_row(&rows::usage::to_row(&usage)), Ok(usage));
     }
-    if let Ok(pool) = rows::pool_ref_from_row(bytes) {
-        assert_eq!(rows::pool_ref_from_row(&rows::pool_ref_to_row(&pool)), Ok(pool));
+    if let Ok(pool) = rows::pool_ref::from_row(bytes) {
+        assert_eq!(rows::pool_ref::from_row(&rows::pool_ref::to_row(&pool)), Ok(pool));
     }
-    if let Ok(pool) = pool_row::from_row(bytes) {
-        let row = pool_row::to_row(pool.clone()).expect("a pool can be written");
-        assert_eq!(pool_row::from_row(&row), Ok(pool));
+    if let Ok(pool) = rows::pool::from_row(bytes) {
+        let row = rows::pool::to_row(pool.clone()).expect("a pool can be written");
+        assert_eq!(rows::pool::from_row(&row), Ok(pool));
     }
-    if let Ok(devices) = devices_row::from_row(bytes) {
-        assert_eq!(devices_row::from_row(&devices_row::to_row(&devices)), Ok(devices));
+    if let Ok(devices) = rows::devices::from_row(bytes) {
+        assert_eq!(rows::devices::from_row(&rows::devices::to_row(&devices)), Ok(devices));
     }
-    if let Ok(bulk) = bulk_publish_row::from_row(bytes) {
-        assert_eq!(bulk_publish_row::from_row(&bulk_publish_row::to_row(&bulk)), Ok(bulk));
+    if let Ok(bulk) = rows::bulk_publish::from_row(bytes) {
+        assert_eq!(rows::bulk_publish::from_row(&rows::bulk_publish::to_row(&bulk)), Ok(bulk));
     }
     let at = owner();
     let key = AccessKeyId::parse("AKIA0000000000000000").expect("an id");
     // Whether these can be read does not matter, only that they come back.
-    drop(rows::identity_from_row(at, bytes));
-    drop(rows::developer_key_from_row(key, bytes));
-    drop(rows::setting_from_row(bytes));
-    drop(rows::number_from_row(bytes));
-    drop(rows::stub_from_row(bytes));
-    drop(devices_row::version_from_row(bytes));
+    drop(rows::identity::from_row(at, bytes));
+    drop(rows::developer_key::from_row(key, bytes));
+    drop(rows::setting::from_row(bytes));
+    drop(rows::number::from_row(bytes));
+    drop(rows::stub::from_row(bytes));
+    drop(rows::devices::version_from_row(bytes));
     read_keys(bytes);
 }
 
@@ -59,11 +60,11 @@ fn owner() -> IdentityRef {
 fn read_keys(bytes: &[u8]) {
     let Some((length, rest)) = bytes.split_first() else { return };
     let (key, row) = rest.split_at(usize::from(*length).min(rest.len()));
-    if let Ok(record) = rows::record_from_row(key, row) {
-        let written = rows::record_to_row(&record);
-        assert_eq!(rows::record_from_row(key, &written), Ok(record));
+    if let Ok(record) = rows::record::from_row(key, row) {
+        let written = rows::record::to_row(&record);
+        assert_eq!(rows::record::from_row(key, &written), Ok(record));
     }
-    drop(rows::sweep_from_row(key, row));
+    drop(rows::sweep::from_row(key, row));
     drop(keys::sweep_of_mark(key));
     drop(keys::identity_of_row(key));
     drop(keys::parts_of_head(key));
@@ -81,8 +82,8 @@ fn read_outbox(key: &[u8], row: &[u8]) {
     if let Ok(stored) = StoredLane::from_row(&key_of_lane, row) {
         assert_eq!(StoredLane::from_row(&key_of_lane, &stored.to_row()), Ok(stored));
     }
-    if let Ok(event) = outbox_rows::event_from_row(lane.clone(), key, row) {
-        assert_eq!(outbox_rows::event_from_row(lane, key, &outbox_rows::event_to_row(&event)), Ok(event));
+    if let Ok(event) = rows::event::from_row(lane.clone(), key, row) {
+        assert_eq!(rows::event::from_row(lane, key, &rows::event::to_row(&event)), Ok(event));
     }
     drop(outbox_keys::lane_of_mark(key));
     let _ = outbox_keys::parts_of_due_mark(key);

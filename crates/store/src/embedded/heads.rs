@@ -12,7 +12,7 @@ use carryall_core::model::{DatasetRef, Floor, Head, IdentityRef};
 use carryall_core::store::HeadView;
 use lru::LruCache;
 
-use super::rows::StoredHead;
+use super::rows::head::StoredHead;
 
 /// Every publication hinders readers that are filling a gap in the same shard; with this many it seldom meets one.
 const SHARDS: usize = 64;

@@ -168,7 +168,7 @@ impl Journal {
                 if key != keys::BATCH_NUMBER {
                     return Ok(Item::Other);
                 }
-                Ok(rows::number_from_row(value).map_or(Item::Broken, Item::Number))
+                Ok(rows::number::from_row(value).map_or(Item::Broken, Item::Number))
             }
             _ => Ok(Item::Broken),
         }

@@ -7,8 +7,8 @@ use carryall_core::ids::PoolIncarnation;
 use carryall_core::outbox::{Event, Lane, LaneRef, LaneState, Position};
 
 use super::outbox_keys;
-use super::outbox_rows::StoredLane;
-use super::rows::mark_to_row;
+use super::rows;
+use super::rows::lane::StoredLane;
 use crate::meaning::first_after;
 
 /// Lanes as of the members of the batch so far.
@@ -90,7 +90,7 @@ impl Lanes {
             let (old, new) = (before.as_ref().map(mark_of), now.as_ref().map(mark_of));
             if old != new {
                 rows.extend(old.map(|mark| (mark, None)));
-                rows.extend(new.map(|mark| (mark, Some(mark_to_row()))));
+                rows.extend(new.map(|mark| (mark, Some(rows::mark::to_row()))));
             }
             rows.push((outbox_keys::lane(&at), now.map(|stored| stored.to_row())));
         }

@@ -12,8 +12,6 @@
 mod acknowledged;
 mod apply;
 mod apply_outbox;
-mod bulk_publish_row;
-mod devices_row;
 mod engine;
 mod figures;
 #[cfg(test)]
@@ -24,14 +22,12 @@ mod keys;
 mod lanes;
 mod layout;
 mod outbox_keys;
-mod outbox_rows;
 mod overlay;
-mod pool_row;
 mod read;
 mod read_outbox;
 mod reclaim;
-mod row_bytes;
 mod rows;
+mod space;
 mod writer;
 
 use std::future::Future;

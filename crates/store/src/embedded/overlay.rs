@@ -9,7 +9,8 @@ use carryall_core::model::{DatasetRef, IdentityRef};
 use super::heads::KnownHead;
 use super::keys;
 use super::lanes::Lanes;
-use super::rows::{Space, StoredHead};
+use super::rows::head::StoredHead;
+use super::space::Space;
 
 type Rows = HashMap<Vec<u8>, Option<Vec<u8>>>;
 

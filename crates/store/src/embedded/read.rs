@@ -17,8 +17,9 @@ use carryall_core::tombstone::{OldestTombstones, Tombstone};
 use super::engine::{Engine, View};
 use super::heads::{KnownHead, Lookup};
 use super::keys::{self, LifeId};
-use super::pool_row;
-use super::rows::{self, Space, StoredHead};
+use super::rows;
+use super::rows::head::StoredHead;
+use super::space::Space;
 use crate::meaning::{has_life, record_bytes};
 
 pub(super) type Read<T> = Result<T, StoreError>;
@@ -36,27 +37,27 @@ pub(super) fn beginning(prefix: &[u8], after: Option<Vec<u8>>) -> Bound<Vec<u8>>
 
 impl Engine {
     pub(super) fn read_pool(&self, id: &PoolId) -> Read<Option<Pool>> {
-        self.view().get(Space::Small, &keys::pool(id))?.map(|row| pool_row::from_row(&row)).transpose()
+        self.view().get(Space::Small, &keys::pool(id))?.map(|row| rows::pool::from_row(&row)).transpose()
     }
 
     pub(super) fn read_pools(&self, after: Option<&PoolId>, max: usize) -> Read<Vec<Pool>> {
         let prefix = vec![keys::POOL];
         let start = beginning(&prefix, after.map(keys::pool));
         let rows = self.view().scan(Space::Small, start, keys::successor(&prefix));
-        rows.take(max).map(|row| pool_row::from_row(&row?.1)).collect()
+        rows.take(max).map(|row| rows::pool::from_row(&row?.1)).collect()
     }
 
     pub(super) fn read_pool_usage(&self, pool: &PoolRef) -> Read<PoolUsage> {
         let row = self.view().get_in_pool(pool.incarnation, &keys::usage(pool.incarnation))?;
-        row.map_or_else(|| Ok(PoolUsage::default()), |row| rows::usage_from_row(&row))
+        row.map_or_else(|| Ok(PoolUsage::default()), |row| rows::usage::from_row(&row))
     }
 
     pub(super) fn read_identity(&self, id: &IdentityId) -> Read<Option<Identity>> {
         let view = self.view();
         let Some(row) = view.get(Space::Small, &keys::pool_of_identity(id))? else { return Ok(None) };
-        let at = IdentityRef { pool: rows::pool_ref_from_row(&row)?, identity: id.clone() };
+        let at = IdentityRef { pool: rows::pool_ref::from_row(&row)?, identity: id.clone() };
         let row = view.get_in_pool(at.pool.incarnation, &keys::identity(&at))?;
-        row.map(|row| rows::identity_from_row(at, &row)).transpose()
+        row.map(|row| rows::identity::from_row(at, &row)).transpose()
     }
 
     pub(super) fn read_identities(
@@ -78,7 +79,7 @@ impl Engine {
             .map(|row| {
                 let (key, row) = row?;
                 let identity = tail(&key, prefix.len(), |text| IdentityId::parse(text).ok())?;
-                rows::identity_from_row(IdentityRef { pool: pool.clone(), identity }, &row)
+                rows::identity::from_row(IdentityRef { pool: pool.clone(), identity }, &row)
             })
             .collect()
     }
@@ -104,7 +105,7 @@ impl Engine {
         let stub = |key: &RecordKey| {
             let Some(life) = life else { return Ok(None) };
             let row = view.get(Space::Key, &keys::key_row(life, key))?;
-            row.map(|row| rows::stub_from_row(&row)).transpose()
+            row.map(|row| rows::stub::from_row(&row)).transpose()
         };
         Ok(DatasetView {
             holdings: view.holdings(&at.owner)?,
@@ -233,7 +234,7 @@ impl Engine {
                 break;
             }
             let (key, row) = row?;
-            if let Some(tombstone) = rows::tombstone_from_row(&key, &row)? {
+            if let Some(tombstone) = rows::record::tombstone_from_row(&key, &row)? {
                 key_bytes += tombstone.key.as_str().len() as u64;
                 found.push(tombstone);
             }
@@ -243,7 +244,7 @@ impl Engine {
 
     pub(super) fn read_key(&self, id: &AccessKeyId) -> Read<Option<DeveloperKey>> {
         let row = self.view().get(Space::Small, &keys::developer_key(id))?;
-        row.map(|row| rows::developer_key_from_row(id.clone(), &row)).transpose()
+        row.map(|row| rows::developer_key::from_row(id.clone(), &row)).transpose()
     }
 
     pub(super) fn read_keys(&self) -> Read<Vec<DeveloperKey>> {
@@ -252,14 +253,14 @@ impl Engine {
         let rows = self.view().scan(Space::Small, Bound::Included(prefix), end);
         rows.map(|row| {
             let (key, row) = row?;
-            rows::developer_key_from_row(tail(&key, 1, |text| AccessKeyId::parse(text).ok())?, &row)
+            rows::developer_key::from_row(tail(&key, 1, |text| AccessKeyId::parse(text).ok())?, &row)
         })
         .collect()
     }
 
     pub(super) fn read_setting(&self, name: Setting) -> Read<Option<Vec<u8>>> {
         let row = self.view().get(Space::Small, &keys::setting(name))?;
-        row.map(|row| rows::setting_from_row(&row)).transpose()
+        row.map(|row| rows::setting::from_row(&row)).transpose()
     }
 
     pub(super) fn read_sweeps(&self, now: UnixMillis, max: usize) -> Read<Vec<Sweep>> {
@@ -271,7 +272,7 @@ impl Engine {
                 break;
             }
             let (key, row) = row?;
-            let sweep = rows::sweep_from_row(&key, &row)?;
+            let sweep = rows::sweep::from_row(&key, &row)?;
             if !view.is_removed(sweep.owner.pool.incarnation)? {
                 due.push(sweep);
             }
@@ -305,7 +306,7 @@ impl View<'_> {
         let rows = start.map(|start| self.scan(Space::Log, start, end));
         rows.into_iter().flatten().map(|row| {
             let (key, row) = row?;
-            rows::record_from_row(&key, &row)
+            rows::record::from_row(&key, &row)
         })
     }
 
@@ -316,6 +317,6 @@ impl View<'_> {
 
     fn holdings(&self, owner: &IdentityRef) -> Read<Holdings> {
         let row = self.get_in_pool(owner.pool.incarnation, &keys::holdings(owner))?;
-        row.map_or_else(|| Ok(Holdings::default()), |row| rows::holdings_from_row(&row))
+        row.map_or_else(|| Ok(Holdings::default()), |row| rows::holdings::from_row(&row))
     }
 }

@@ -11,10 +11,11 @@ use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
 
 use super::engine::{Engine, View};
-use super::outbox_rows::{self, StoredLane};
 use super::read::{Read, beginning};
-use super::rows::{Space, StoredHead};
-use super::{bulk_publish_row, devices_row, keys, outbox_keys};
+use super::rows::head::StoredHead;
+use super::rows::lane::StoredLane;
+use super::space::Space;
+use super::{keys, outbox_keys, rows};
 use crate::meaning::event_bytes;
 
 fn damaged(what: &str) -> StoreError {
@@ -24,7 +25,7 @@ fn damaged(what: &str) -> StoreError {
 impl Engine {
     pub(super) fn read_devices(&self, owner: &IdentityRef) -> Read<Devices> {
         let row = self.view().get_in_pool(owner.pool.incarnation, &keys::devices(owner))?;
-        row.map_or_else(|| Ok(Devices::default()), |row| devices_row::from_row(&row))
+        row.map_or_else(|| Ok(Devices::default()), |row| rows::devices::from_row(&row))
     }
 
     pub(super) fn read_heads_of_pool(
@@ -55,7 +56,7 @@ impl Engine {
 
     pub(super) fn read_bulk_publish(&self, pool: &PoolRef) -> Read<Option<BulkPublish>> {
         let row = self.view().get_in_pool(pool.incarnation, &keys::bulk_publish(pool.incarnation))?;
-        row.map(|row| bulk_publish_row::from_row(&row)).transpose()
+        row.map(|row| rows::bulk_publish::from_row(&row)).transpose()
     }
 
     pub(super) fn read_lane(&self, at: &LaneRef) -> Read<Option<Lane>> {
@@ -153,7 +154,7 @@ impl Engine {
         let mut found = Vec::new();
         for row in rows.take(max) {
             let (key, row) = row?;
-            let event = outbox_rows::event_from_row(at.clone(), &key, &row)?;
+            let event = rows::event::from_row(at.clone(), &key, &row)?;
             bytes += event_bytes(&event);
             if !found.is_empty() && bytes > bytes_max {
                 break;

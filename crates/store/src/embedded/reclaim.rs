@@ -11,7 +11,9 @@ use carryall_core::store::{Reclaimed, StoreError};
 
 use super::engine::{Engine, View};
 use super::keys::{self, LifeId};
-use super::rows::{Place, Space, StoredHead, Unreachable, Work};
+use super::rows::head::StoredHead;
+use super::rows::work::{Unreachable, Work};
+use super::space::{Place, Space};
 
 /// One step of freeing, ready for the writer.
 #[derive(Default)]

@@ -19,8 +19,9 @@ use super::acknowledged::Acknowledged;
 use super::engine::Engine;
 use super::overlay::Overlay;
 use super::reclaim::Slice;
-use super::rows::{self, Space, Unreachable};
-use super::{keys, pool_row};
+use super::rows::work::{Unreachable, Work};
+use super::space::Space;
+use super::{keys, rows};
 use crate::error::OpenError;
 
 /// Members of one batch; more would make the first of them wait too long.
@@ -77,7 +78,7 @@ impl Writer {
     /// Reads where the last process left off.
     pub(super) fn new(engine: Arc<Engine>, acknowledged: Acknowledged) -> Result<Self, StoreError> {
         let number =
-            |key| engine.newest(Space::Small, key)?.map(|row| rows::number_from_row(&row)).transpose();
+            |key| engine.newest(Space::Small, key)?.map(|row| rows::number::from_row(&row)).transpose();
         let next_id = number(keys::NEXT_ID)?.unwrap_or(1);
         let batch_number = number(keys::BATCH_NUMBER)?.unwrap_or(0);
         Ok(Self {
@@ -148,11 +149,11 @@ impl Writer {
         overlay.settle_lanes();
         for incarnation in std::mem::take(&mut overlay.changed_usage) {
             if let Some(usage) = self.usage.get(&incarnation) {
-                overlay.put(Space::Small, keys::usage(incarnation), rows::usage_to_row(usage));
+                overlay.put(Space::Small, keys::usage(incarnation), rows::usage::to_row(usage));
             }
         }
         let number = self.batch_number + 1;
-        overlay.put(Space::Small, keys::BATCH_NUMBER.to_vec(), rows::number_to_row(number));
+        overlay.put(Space::Small, keys::BATCH_NUMBER.to_vec(), rows::number::to_row(number));
         let rows = overlay.take_rows();
         let mut batch = self.engine.batch(rows.len());
         for (space, key, row) in rows {
@@ -187,7 +188,7 @@ impl Writer {
     pub(super) fn fresh_id(&mut self) -> u64 {
         if self.next_id == self.leased_ids_end {
             self.leased_ids_end += IDS_LEASED;
-            let row = rows::number_to_row(self.leased_ids_end);
+            let row = rows::number::to_row(self.leased_ids_end);
             self.overlay.put(Space::Small, keys::NEXT_ID.to_vec(), row);
         }
         let id = self.next_id;
@@ -208,7 +209,7 @@ impl Writer {
         if let Some(known) = self.pools.get(id) {
             return Ok(*known);
         }
-        let pool = self.small(&keys::pool(id))?.map(|row| pool_row::from_row(&row)).transpose()?;
+        let pool = self.small(&keys::pool(id))?.map(|row| rows::pool::from_row(&row)).transpose()?;
         let stamp = pool.map(|pool| PoolStamp { incarnation: pool.at.incarnation, version: pool.version });
         self.pools.insert(id.clone(), stamp);
         Ok(stamp)
@@ -218,7 +219,7 @@ impl Writer {
         let mut identities = Vec::new();
         for (incarnation, id) in &slice.identities {
             let key = keys::pool_of_identity(id);
-            let pool = self.small(&key)?.map(|row| rows::pool_ref_from_row(&row)).transpose()?;
+            let pool = self.small(&key)?.map(|row| rows::pool_ref::from_row(&row)).transpose()?;
             if pool.is_some_and(|pool| pool.incarnation == *incarnation) {
                 identities.push(key);
             }
@@ -242,7 +243,7 @@ impl Writer {
     /// Leaves something for reclaim.
     pub(super) fn enqueue(&mut self, what: Unreachable) {
         let id = self.fresh_id();
-        let work = rows::Work { what, after: None };
+        let work = Work { what, after: None };
         self.overlay.put(Space::Small, keys::work(id), work.to_row());
     }
 }

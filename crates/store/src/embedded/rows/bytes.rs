@@ -7,22 +7,22 @@ use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
 
 /// The first version of every layout, and of most the only one.
-pub(super) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// Takes values off the front of a row.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     what: &'static str,
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Begins to read a row that has had one layout so far.
-    pub(super) fn open(what: &'static str, row: &'a [u8]) -> Result<Self, StoreError> {
+    pub(crate) fn open(what: &'static str, row: &'a [u8]) -> Result<Self, StoreError> {
         Self::open_up_to(VERSION, what, row).map(|(reader, _)| reader)
     }
 
     /// Begins to read a row whose newest layout is `newest`; says which one it has.
-    pub(super) fn open_up_to(
+    pub(crate) fn open_up_to(
         newest: u8,
         what: &'static str,
         row: &'a [u8],
@@ -36,21 +36,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn damaged(&self, how: &str) -> StoreError {
+    pub(crate) fn damaged(&self, how: &str) -> StoreError {
         StoreError::Corrupt { what: format!("a row ({}) {how}", self.what) }
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
         let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or_else(|| self.damaged("is too short"))?;
         self.rest = rest;
         Ok(*bytes)
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, StoreError> {
+    pub(crate) fn u8(&mut self) -> Result<u8, StoreError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    pub(super) fn flag(&mut self) -> Result<bool, StoreError> {
+    pub(crate) fn flag(&mut self) -> Result<bool, StoreError> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -58,34 +58,34 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, StoreError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, StoreError> {
         self.array().map(u32::from_be_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, StoreError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, StoreError> {
         self.array().map(u64::from_be_bytes)
     }
 
-    pub(super) fn time(&mut self) -> Result<UnixMillis, StoreError> {
+    pub(crate) fn time(&mut self) -> Result<UnixMillis, StoreError> {
         self.array().map(i64::from_be_bytes).map(UnixMillis)
     }
 
     /// What has not been read.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The rest of the row as text.
-    pub(super) fn text(self) -> Result<&'a str, StoreError> {
+    pub(crate) fn text(self) -> Result<&'a str, StoreError> {
         std::str::from_utf8(self.rest).map_err(|_| self.damaged("is not UTF-8"))
     }
 
     /// A byte string that says its length first.
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], StoreError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], StoreError> {
         let length = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.damaged("is too short"))?;
         self.rest = rest;
@@ -93,17 +93,17 @@ impl<'a> Reader<'a> {
     }
 
     /// A text that says its length first.
-    pub(super) fn short_text(&mut self) -> Result<&'a str, StoreError> {
+    pub(crate) fn short_text(&mut self) -> Result<&'a str, StoreError> {
         let bytes = self.bytes()?;
         std::str::from_utf8(bytes).map_err(|_| self.damaged("is not UTF-8"))
     }
 
-    pub(super) fn end(self) -> Result<(), StoreError> {
+    pub(crate) fn end(self) -> Result<(), StoreError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.damaged("is too long")) }
     }
 }
 
-pub(super) fn put_bytes(row: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(row: &mut Vec<u8>, bytes: &[u8]) {
     // Everything here is bounded far below four gigabytes by the limits on requests.
     row.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     row.extend(bytes);

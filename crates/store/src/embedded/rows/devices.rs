@@ -1,4 +1,4 @@
-//! The devices of one identity as a row, as [`super::row_bytes`] says.
+//! The devices of one identity as a row, as [`super::bytes`] says.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use carryall_core::devices::{Device, Devices, Platform, PushToken};
 use carryall_core::ids::{DatasetName, DeviceId, Version};
 use carryall_core::store::StoreError;
 
-use super::row_bytes::{Reader, VERSION, put_bytes};
+use super::bytes::{Reader, VERSION, put_bytes};
 
-pub(super) fn to_row(devices: &Devices) -> Vec<u8> {
+pub(crate) fn to_row(devices: &Devices) -> Vec<u8> {
     let mut row = vec![VERSION];
     row.extend(devices.version.0.to_be_bytes());
     for device in &devices.devices {
@@ -38,7 +38,7 @@ fn put_device(row: &mut Vec<u8>, device: &Device) {
     }
 }
 
-pub(super) fn from_row(row: &[u8]) -> Result<Devices, StoreError> {
+pub(crate) fn from_row(row: &[u8]) -> Result<Devices, StoreError> {
     let mut reader = Reader::open("devices", row)?;
     let version = Version(reader.u64()?);
     let mut devices = Vec::new();
@@ -49,7 +49,7 @@ pub(super) fn from_row(row: &[u8]) -> Result<Devices, StoreError> {
 }
 
 /// The version alone, which is all that an expectation asks for.
-pub(super) fn version_from_row(row: &[u8]) -> Result<Version, StoreError> {
+pub(crate) fn version_from_row(row: &[u8]) -> Result<Version, StoreError> {
     Ok(Version(Reader::open("devices", row)?.u64()?))
 }
 

@@ -165,7 +165,7 @@ impl PoolRow {
     }
 }
 
-pub(super) fn to_row(pool: Pool) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn to_row(pool: Pool) -> Result<Vec<u8>, StoreError> {
     let mut row = vec![VERSION];
     serde_json::to_writer(&mut row, &PoolRow::from(pool)).map_err(|error| StoreError::Corrupt {
         what: format!("a pool cannot be written as JSON: {error}"),
@@ -173,7 +173,7 @@ pub(super) fn to_row(pool: Pool) -> Result<Vec<u8>, StoreError> {
     Ok(row)
 }
 
-pub(super) fn from_row(row: &[u8]) -> Result<Pool, StoreError> {
+pub(crate) fn from_row(row: &[u8]) -> Result<Pool, StoreError> {
     let damaged = |how: String| StoreError::Corrupt { what: format!("a row (pool) {how}") };
     match row.split_first() {
         Some((&VERSION, json)) => serde_json::from_slice::<PoolRow>(json)

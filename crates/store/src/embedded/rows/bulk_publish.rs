@@ -1,16 +1,16 @@
-//! The latest bulk publication of a pool as a row, as [`super::row_bytes`] says.
+//! The latest bulk publication of a pool as a row, as [`super::bytes`] says.
 
 use carryall_core::ids::{DatasetName, IdentityId, Version};
 use carryall_core::model::{BulkPublish, BulkPublishStatus};
 use carryall_core::store::StoreError;
 
-use super::row_bytes::{Reader, VERSION, put_bytes};
+use super::bytes::{Reader, VERSION, put_bytes};
 
 const IN_PROGRESS: u8 = 0;
 const SUCCEEDED: u8 = 1;
 const FAILED: u8 = 2;
 
-pub(super) fn to_row(bulk: &BulkPublish) -> Vec<u8> {
+pub(crate) fn to_row(bulk: &BulkPublish) -> Vec<u8> {
     let BulkPublish { version, status, started, succeeded, cursor, datasets } = bulk;
     let mut row = vec![VERSION];
     row.extend(version.0.to_be_bytes());
@@ -36,7 +36,7 @@ pub(super) fn to_row(bulk: &BulkPublish) -> Vec<u8> {
     row
 }
 
-pub(super) fn from_row(row: &[u8]) -> Result<BulkPublish, StoreError> {
+pub(crate) fn from_row(row: &[u8]) -> Result<BulkPublish, StoreError> {
     let mut reader = Reader::open("bulk publication", row)?;
     let version = Version(reader.u64()?);
     let started = reader.time()?;
