@@ -1,5 +1,6 @@
-//! HTTP/1.1 by hand over a plain socket, so that a test says every byte: the spelling of headers, the encoding of
-//! paths, what is missing. Not a client to use for anything else: no pooling, no redirects, no leniency.
+//! HTTP/1.1 by hand over a plain socket, so that a test controls every byte: the spelling of headers, the
+//! encoding of paths, missing parts. It is too primitive for other uses: no pooling, no redirects, no
+//! leniency.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -9,18 +10,18 @@ use std::time::Duration;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-/// How long one read or write may block before the test fails.
+/// The time limit of one read or write.
 const SILENCE_SECONDS_MAX: u64 = 60;
-/// Receive buffer and largest segment of a narrow connection.
+/// The receive buffer and the largest segment of a narrow connection.
 const NARROW_BUFFER_BYTES: usize = 4096;
 const NARROW_SEGMENT_BYTES: u32 = 536;
 
-/// A request as it will be written. `Host` and the framing are added when it is written, unless given.
+/// A request to write. `Host` and the framing are added on writing, unless given.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The method of the request line.
     pub method: String,
-    /// Path and query of the request line, as they go over the wire.
+    /// The path and query of the request line, as sent.
     pub target: String,
     /// Headers in order, spelled as given.
     pub headers: Vec<(String, String)>,
@@ -34,7 +35,7 @@ impl Request {
         Self { method: method.to_owned(), target: target.into(), headers: Vec::new(), body: Vec::new() }
     }
 
-    /// Adds a header. Added after signing, it is not covered by the signature.
+    /// Adds a header. A header that is added after signing is not covered by the signature.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
@@ -59,7 +60,7 @@ impl Request {
         find(&self.headers, name)
     }
 
-    /// Replaces the value of a header that is there.
+    /// Replaces the value of an existing header.
     #[must_use]
     pub fn with_changed(mut self, name: &str, change: impl FnOnce(&str) -> String) -> Self {
         let header = self.headers.iter_mut().find(|(spelled, _)| spelled.eq_ignore_ascii_case(name));
@@ -68,14 +69,14 @@ impl Request {
         self
     }
 
-    /// Takes a header out.
+    /// Removes a header.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(spelled, _)| !spelled.eq_ignore_ascii_case(name));
         self
     }
 
-    /// The bytes of the request line and headers, up to and with the empty line.
+    /// The bytes of the request line and the headers, including the empty line.
     pub fn head(&self, host: SocketAddr) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if self.get("host").is_none() {
@@ -100,14 +101,14 @@ impl Request {
     }
 }
 
-/// An answer as it came.
+/// An answer as received.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Headers in order, spelled as they came.
+    /// The headers in order, spelled as received.
     pub headers: Vec<(String, String)>,
-    /// The body, with the transfer coding undone.
+    /// The body, decoded from its transfer coding.
     pub body: Vec<u8>,
 }
 
@@ -152,7 +153,7 @@ impl Response {
         body["message"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Status and error name in one, for comparing.
+    /// The status and the error's name, for comparisons.
     pub fn outcome(&self) -> (u16, String) {
         (self.status, self.error())
     }
@@ -170,7 +171,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects; every later read and write has a time limit.
+    /// Connects. Every later read and write has a time limit.
     pub fn open(peer: SocketAddr) -> io::Result<Self> {
         Self::open_with(peer, |_| Ok(()))
     }
@@ -180,7 +181,7 @@ impl Connection {
         Self::open_with(peer, |socket| socket.bind(&SocketAddr::new(source, 0).into()))
     }
 
-    /// Connects so that the buffers of both ends hold little of what is sent here and not read.
+    /// Connects with small buffers, so that both ends hold little data that is sent and not read.
     pub fn open_narrow(peer: SocketAddr) -> io::Result<Self> {
         Self::open_with(peer, |socket| {
             socket.set_recv_buffer_size(NARROW_BUFFER_BYTES)?;
@@ -200,14 +201,14 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream), peer })
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
     /// Sends one request and reads its final answer.
     pub fn exchange(&mut self, request: &Request) -> io::Result<Response> {
-        // A server that refuses a body unread may close before all of it is written; its answer counts.
+        // A server that refuses a body may close before the body is written; its answer counts.
         let sent = self.send(&request.bytes(self.peer));
         match self.answer() {
             Ok(response) => Ok(response),
@@ -215,7 +216,7 @@ impl Connection {
         }
     }
 
-    /// Reads up to the final answer, past interim ones.
+    /// Reads the final answer, after any interim ones.
     pub fn answer(&mut self) -> io::Result<Response> {
         loop {
             let response = self.interim_or_final()?;
@@ -225,7 +226,7 @@ impl Connection {
         }
     }
 
-    /// Reads one answer, an interim `100 Continue` included.
+    /// Reads one answer, which may be an interim `100 Continue`.
     pub fn interim_or_final(&mut self) -> io::Result<Response> {
         let head = self.head()?;
         let bare = head.status < 200 || head.status == 204;
@@ -233,7 +234,7 @@ impl Connection {
         Ok(Response { body, ..head })
     }
 
-    /// Reads status and headers of an answer whose body is read in chunks as it comes.
+    /// Reads the status and headers of an answer whose body is then read chunk by chunk.
     pub fn head(&mut self) -> io::Result<Response> {
         let status_line = line(&mut self.stream)?;
         let status = status_line
@@ -245,8 +246,8 @@ impl Connection {
         Ok(Response { status, headers, body: Vec::new() })
     }
 
-    /// Sends one request whose answer is a stream if it is a success: then its head alone is read, and the rest comes by
-    /// [`Self::chunk`]. What is refused is read whole.
+    /// Sends a request whose successful answer is a stream. Of a success only the head is read, and
+    /// [`Self::chunk`] reads the rest; a refusal is read whole.
     pub fn begin(&mut self, request: &Request) -> io::Result<Response> {
         self.send(&request.bytes(self.peer))?;
         let head = self.head()?;
@@ -257,7 +258,7 @@ impl Connection {
         Ok(Response { body, ..head })
     }
 
-    /// Waits for the next chunk of a body in chunks; nothing at the body's proper end.
+    /// Waits for the next chunk of a chunked body; `None` at its proper end.
     pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         chunk(&mut self.stream)
     }
@@ -267,14 +268,14 @@ impl Connection {
         self.stream.fill_buf().map(|_| ())
     }
 
-    /// Reads up to the server's close. A reset is an error.
+    /// Reads until the server closes. A reset is an error.
     pub fn read_to_close(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest)?;
         Ok(rest)
     }
 
-    /// True if the server has closed: nothing more can be read.
+    /// True if the server has closed the connection, with nothing left to read.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok([]) | Err(_))
     }
@@ -289,8 +290,8 @@ impl Connection {
     }
 }
 
-/// Reads one request as a server would; nothing if the client closed instead. A body that came in chunks is put
-/// together, and its transfer coding is taken out of the headers.
+/// Reads one request as a server does; `None` if the client closed the connection instead. A chunked body is
+/// joined, and its transfer coding is removed from the headers.
 pub(crate) fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
     if stream.fill_buf()?.is_empty() {
         return Ok(None);
@@ -317,7 +318,7 @@ fn headers(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
     Ok(headers)
 }
 
-/// The body that the headers announce; nothing if they announce none.
+/// The body that the headers announce; `None` if they announce none.
 fn framed_body(stream: &mut impl BufRead, headers: &[(String, String)]) -> io::Result<Option<Vec<u8>>> {
     let mut body = Vec::new();
     if find(headers, "transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
@@ -332,7 +333,7 @@ fn framed_body(stream: &mut impl BufRead, headers: &[(String, String)]) -> io::R
     Ok(Some(body))
 }
 
-/// One chunk of a body in chunks; nothing for the empty one that ends it.
+/// One chunk of a chunked body; `None` for the empty chunk that ends it.
 fn chunk(stream: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let size = usize::from_str_radix(&line(stream)?, 16).map_err(io::Error::other)?;
     let mut chunk = vec![0; size];

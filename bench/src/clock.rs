@@ -1,4 +1,4 @@
-//! The one place that asks for the date: signatures and records carry it. Durations are measured with `Instant`.
+//! The only reader of the date, which signatures and records carry. Durations are measured with `Instant`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

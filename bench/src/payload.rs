@@ -1,7 +1,7 @@
-//! Values and choices that look random: a small generator whose sequence is the same in every run, so that runs
-//! measure the same work. Not for secrets.
+//! Pseudo-random values and choices. The generator has the same sequence in every run, so that runs measure
+//! the same work. It is not for secrets.
 
-/// Bytes of one value, as in the studies that the aims come from.
+/// The size of a value, as in the studies that the aims come from.
 pub(crate) const VALUE_BYTES: usize = 200;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -31,7 +31,7 @@ impl Chance {
         usize::try_from(self.next() % end).unwrap_or(0)
     }
 
-    /// A value of [`VALUE_BYTES`] characters that no compressor of repeated text can shorten.
+    /// A value of [`VALUE_BYTES`] characters without repetitions that a compressor could use.
     pub(crate) fn value(&mut self) -> String {
         let mut value = String::with_capacity(VALUE_BYTES + 8);
         while value.len() < VALUE_BYTES {
@@ -43,7 +43,7 @@ impl Chance {
         value
     }
 
-    /// `count` different numbers below `end`, or all of them if there are not that many.
+    /// `count` different numbers below `end`, or all of them if there are fewer.
     pub(crate) fn distinct(&mut self, count: usize, end: usize) -> Vec<usize> {
         let mut chosen = Vec::with_capacity(count);
         while chosen.len() < count.min(end) {

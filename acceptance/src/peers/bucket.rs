@@ -1,4 +1,4 @@
-//! An S3 bucket at whichever peer has it: made, and read by key or by presigned URL.
+//! An S3 bucket at any peer that has S3: created, and read by key or by presigned URL.
 
 use super::aws::{Service, done};
 use crate::api::{Api, encoded};
@@ -19,7 +19,7 @@ impl Bucket<'_> {
         done(&self.s3.rest("PUT", &format!("/{}", self.name), None));
     }
 
-    /// The keys of all objects, in their order.
+    /// The keys of all objects, in order.
     pub fn keys(&self) -> Vec<String> {
         let listing = done(&self.s3.rest("GET", &format!("/{}?list-type=2", self.name), None));
         listing
@@ -41,7 +41,7 @@ impl Bucket<'_> {
         done(&self.s3.send(Request::new("PUT", self.target(key)).body(body)));
     }
 
-    /// What the peer answers to a presigned URL, whatever address the URL names.
+    /// The peer's answer to a presigned URL, whatever address is in the URL.
     pub fn fetch(&self, url: &str) -> Response {
         let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("not an http URL: {url}"));
         let (host, target) = rest.split_once('/').unwrap_or((rest, ""));

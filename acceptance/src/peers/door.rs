@@ -1,5 +1,5 @@
-//! The listening side of the harness's own small servers: a free port of the loopback, a thread per connection, and
-//! the means to refuse connections for a while. What is served is its user's business.
+//! The listening side of the harness's small servers: a free port of the loopback, a thread per connection,
+//! and the means to refuse connections for a while.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::until;
 
-/// How long a connection of a door may be silent before it is given up.
+/// The time after which a silent connection is given up.
 const SILENCE_SECONDS_MAX: u64 = 120;
 
-/// Whether connections are taken.
+/// The state that the test wants: connections accepted, refused, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     Open,
@@ -25,7 +25,7 @@ enum Wanted {
 struct State {
     wanted: Wanted,
     listening: bool,
-    /// The connections that are being served, so that none of them outlives the door.
+    /// The connections in service, so that none of them outlives the door.
     connections: HashMap<u64, TcpStream>,
     taken: u64,
 }
@@ -42,7 +42,7 @@ impl Shared {
     }
 }
 
-/// A lock's value; what a panicking thread left there is still what it left there.
+/// Locks a mutex. The state is consistent even if a thread panicked while it held the lock.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -61,7 +61,7 @@ impl fmt::Debug for Door {
 }
 
 impl Door {
-    /// Listens, and has each connection served on a thread of its own.
+    /// Listens, and serves each connection on its own thread.
     pub(super) fn open(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -76,7 +76,8 @@ impl Door {
         self.address
     }
 
-    /// Refuses connections from now on, or takes them again; true of every connection made after the return.
+    /// Refuses connections from now on, or accepts them again. Every connection made after the return is
+    /// affected.
     pub(super) fn refuse(&self, refusing: bool) {
         self.want(if refusing { Wanted::Refusing } else { Wanted::Open });
         let mut state = self.shared.state();
@@ -85,7 +86,7 @@ impl Door {
         }
     }
 
-    /// Closes every connection that is open.
+    /// Closes every open connection.
     pub(super) fn hang_up(&self) {
         for connection in self.shared.state().connections.values() {
             let _ = connection.shutdown(std::net::Shutdown::Both);
@@ -95,7 +96,7 @@ impl Door {
     fn want(&self, wanted: Wanted) {
         self.shared.state().wanted = wanted;
         self.shared.changed.notify_all();
-        // Whoever waits for a connection looks at what is wanted when it gets one.
+        // The accepting thread reads the wanted state when it gets a connection.
         drop(TcpStream::connect(self.address));
     }
 }

@@ -1,5 +1,6 @@
-//! A proxy before a peer, for the faults that no peer produces: errors of a service under load, answers that get
-//! lost, silence, slowness, refused connections. It passes requests on byte for byte, so signatures stay good.
+//! A proxy before a peer, for faults that no peer produces: errors of a service under load, lost answers,
+//! silence, slowness, refused connections. It passes requests on byte for byte, so that signatures stay
+//! valid.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufReader, Read, Write};
@@ -14,28 +15,28 @@ use super::polling::ARRIVAL_SECONDS_MAX;
 use super::receiver::{Answer, pass_time};
 use crate::http::{Request, read_request};
 
-/// What happens to requests.
+/// The treatment of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The peer's answer is passed back.
     None,
-    /// The peer is not asked; this is the answer.
+    /// The peer is not called; this is the answer.
     Answer(Answer),
-    /// The peer is asked, and its answer is thrown away: the connection is closed once the peer has answered.
+    /// The peer is called, and its answer is dropped: the connection is closed once the peer has answered.
     LoseAnswer,
-    /// The peer is not asked, and nothing is ever said; the connection stays open until the fault changes.
+    /// The peer is not called, and no answer is sent; the connection stays open until the fault changes.
     Silence,
-    /// The peer's answer is passed back this much later.
+    /// The peer's answer is passed back after a delay.
     Slow {
-        /// How much later.
+        /// The delay.
         delay_milliseconds: u64,
     },
-    /// The peer is not asked; the connection is closed without an answer.
+    /// The peer is not called; the connection is closed without an answer.
     HangUp,
 }
 
 impl Fault {
-    /// The error of a service that speaks JSON, Kinesis and Lambda for example.
+    /// The error of a JSON service, such as Kinesis or Lambda.
     pub fn json_error(status: u16, name: &str) -> Self {
         let body = json!({ "__type": name, "message": "said by the fault proxy" }).to_string();
         let answer = Answer::status(status)
@@ -45,7 +46,7 @@ impl Fault {
         Self::Answer(answer.body(body))
     }
 
-    /// The error of a service that speaks XML, SNS and STS for example.
+    /// The error of an XML service, such as SNS or STS.
     pub fn xml_error(status: u16, code: &str) -> Self {
         let blame = if status < 500 { "Sender" } else { "Receiver" };
         let body = format!(
@@ -56,10 +57,10 @@ impl Fault {
     }
 }
 
-/// The request id of every answer of the proxy's own.
+/// The request id of the proxy's own answers.
 const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// A fault, and for how many requests it still holds.
+/// A fault, and the number of requests for which it still applies.
 #[derive(Debug)]
 struct Planned {
     fault: Fault,
@@ -68,10 +69,10 @@ struct Planned {
 
 #[derive(Debug, Default)]
 struct Plan {
-    /// By operation, [`FaultProxy::ANY`] among them.
+    /// Faults by operation, including [`FaultProxy::ANY`].
     faults: HashMap<String, Planned>,
     counts: BTreeMap<String, usize>,
-    /// The connections that nothing is said on.
+    /// The connections that get no answer.
     silent: Vec<TcpStream>,
 }
 
@@ -106,49 +107,49 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Stands for every operation that nothing is said of by name.
+    /// The name for all operations that have no fault by name.
     pub const ANY: &str = "";
 
-    /// Starts a proxy before this peer, which passes everything on.
+    /// Starts a proxy before this peer that passes everything on.
     pub fn before(peer: SocketAddr) -> Self {
         let (plan, counted) = <(Mutex<Plan>, Condvar)>::default();
         let shared = Arc::new(Shared { peer, plan, counted, gone: <(Mutex<bool>, Condvar)>::default() });
         let of_door = Arc::clone(&shared);
         let door = Door::open(move |connection| {
-            // Whichever side breaks off, the other one learns of it by the end of its connection.
+            // The end of its connection informs the other side, whichever side broke it.
             let _ = serve(connection, &of_door);
         });
         Self { door, shared }
     }
 
-    /// Where it listens.
+    /// The proxy's address.
     pub fn address(&self) -> SocketAddr {
         self.door.address()
     }
 
-    /// Its base URL, to give to the server in place of the peer's.
+    /// The proxy's base URL, for use in place of the peer's.
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address())
     }
 
-    /// From now on this happens to every request, whatever was said of single operations before.
+    /// Applies this fault to every request from now on, and forgets faults of single operations.
     pub fn set(&self, fault: Fault) {
         self.plan(|plan| plan.faults.clear());
         self.set_for(Self::ANY, fault);
     }
 
-    /// From now on this happens to requests for one operation, which is named as [`Self::counts`] names it.
+    /// Applies this fault to requests for one operation, in the naming of [`Self::counts`], from now on.
     pub fn set_for(&self, operation: &str, fault: Fault) {
         self.insert(operation, Planned { fault, requests_left: None });
     }
 
-    /// This happens to the next requests for one operation; those after them are as all others.
+    /// Applies this fault to the next requests for one operation; later ones are treated as all others.
     pub fn set_for_next(&self, requests: usize, operation: &str, fault: Fault) {
         assert!(requests > 0, "no requests to fail");
         self.insert(operation, Planned { fault, requests_left: Some(requests) });
     }
 
-    /// Refuses connections from now on, or takes them again.
+    /// Refuses connections from now on, or accepts them again.
     pub fn refuse(&self, refusing: bool) {
         self.door.refuse(refusing);
         if refusing {
@@ -156,18 +157,18 @@ impl FaultProxy {
         }
     }
 
-    /// How many requests came for each operation, whatever happened to them. An operation is named by the last part
-    /// of `X-Amz-Target`, by the form's `Action`, or else by method and path.
+    /// The number of requests for each operation, whatever their treatment. The name of an operation is the
+    /// last part of `X-Amz-Target`, the form's `Action`, or else method and path.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         locked(&self.shared.plan).counts.clone()
     }
 
-    /// How many requests came for one operation.
+    /// The number of requests for one operation.
     pub fn count(&self, operation: &str) -> usize {
         locked(&self.shared.plan).counts.get(operation).copied().unwrap_or_default()
     }
 
-    /// Waits until this many requests came for one operation; fails the test if they do not come.
+    /// Waits until this many requests for one operation have arrived; fails the test if they do not.
     pub fn wait_for(&self, operation: &str, count: usize) {
         let limit = Duration::from_secs(ARRIVAL_SECONDS_MAX);
         let plan = locked(&self.shared.plan);
@@ -199,8 +200,8 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Serves one request; then the connection ends, so that no client tries again by itself because a connection
-/// that it kept turned out to be closed.
+/// Serves one request and ends the connection, so that no client retries by itself because a connection that
+/// it kept alive was closed.
 fn serve(connection: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut client = BufReader::new(connection);
     let Some(request) = read_request(&mut client)? else { return Ok(()) };
@@ -236,7 +237,7 @@ fn serve(connection: TcpStream, shared: &Shared) -> io::Result<()> {
     client.get_mut().shutdown(Shutdown::Both)
 }
 
-/// The bytes that the peer answers.
+/// The bytes of the peer's answer.
 fn asked(peer: SocketAddr, request: Request) -> io::Result<Vec<u8>> {
     let request = request.without("connection").without("expect").header("Connection", "close");
     let mut connection = TcpStream::connect(peer)?;

@@ -1,6 +1,6 @@
-//! What the server calls, and what listens to it: real peers as child processes, and two small servers of the
-//! harness's own. Each peer listens on the loopback alone and ends with its handle, or with the tests. A handle
-//! prepares its peer and reads back what arrived there; it judges nothing.
+//! The services that the server calls, and its listeners: real peers as child processes, and two small
+//! servers of the harness. Each peer listens on the loopback only, and ends with its handle or with the
+//! tests. A handle prepares its peer and reads back what arrived there; it judges nothing.
 
 pub mod aws;
 pub mod browser;

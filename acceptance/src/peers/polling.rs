@@ -1,15 +1,15 @@
-//! Waiting for a peer to have something: looking again and again, up to a bound. For peers that cannot tell; those
-//! that can are listened to.
+//! Waiting for a peer by polling, up to a time limit. Peers that can report an arrival are listened to
+//! instead.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long something that is on its way may take before the test fails.
+/// The time limit for an expected arrival.
 pub const ARRIVAL_SECONDS_MAX: u64 = 30;
-/// How long one look is from the next, so that looking does not keep the peer from working.
+/// The time between two polls, so that polling does not keep the peer from working.
 const PACE_MILLISECONDS: u64 = 20;
 
-/// Looks until there is something to return; fails the test if there is nothing within [`ARRIVAL_SECONDS_MAX`].
+/// Polls until there is a value to return; fails the test if there is none within [`ARRIVAL_SECONDS_MAX`].
 pub fn until<T>(awaited: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(ARRIVAL_SECONDS_MAX);
     loop {

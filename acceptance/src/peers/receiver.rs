@@ -1,5 +1,5 @@
-//! An HTTP server that records what it is sent and answers as the test says. It stands for whatever a user points
-//! the server's HTTP calls at, and serves pages to the browser.
+//! An HTTP server that records requests and answers as the test directs. It stands for any target of the
+//! server's HTTP calls, and serves pages to the browser.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use super::door::{Door, locked};
 use super::polling::ARRIVAL_SECONDS_MAX;
 use crate::http::{Request, read_request};
 
-/// One answer of the receiver.
+/// An answer of the receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
@@ -23,7 +23,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// How long after the request the answer is sent.
+    /// The delay between request and answer.
     pub delay_milliseconds: u64,
 }
 
@@ -47,14 +47,14 @@ impl Answer {
         self
     }
 
-    /// So much later than the request.
+    /// With this delay.
     #[must_use]
     pub fn after_milliseconds(mut self, delay_milliseconds: u64) -> Self {
         self.delay_milliseconds = delay_milliseconds;
         self
     }
 
-    /// The bytes that go over the wire.
+    /// The bytes of the answer.
     pub(super) fn bytes(&self, connection: &str) -> Vec<u8> {
         let length = self.body.len();
         let mut head = format!("HTTP/1.1 {} Answer\r\nContent-Length: {length}\r\n", self.status);
@@ -66,12 +66,12 @@ impl Answer {
     }
 }
 
-/// A request that the receiver got.
+/// A request that the receiver received.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The request: method, path and query, headers as they were spelled, body.
+    /// The request: method, path and query, headers as spelled by the client, body.
     pub request: Request,
-    /// When it was complete.
+    /// The time at which it was complete.
     pub at: Instant,
 }
 
@@ -86,7 +86,7 @@ impl Received {
         serde_json::from_slice(&self.request.body).expect("a request of JSON")
     }
 
-    /// Whether one of the `v1` signatures of `Carryall-Signature` is the HMAC-SHA256, under this secret, of
+    /// True if one of the `v1` signatures of `Carryall-Signature` is the HMAC-SHA256, under this secret, of
     /// `Carryall-Timestamp`, a line feed, `Carryall-Event-Id`, a line feed and the body.
     pub fn is_signed_with(&self, secret: &str) -> bool {
         let request = &self.request;
@@ -116,7 +116,7 @@ struct Script {
 struct Shared {
     script: Mutex<Script>,
     arrived: Condvar,
-    /// Nothing is ever sent: who waits here waits for the time to pass, or for the receiver to go.
+    /// Notified when the receiver ends; until then waiting here lets time pass.
     gone: (Mutex<bool>, Condvar),
 }
 
@@ -133,48 +133,49 @@ impl Receiver {
         let shared = Arc::new(Shared::default());
         let of_door = Arc::clone(&shared);
         let door = Door::open(move |connection| {
-            // A caller that hangs up early is the caller's affair.
+            // A client may hang up early.
             let _ = serve(connection, &of_door);
         });
         Self { door, shared }
     }
 
-    /// Where it listens.
+    /// The receiver's address.
     pub fn address(&self) -> SocketAddr {
         self.door.address()
     }
 
-    /// The URL of a path of it, which begins with a slash.
+    /// The URL of a path, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
     }
 
-    /// Answers the next request that has no answer yet so; what is said first is answered first.
+    /// Queues an answer for the next request that has none; answers are used in the order of the calls.
     pub fn answer_next(&self, answer: Answer) {
         locked(&self.shared.script).next.push_back(answer);
     }
 
-    /// Answers every request for this path so, whatever is said about the next.
+    /// Answers every request for this path with `answer`, before any queued answer.
     pub fn answer_path(&self, path: &str, answer: Answer) {
         locked(&self.shared.script).always.insert(path.to_owned(), answer);
     }
 
-    /// Refuses connections from now on, or takes them again.
+    /// Refuses connections from now on, or accepts them again.
     pub fn refuse(&self, refusing: bool) {
         self.door.refuse(refusing);
     }
 
-    /// What came so far, in its order.
+    /// The requests so far, in order.
     pub fn received(&self) -> Vec<Received> {
         locked(&self.shared.script).received.clone()
     }
 
-    /// Waits until this many requests came, and returns all that did; fails the test if they do not come.
+    /// Waits until this many requests have arrived, and returns all of them; fails the test if they do not
+    /// arrive.
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         self.wait_for_of(count, |_| true)
     }
 
-    /// The same for what was posted alone: a server also looks, with HEAD, whether anybody is there.
+    /// Waits for posted requests alone: the server also probes with HEAD whether the receiver is there.
     pub fn wait_for_posts(&self, count: usize) -> Vec<Received> {
         self.wait_for_of(count, |one| one.request.method == "POST")
     }
@@ -220,7 +221,7 @@ fn serve(connection: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.get_mut().shutdown(Shutdown::Both)
 }
 
-/// Lets the time pass that an answer is to be late by, unless its server goes first.
+/// Waits for the delay of an answer, or until the receiver ends.
 pub(super) fn pass_time((gone, told): &(Mutex<bool>, Condvar), milliseconds: u64) {
     let delay = Duration::from_millis(milliseconds);
     let _ = told.wait_timeout_while(locked(gone), delay, |gone| !*gone);

@@ -1,4 +1,4 @@
-//! A Kinesis stream at whichever peer has it: made, deleted, and read from its start to its end.
+//! A Kinesis stream at any peer that has Kinesis: created, deleted, and read from start to end.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,19 +9,19 @@ use super::until;
 use crate::api::text;
 use crate::http::Response;
 
-/// A record as it lies in a stream.
+/// A record in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamRecord {
-    /// Its data, as bytes.
+    /// The record's data.
     pub data: Vec<u8>,
     /// The partition key that it was put with.
     pub partition_key: String,
-    /// Its sequence number, of 56 digits.
+    /// The sequence number, of 56 digits.
     pub sequence_number: String,
 }
 
 impl StreamRecord {
-    /// Its data as JSON.
+    /// The record's data as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.data).expect("a record of JSON")
     }
@@ -45,7 +45,7 @@ impl Stream<'_> {
         });
     }
 
-    /// Creates the stream, which may take no records yet.
+    /// Creates the stream without waiting until it accepts records.
     pub fn begin(&self, shards: usize) {
         done(&self.call("CreateStream", json!({ "ShardCount": shards })));
     }
@@ -56,18 +56,18 @@ impl Stream<'_> {
         until(&format!("the stream {} is gone", self.name), || self.status().is_none().then_some(()));
     }
 
-    /// The status of the stream, if there is such a stream.
+    /// The status of the stream, if it exists.
     pub fn status(&self) -> Option<String> {
         let description = self.call("DescribeStream", json!({})).json();
         description["StreamDescription"]["StreamStatus"].as_str().map(str::to_owned)
     }
 
-    /// Puts a record and returns whatever comes.
+    /// Puts a record and returns any answer.
     pub fn put(&self, partition_key: &str, data: &[u8]) -> Response {
         self.call("PutRecord", json!({ "PartitionKey": partition_key, "Data": STANDARD.encode(data) }))
     }
 
-    /// All records of the stream: shard by shard, and those of a shard in their order.
+    /// All records of the stream: shard by shard, each in order.
     pub fn records(&self) -> Vec<StreamRecord> {
         let shards = self.call("ListShards", json!({}));
         done(&shards);
@@ -76,7 +76,7 @@ impl Stream<'_> {
         shards.flat_map(|shard| self.records_of_shard(&shard)).collect()
     }
 
-    /// Waits until the stream has this many records, and returns all that it has.
+    /// Waits until the stream has this many records, and returns all of them.
     pub fn wait_for(&self, count: usize) -> Vec<StreamRecord> {
         until(&format!("{count} records in {}", self.name), || {
             Some(self.records()).filter(|records| records.len() >= count)

@@ -1,5 +1,5 @@
-//! Who may do what: every operation against every kind of caller, rendered as one table and compared with
-//! `auth_matrix.txt`. `UPDATE_EXPECT=1` rewrites that file; the difference is then for a person to read.
+//! Access: every operation with every kind of caller, rendered as one table and compared with
+//! `auth_matrix.txt`. `UPDATE_EXPECT=1` rewrites that file for review.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,8 +8,8 @@ use carryall_acceptance::api::{encoded, text};
 use carryall_acceptance::{Api, Caller, Connection, Guest, Request, Response, Server, Store};
 use serde_json::{Value, json};
 
-/// What an operation is tried on: fresh for every operation, and again after each success, since that may have
-/// changed it.
+/// The resources that an operation is tried on: fresh for every operation, and again after each success,
+/// which may have changed them.
 struct Target {
     api: Api,
     guest: Guest,
@@ -115,7 +115,7 @@ fn named_pool(target: &Target) -> Value {
     })
 }
 
-/// Every operation of Cognito Identity that is built.
+/// Every implemented operation of Cognito Identity.
 const IDENTITY: [(&str, Call); 13] = [
     ("CreateIdentityPool", |target, caller| {
         let input = json!({ "IdentityPoolName": "new", "AllowUnauthenticatedIdentities": false });
@@ -158,7 +158,7 @@ const IDENTITY: [(&str, Call); 13] = [
     }),
 ];
 
-/// Every operation of STS that is built.
+/// Every implemented operation of STS.
 const STS: [(&str, Call); 2] = [
     ("AssumeRoleWithWebIdentity", |target, caller| {
         let form = [
@@ -172,14 +172,14 @@ const STS: [(&str, Call); 2] = [
     ("GetCallerIdentity", |target, caller| target.api.sts(caller, &[("Action", "GetCallerIdentity")])),
 ];
 
-/// What is served beside the operations. A channel that is opened is left again at once.
+/// Endpoints beside the operations. An opened channel is closed at once.
 const LIVE: [(&str, Call); 1] = [("Changes", |target, caller| {
     let request = Request::new("GET", format!("{}/changes", target.guest.dataset("prefs")));
     let request = caller.map_or(request.clone(), |caller| target.api.signed(caller, request));
     Connection::open(target.api.address).and_then(|mut connection| connection.begin(&request)).unwrap()
 })];
 
-/// Who calls, for a given target.
+/// The callers for a given target.
 fn callers(server: &Server, target: &Target, fixed: &Fixed) -> Vec<(&'static str, Option<Caller>)> {
     let api = server.api();
     let root = server.root();

@@ -1,5 +1,5 @@
-//! Bulk publication over Kinesis: what it sends, how it stands to changes that happen meanwhile, when it is refused,
-//! and how it ends when the stream, the server or the pool goes.
+//! Bulk publication over Kinesis: its messages, its relation to changes that happen meanwhile, its refusals,
+//! and its end when the stream, the server or the pool is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +45,7 @@ impl World {
         written
     }
 
-    /// The pool as `carryall pool show` shows it; the verbs reach no store in another process's memory.
+    /// The pool as `carryall pool show` prints it; commands cannot reach a store in another process's memory.
     fn shown(&self) -> Value {
         let shown = self.server.verb(&["pool", "show", &self.pool.id, "--output", "json"]);
         serde_json::from_str(&shown).unwrap()
@@ -60,7 +60,7 @@ impl World {
     }
 }
 
-/// Whose dataset a record is about.
+/// The dataset of a record: identity and name.
 fn dataset_of(record: &Value) -> (String, String) {
     (text(&record["identityId"]), text(&record["datasetName"]))
 }
@@ -73,7 +73,7 @@ fn bulk_records(records: &[StreamRecord]) -> Vec<Value> {
     records.iter().map(StreamRecord::json).filter(is_bulk).collect()
 }
 
-/// Key, value and count of each of a message's records.
+/// The key, value and count of each record of a message.
 fn held(record: &Value) -> Vec<(String, Option<String>, u64)> {
     let records = record["kinesisSyncRecords"].as_array().unwrap().iter();
     let one = |record: &Value| {
@@ -161,7 +161,7 @@ fn a_publication_is_the_same_over_a_store_in_memory() {
     everything_is_published_once(Store::Memory, "published-memory");
 }
 
-/// What four callers at the same time are answered.
+/// The answers to four simultaneous callers.
 fn begin_at_once(pool: &StreamingPool) -> Vec<(u16, String)> {
     thread::scope(|scope| {
         let callers: Vec<_> = (0..4).map(|_| scope.spawn(|| pool.bulk_publish().outcome())).collect();
@@ -246,10 +246,10 @@ fn a_published_dataset_stands_between_the_changes_before_and_after_it() {
         order,
         [(Some(1), false), (Some(2), false), (Some(2), true), (Some(3), false), (Some(4), false)]
     );
-    // Nothing newer than its own count; what changed since is told behind it.
+    // It has nothing newer than its own count; later changes follow behind it.
     assert!(held(busy[2]).iter().all(|(.., count)| *count <= 2), "{}", busy[2]);
     assert!(held(busy[2]).contains(&row("kept", Some("2"), 2)), "{}", busy[2]);
-    // Whoever applies the messages in order has at the end what the dataset has.
+    // A consumer that applies the messages in order ends with the dataset's records.
     let mut replica = BTreeMap::new();
     for (key, value, count) in busy.iter().flat_map(|record| held(record)) {
         assert!(replica.get(&key).is_none_or(|(_, before)| *before <= count), "{key} goes back to {count}");
@@ -270,7 +270,7 @@ fn a_published_dataset_stands_between_the_changes_before_and_after_it() {
     assert_eq!(held(quiet[1]), [row("k", Some("1"), 1)]);
 }
 
-/// Reads one dataset's messages in their order, and says at which count it was published.
+/// Applies one dataset's messages in order, and returns the count at which it was published.
 fn read_in_order(messages: &[&Value]) -> u64 {
     let (mut replica, mut reached, mut published) = (BTreeMap::new(), 0, Vec::new());
     for message in messages {
@@ -385,7 +385,8 @@ fn a_publication_fails_with_its_reason_when_the_stream_goes_and_may_be_begun_aga
     assert_eq!(published.iter().map(dataset_of).collect::<BTreeSet<_>>(), written);
     let outbox = world.server.verb(&["outbox", "list"]);
     assert!(outbox.contains("nothing is parked"), "{outbox}");
-    // What had been entered before and waited is the same event as what was entered again.
+    // An event that had been entered before and was waiting is the same event as the one that is entered
+    // again.
     world.wait_for_events_waiting(0);
 }
 
@@ -426,12 +427,12 @@ fn a_dataset_that_cannot_be_published_fails_the_publication_by_name() {
 
 #[test]
 fn a_publication_goes_on_after_the_server_was_killed_and_nothing_is_missing() {
-    /// Datasets that are published before the progress is noted.
+    /// Datasets that are published before the progress is recorded.
     const PAGE: usize = 256;
     const BEYOND: usize = 24;
     let mut world = World::new(Store::Embedded, "killed");
     let written = world.fill(PAGE + BEYOND);
-    // The first page goes through; then the stream says nothing more.
+    // The first page is delivered; then the stream no longer answers.
     world.proxy.set(Fault::Silence);
     world.proxy.set_for_next(PAGE, "PutRecord", Fault::None);
     succeeded(&world.pool.bulk_publish());
@@ -440,7 +441,7 @@ fn a_publication_goes_on_after_the_server_was_killed_and_nothing_is_missing() {
     assert_eq!(world.shown()["EventsWaiting"], BEYOND);
     world.server.kill();
     world.proxy.set(Fault::None);
-    // An operator sees how far it has come without a server too.
+    // An operator can see the progress without a server too.
     assert_eq!(world.shown()["BulkPublish"]["BulkPublishStatus"], "IN_PROGRESS");
     assert_eq!(world.datasets_published(), PAGE as u64);
     world.server.restart();
@@ -474,7 +475,7 @@ fn a_pool_that_is_deleted_in_the_middle_ends_its_publication_quietly() {
     assert_eq!(world.pool.bulk_publish_details().outcome(), (404, "ResourceNotFoundException".to_owned()));
     assert_eq!(world.pool.bulk_publish().outcome(), (404, "ResourceNotFoundException".to_owned()));
 
-    // Others go on, and nothing of the pool is sent any more or left behind.
+    // Other pools continue, and nothing of the deleted pool is sent or left behind.
     let other = StreamingPool::create(&world.server, "pool-gone");
     world.server.api().put(&other.guest(), "prefs", "k", "v", 0);
     let records = world.stream.wait_for(1);

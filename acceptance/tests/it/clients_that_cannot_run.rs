@@ -1,5 +1,5 @@
-//! What the clients that have no runtime here put on the wire, byte for byte where it matters: the managers for
-//! Android, iOS, .NET and Unity, browsers, and SDKs that leave things out.
+//! Replays of clients that have no runtime here, byte for byte where it matters: the managers for Android,
+//! iOS, .NET and Unity, browsers, and SDKs that omit headers.
 
 use carryall_acceptance::api::{succeeded, text};
 use carryall_acceptance::{Api, Connection, Guest, Request, Response, Server, Signing};
@@ -28,7 +28,7 @@ fn replace(key: &str, value: &str, count: u64) -> Value {
     json!({ "Op": "replace", "Key": key, "Value": value, "SyncCount": count })
 }
 
-/// Signs `host` and `x-amz-*` only, then adds what Android sends unsigned.
+/// Signs `host` and `x-amz-*` only, then adds the headers that Android sends unsigned.
 fn android(api: Api, guest: &Guest, method: &str, target: &str, body: &str) -> Response {
     let request = Request::new(method, target).body(body);
     let signed = api.signed(&guest.caller, request);
@@ -77,8 +77,8 @@ fn android_finds_the_date_by_its_exact_spelling_and_the_error_in_the_body(server
     let target = format!("{}?lastSyncCount=5", guest.records("prefs"));
     api.put(&guest, "prefs", "k", "v", 0);
     let answer = android(api, &guest, "GET", &target, "");
-    // Header names may arrive in another case than the documented one, which Android's plain map does not find: it
-    // then reads the name from the body.
+    // Header names may arrive in a case other than the documented one. Android's plain map does not find them
+    // then, and it reads the name from the body.
     assert_eq!(answer.get("x-amzn-errortype"), Some("InvalidParameterException:"));
     assert!(answer.get_as_spelled("Date").is_some_and(|date| date.ends_with(" GMT")), "{:?}", answer.headers);
     assert!(answer.get("x-amzn-requestid").is_some_and(|id| !id.is_empty()));
@@ -138,7 +138,7 @@ fn dotnet_asks_for_a_thousand_and_matches_the_message(server: &mut Server) {
     assert!(conflict.message().starts_with("Current SyncCount for:"), "{}", conflict.text());
 }
 
-/// The dataset's path with the colons of the ids as they are.
+/// The dataset's path with unencoded colons in the ids.
 fn with_raw_colons(guest: &Guest) -> String {
     format!("/identitypools/{}/identities/{}/datasets/prefs", guest.pool, guest.identity)
 }

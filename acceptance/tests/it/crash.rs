@@ -1,5 +1,5 @@
-//! The server is killed where it stands, again and again, while writers write. After each restart everything that
-//! was acknowledged is there, nothing is half there, and no count has fallen.
+//! The server is killed repeatedly while writers write. After each restart everything acknowledged is there,
+//! nothing is partly there, and no count has fallen.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -13,25 +13,25 @@ use serde_json::{Value, json};
 
 const IDENTITIES: usize = 3;
 const KEYS_PER_UPDATE: usize = 4;
-/// Rounds of load and kill, unless `CARRYALL_CRASH_ROUNDS` says otherwise.
+/// Rounds of load and kill, unless `CARRYALL_CRASH_ROUNDS` is set.
 const ROUNDS: usize = 12;
-/// The kill comes after this many acknowledgements at most.
+/// The largest number of acknowledgements before the kill.
 const ACKNOWLEDGEMENTS_MAX: u64 = 300;
 
-/// One writer: it alone writes its keys, each time one higher number into all of them.
+/// A writer. It alone writes its keys, each time one higher number to all of them.
 #[derive(Clone, Debug)]
 struct Writer {
     guest: Guest,
     dataset: String,
     keys: Vec<String>,
-    /// Whether it now and then deletes its dataset, which nobody else uses.
+    /// True if it sometimes deletes its dataset, which no other writer uses.
     deletes: bool,
     /// The last number that was acknowledged, and the last that was sent.
     acknowledged: u64,
     attempted: u64,
-    /// The highest dataset count that the server told it.
+    /// The highest dataset count that the server returned to it.
     count: u64,
-    /// Whether the last step that was acknowledged was a deletion, and whether a deletion was in flight.
+    /// True if the last acknowledged step was a deletion; true if a deletion was in flight.
     deleted: bool,
     deletion_in_flight: bool,
 }
@@ -95,7 +95,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What the writer was promised, against what the server holds after the restart.
+    /// Compares the acknowledged writes with the server's data after the restart.
     fn check(&mut self, listing: &Value) {
         let count = listing["DatasetSyncCount"].as_u64().unwrap();
         assert!(count >= self.count, "the count fell from {} to {count}: {self:?}", self.count);
@@ -125,7 +125,7 @@ impl Writer {
             assert!(held <= self.attempted, "a write that was never sent: {self:?}\n{listing}");
             self.acknowledged = held;
         }
-        // From here on, what the server holds is the truth for the next round.
+        // For the next round, the server's data is the truth.
         self.deleted = gone;
         self.deletion_in_flight = false;
     }
@@ -156,7 +156,7 @@ fn writers(server: &Server) -> Vec<Writer> {
     writers
 }
 
-/// The listing is the truth; everything that the server sums up must agree with it.
+/// Checks that everything that the server sums up agrees with the listing.
 fn check_sums(server: &Server, writers: &[Writer]) {
     let api = server.api();
     let root = server.root();

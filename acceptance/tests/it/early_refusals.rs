@@ -1,7 +1,8 @@
-//! Refusals that are known before a body is read arrive: Node's HTTP client, boto3 and a plain socket see the fault and
-//! never a reset, however large the body is and whether or not the connection is kept.
+//! Refusals that are known before a body is read arrive: Node's HTTP client, boto3 and a plain socket see the
+//! fault and never a reset, whatever the size of the body, with and without keep-alive.
 //!
-//! `CARRYALL_EARLY_REFUSAL_TRIES` is how often each refusal is tried with each size; some dozens by default.
+//! `CARRYALL_EARLY_REFUSAL_TRIES` sets the number of tries for each refusal and size; the default is some
+//! dozens.
 
 use std::io;
 
@@ -13,13 +14,14 @@ use serde_json::{Value, json};
 const TRIES: usize = 24;
 const SMALL_BYTES: usize = 2;
 const MIDDLE_BYTES: usize = 200_000;
-/// More than the server takes.
+/// A size above the server's limit.
 const LARGE_BYTES: usize = 9_000_000;
 
 /// The master key that sealed [`expired`]: 32 bytes of 7.
 const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
-/// Credentials that ended in November 2023, sealed with [`MASTER_KEY`] in the first version of their layout.
+/// Credentials that expired in November 2023, sealed with [`MASTER_KEY`] in the first version of their
+/// layout.
 fn expired() -> Caller {
     Caller {
         access_key_id: "ASIAYY6LKRRWCYEREEVN".to_owned(),
@@ -55,7 +57,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// The sizes of bodies that are refused so.
+    /// The sizes of bodies to try.
     fn sizes(self) -> &'static [usize] {
         match self {
             Self::UnknownKey | Self::Expired | Self::Clock | Self::Scope => {
@@ -75,7 +77,7 @@ impl Refusal {
         }
     }
 
-    /// A request with a body of `bytes` bytes that is refused so, signed now.
+    /// A request with a body of `bytes` bytes that gets this refusal, signed now.
     fn request(self, api: Api, guest: &Guest, bytes: usize) -> Request {
         let update = Request::new("POST", guest.dataset("prefs")).body(vec![b' '; bytes]);
         let signing = |caller| Signing::by(caller, "cognito-sync");
@@ -113,22 +115,23 @@ fn every_refusal(mut act: impl FnMut(Refusal, usize)) {
     }
 }
 
-/// How a client sends.
+/// The sending behaviour of a client.
 #[derive(Clone, Copy, Debug)]
 struct Manner {
     keep_alive: bool,
-    /// The body only after the answer has begun to arrive, as a slow network delivers it.
+    /// True to send the body only after the answer has begun to arrive, as a slow network would.
     apart: bool,
 }
 
 impl Manner {
-    /// All manners by turns.
+    /// Every combination in turn.
     fn of(attempt: usize) -> Self {
         Self { keep_alive: attempt.is_multiple_of(2), apart: attempt % 4 >= 2 }
     }
 }
 
-/// Sends one request over a plain socket. Whatever cannot be sent or read is an error, a reset after the answer too.
+/// Sends one request over a plain socket. Any failure to send or receive is an error, a reset after the
+/// answer included.
 fn exchange(
     kept: Option<Connection>,
     api: Api,
@@ -187,7 +190,7 @@ fn the_http_client_of_node_sees_every_early_refusal() {
     let server = start();
     let api = server.api();
     let guest = api.new_user(&server.root());
-    // One run each: a signature that is older than five minutes would be refused for its age.
+    // One run each: a signature older than five minutes would be refused for its age.
     every_refusal(|refusal, bytes| {
         let request = refusal.request(api, &guest, bytes);
         let (status, error) = refusal.outcome();
@@ -212,7 +215,7 @@ fn boto3_sees_every_early_refusal() {
     Script::Python("early_refusals.py").run_with(&start(), &variables);
 }
 
-/// With memory for one body, which a slow sender holds.
+/// Memory for a single body, which a slow sender holds.
 const ONE_BODY: &str = "[limits]\nbody_bytes_max = 16777216\nbodies_in_flight_bytes_max = 16777216\n\
                         body_bytes_per_second_min = 1\nrequest_seconds_max = 3600\nadmission_wait_milliseconds_max = 1\n";
 
@@ -229,7 +232,7 @@ fn bodies_beyond_the_budget_are_refused_with_an_answer() {
     slow.send(&held[..held.len() - 1]).unwrap();
     let refused = (503, "ServiceUnavailableException");
     let full = || update(&guest, LARGE_BYTES);
-    // What was sent is paid for only once it was read.
+    // Sent bytes are paid for only once they are read.
     carryall_acceptance::peers::until("the budget is used up", || {
         (api.send(&full()).outcome() == (refused.0, refused.1.to_owned())).then_some(())
     });
@@ -237,7 +240,7 @@ fn bodies_beyond_the_budget_are_refused_with_an_answer() {
         let mut kept = None;
         for attempt in 0..tries() {
             let request = update(&guest, bytes);
-            // The answer comes only after some of the body has.
+            // The answer arrives only after part of the body has.
             let manner = Manner { apart: false, ..Manner::of(attempt) };
             kept = exchange(kept, api, &request, manner, refused)
                 .unwrap_or_else(|error| panic!("{bytes} bytes, {manner:?}: {error}"));
@@ -276,7 +279,7 @@ fn a_client_that_asks_before_it_sends_is_told_to_send_or_is_refused() {
             assert_eq!(answer.get("connection"), Some("close"), "{refusal:?}, {bytes} bytes, {what}");
         };
         answered(&mut refused(), "not sent");
-        // A client may send its body all the same, when it has waited long enough.
+        // A client may still send its body after it has waited long enough.
         let mut sending = refused();
         sending.send(&request.body).unwrap();
         answered(&mut sending, "sent");

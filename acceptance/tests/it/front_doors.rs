@@ -1,4 +1,5 @@
-//! One port, several protocols: the documented RPC form of Sync, the other services, probes, and what is nothing.
+//! One port, several protocols: the documented RPC form of Sync, the other services, probes, and unknown
+//! requests.
 
 use carryall_acceptance::api::{encoded, succeeded};
 use carryall_acceptance::{Api, Caller, Connection, Guest, Request, Response, Server, Signing};
@@ -108,7 +109,7 @@ fn a_bare_body_is_answered_bare(server: &mut Server) {
     assert!(listing.get("Output").is_none(), "{listing}");
 }
 
-/// A well-formed AWS error: header, body and request id agree.
+/// Checks that the answer is a well-formed AWS error: header, body and request id agree.
 fn assert_well_formed(what: &str, answer: &Response) {
     assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
     assert!(answer.get("x-amzn-requestid").is_some(), "{what}: {answer:?}");
@@ -178,7 +179,7 @@ fn the_override_header_reaches_the_operation_that_it_names(server: &mut Server) 
     let api = server.api();
     let guest = api.new_user(&server.root());
     api.put(&guest, "prefs", "k", "v", 0);
-    // Signed as the POST that it looks like, the override would change what was signed.
+    // The request is signed as the POST that it is, so the override would change the signed method.
     let request = api.signed(&guest.caller, Request::new("POST", guest.dataset("prefs")).body("{}"));
     let answer = api.send(&request.header("X-HTTP-Method-Override", "DELETE"));
     assert_eq!(answer.outcome(), (403, "InvalidSignatureException".to_owned()));

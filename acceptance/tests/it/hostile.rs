@@ -1,4 +1,5 @@
-//! What nobody sends by accident: each must get a clear 4xx and change nothing, and the server must go on.
+//! Requests that no client sends by accident. Each must get a clear 4xx and change nothing, and the server
+//! must continue.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -19,7 +20,7 @@ on_every_store!(
     what_is_no_http_is_refused,
 );
 
-/// How long the server may let a sender be slow before it ends the connection.
+/// The time limit for the server to end the connection of a slow sender.
 const SLOW_SENDER_SECONDS_MAX: u64 = 180;
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -40,7 +41,7 @@ impl Victim {
         Self { api, guest, session, before }
     }
 
-    /// Sends a request, signed as the victim, that must come to nothing.
+    /// Sends a request, signed as the victim, that must be refused and change nothing.
     fn refuses(&self, what: &str, status: u16, name: &str, request: Request) {
         let answer = self.api.send(&self.api.signed(&self.guest.caller, request));
         assert_eq!(answer.outcome(), (status, name.to_owned()), "{what}: {}", answer.text());
@@ -92,7 +93,7 @@ fn state(api: Api, guest: &Guest) -> Value {
 /// The members of a patch that would be accepted.
 const GOOD: &str = r#""Op":"replace","Key":"x","Value":"y","SyncCount":0"#;
 
-/// Bodies that are no JSON object at all, or are nested beyond reason.
+/// Bodies that are not a JSON object, or nest too deep.
 fn shapeless_bodies(victim: &Victim) -> Vec<(&'static str, Vec<u8>)> {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_objects = format!("{}1{}", r#"{"a":"#.repeat(50_000), "}".repeat(50_000));
@@ -109,7 +110,7 @@ fn shapeless_bodies(victim: &Victim) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Bodies whose members have wrong types, are there twice, or hold what is no text.
+/// Bodies whose members have wrong types, occur twice, or are not text.
 fn mistyped_bodies(victim: &Victim) -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("patches no list", victim.patches("{}").into_bytes()),
@@ -227,7 +228,7 @@ fn paths_and_queries_that_name_nothing_are_refused(server: &mut Server) {
     ] {
         victim.refuses(what, 400, "SerializationException", Request::new("GET", target));
     }
-    // AWS's own signer replaces what is no UTF-8 in a query, so that the signature is not of what was sent.
+    // AWS's signer replaces bytes that are not UTF-8 in a query, so its signature is not of the sent request.
     let bad_utf8 = Request::new("GET", format!("{records}?nextToken=%FF"));
     victim.refuses("bad UTF-8 in a query", 403, "InvalidSignatureException", bad_utf8);
     for (what, target) in [
@@ -309,19 +310,19 @@ fn assert_too_large(answer: &Response) {
 fn oversize_bodies_are_refused_before_they_are_read(server: &mut Server) {
     let victim = Victim::new(server);
     let signed = victim.api.signed(&victim.guest.caller, victim.update(vec![b' '; BODY_BYTES_MAX + 1]));
-    // Only the head is ever sent: whoever waits for the body would wait for ever.
+    // Only the head is sent: a server that waits for the body would wait for ever.
     for head in [signed.clone(), signed.clone().header("Expect", "100-continue")] {
         let mut connection = Connection::open(victim.api.address).unwrap();
         connection.send(&head.head(victim.api.address)).unwrap();
         assert_too_large(&connection.interim_or_final().unwrap());
     }
-    // An absurd announcement is no different, signed or not.
+    // An absurd length is no different, signed or not.
     let absurd = Request::new("POST", "/").header("Content-Length", "18446744073709551615");
     let mut connection = Connection::open(victim.api.address).unwrap();
     connection.send(&absurd.head(victim.api.address)).unwrap();
     let answer = connection.interim_or_final().unwrap();
     assert!((400..500).contains(&answer.status), "{answer:?}");
-    // In chunks nothing is announced; the limit holds all the same.
+    // A chunked body has no announced length; the limit applies all the same.
     let chunked = signed.header("Transfer-Encoding", "chunked");
     let mut connection = Connection::open(victim.api.address).unwrap();
     connection.send(&chunked.head(victim.api.address)).unwrap();
@@ -410,7 +411,7 @@ fn what_is_no_http_is_refused(server: &mut Server) {
     assert_eq!(victim.api.send(&Request::new("GET", "/health/ready")).status, 200);
 }
 
-/// Time in which a request's head certainly reaches a server on the same machine.
+/// The time within which a request's head certainly reaches a server on the same machine.
 const HEAD_SECONDS: f64 = 0.05;
 
 #[test]
@@ -454,7 +455,7 @@ fn a_slow_senders_update_is_not_dated_before_those_that_overtook_it() {
     let (first, last) = whole.split_at(whole.len() - 1);
     let mut slow = Connection::open(api.address).unwrap();
     slow.send(first).unwrap();
-    // In another dataset, so that no rule about the dates of one dataset helps.
+    // In another dataset, so that the rule about dates of one dataset does not interfere.
     let sent = date_of(&api.update(&guest, "quick", &replace(0)));
     let mut count = 1;
     let overtaking = loop {

@@ -1,5 +1,5 @@
-//! Live channels: clients by hand, an application that signs with botocore and a real browser are told of each new count,
-//! continue after a crash where they were, and get no more than their place.
+//! Live channels: hand-written clients, an application that signs with botocore and a real browser receive
+//! each new count, continue after a crash where they were, and are limited in number.
 
 use std::time::{Duration, Instant};
 
@@ -34,12 +34,12 @@ impl Channel {
         Self { connection, head, text: String::new() }
     }
 
-    /// Of the guest, signed by headers.
+    /// Opens the guest's channel, signed by headers.
     fn of(api: Api, guest: &Guest, dataset: &str) -> Self {
         Self::open(api, &api.signed(&guest.caller, asking(guest, dataset, "")))
     }
 
-    /// What comes up to the next empty line; nothing at the channel's proper end.
+    /// The lines up to the next empty one; `None` at the channel's proper end.
     fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -52,7 +52,7 @@ impl Channel {
         }
     }
 
-    /// The id and the data of the next event, past what is none; nothing at the channel's end.
+    /// The id and the data of the next event, skipping comments; `None` at the channel's end.
     fn try_event(&mut self) -> Option<(u64, Value)> {
         loop {
             let block = self.block()?;
@@ -93,7 +93,7 @@ fn refused(api: Api, request: &Request) -> (u16, String) {
     begun(api, request).1.outcome()
 }
 
-/// How the server refuses this, signed by headers.
+/// The server's refusal of a request signed by headers.
 fn refused_signed(api: Api, caller: &Caller, request: Request) -> (u16, String) {
     refused(api, &api.signed(caller, request))
 }
@@ -220,7 +220,7 @@ fn a_browser_is_told_of_each_new_count_and_continues_after_a_crash() {
     api.put(&guest, "prefs", "a", "again", 0);
     assert_eq!(told(&mut browser), notice(&guest, "prefs", 3));
 
-    // What happens while the browser is away is not missed.
+    // Changes made while the browser is disconnected are not missed.
     server.kill();
     server.restart();
     api.put(&guest, "prefs", "b", "1", 0);
@@ -231,7 +231,7 @@ fn a_browser_is_told_of_each_new_count_and_continues_after_a_crash() {
         assert!(count > known, "{count} after {known}");
         known = count;
     }
-    // What it knows is not repeated.
+    // Counts that it knows are not repeated.
     server.kill();
     server.restart();
     while browser.next_report() != (BrowserEvent::Open { id: source }) {}

@@ -1,5 +1,5 @@
 //! Carryall from outside: the program as a user runs it, driven by real clients over real sockets. Rules and
-//! layouts have tests of their own beside them; here only what a client can see is asserted.
+//! layouts are tested beside their code; these tests assert only what a client can see.
 #![expect(clippy::unwrap_used, reason = "clippy exempts test functions only, not what they share")]
 
 mod admission;

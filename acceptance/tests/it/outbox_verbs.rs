@@ -1,5 +1,5 @@
-//! An event that its destination will not take: it is parked, its own dataset waits behind it and nobody else does, and
-//! an operator sees it and decides, with the server running or stopped.
+//! An event that its destination rejects: it is parked, only its own dataset waits behind it, and an operator
+//! sees it and decides, with the server running or stopped.
 
 use std::process::{Command, Output};
 
@@ -12,7 +12,7 @@ use crate::relay::{
     SECRET, events_waiting, posted, settings, stream_to, streamed, streaming_pool, write_up_to,
 };
 
-/// Updates of each dataset; the first one's event is refused.
+/// Updates of each dataset; the event of the first one is rejected.
 const UPDATES: u64 = 3;
 
 /// The parked lanes, as `--output json` lists them.
@@ -30,7 +30,7 @@ fn event_id(lane: &Value) -> &str {
     lane["EventId"].as_str().unwrap()
 }
 
-/// A verb on the server's settings that may fail.
+/// Runs a command with the server's settings that may fail.
 fn tried(server: &Server, words: &[&str]) -> Output {
     let directory = server.directory();
     Command::new(program())
@@ -46,7 +46,7 @@ fn tried(server: &Server, words: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The one line that a refused verb leaves.
+/// The one line that a failed command prints.
 fn refusal(server: &Server, words: &[&str]) -> String {
     let output = tried(server, words);
     assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
@@ -57,14 +57,14 @@ fn refusal(server: &Server, words: &[&str]) -> String {
     lines[0].to_owned()
 }
 
-/// Whether the verbs find the server running.
+/// The state of the server when a command runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum While {
     Running,
     Stopped,
 }
 
-/// A server some of whose datasets have an event that the receiver refused.
+/// A server with events of some datasets that the receiver rejected.
 struct Stuck {
     receiver: Receiver,
     server: Server,
@@ -91,7 +91,7 @@ impl Stuck {
         Self { receiver, server, pool, guest }
     }
 
-    /// From now on everything is taken.
+    /// Accepts every event from now on.
     fn mend(&self) {
         self.receiver.answer_path("/", Answer::status(200));
     }
@@ -114,7 +114,7 @@ impl Stuck {
         said
     }
 
-    /// The counts of a dataset's messages that came after the first so many.
+    /// The counts of a dataset's messages after the first `skipped` ones.
     fn counts_after(&self, skipped: usize, dataset: &str) -> Vec<u64> {
         let later = streamed(&self.receiver, "/").into_iter().skip(skipped);
         later.filter(|one| one.dataset.1 == dataset).map(|one| one.count).collect()
@@ -169,7 +169,7 @@ fn a_refused_record_is_parked_and_listed_and_holds_up_its_own_dataset_alone() {
     for part in [id, since, trouble, "3 waiting", "1 deliveries failed"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    assert_eq!(server.verb(&["outbox", "retry", id]), "1 parked lanes go on\n");
+    assert_eq!(server.verb(&["outbox", "retry", id]), "retried 1 parked lanes\n");
     let counts: Vec<Value> = stream
         .wait_for(6)
         .iter()
@@ -185,8 +185,8 @@ fn one_lane_is_retried(when: While) {
     let mut stuck = Stuck::with(&["a", "b"]);
     let before = posted(&stuck.receiver, "/").len();
     let id = stuck.parked("a");
-    // Still refused: parked anew, and the dataset behind it waits on.
-    assert_eq!(stuck.verb(when, &["outbox", "retry", &id]), "1 parked lanes go on\n");
+    // The event is still rejected: it is parked again, and the dataset behind it keeps waiting.
+    assert_eq!(stuck.verb(when, &["outbox", "retry", &id]), "retried 1 parked lanes\n");
     until("it is tried", || (posted(&stuck.receiver, "/").len() > before).then_some(()));
     wait_for_parked(&stuck.server, 2);
     assert_eq!(stuck.parked("a"), id);
@@ -243,7 +243,7 @@ fn everything_is_retried(when: While) {
         stuck.wait_for_counts(before, name, &[1, 2, 3]);
     }
     assert_eq!(events_waiting(&stuck.server, &stuck.pool), 0);
-    assert_eq!(stuck.server.verb(&["outbox", "retry", "--all"]), "0 parked lanes go on\n");
+    assert_eq!(stuck.server.verb(&["outbox", "retry", "--all"]), "retried 0 parked lanes\n");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn what_keeps_failing_is_parked_after_attempts_max() {
     for (number, name) in ["a", "b"].iter().enumerate() {
         write_up_to(server.api(), &guest, name, 2);
         let lanes = wait_for_parked(&server, number + 1);
-        // None of the earlier one's attempts came meanwhile.
+        // No attempt for an earlier one arrived meanwhile.
         assert_eq!(posted(&receiver, "/").len(), 3 * (number + 1));
         for lane in lanes {
             assert_eq!((&lane["Attempts"], &lane["Events"]), (&3.into(), &2.into()), "{lane}");

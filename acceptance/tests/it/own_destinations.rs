@@ -1,5 +1,5 @@
-//! Destinations without AWS: streams to an HTTP endpoint and to files, a trigger and a push at an HTTP endpoint, and
-//! how the settings choose between them.
+//! Destinations without AWS: streams to an HTTP endpoint and to files, a trigger and a push at an HTTP
+//! endpoint, and the choice between them by the settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "a secret of the acceptance tests";
 
-/// A server whose stream `changes` is at this URL.
+/// The settings of a server whose stream `changes` is at this URL.
 fn streaming_over_http(url: &str) -> ServerSettings {
     let destination =
         format!("[[stream_destinations]]\nname = 'changes'\nurl = '{url}'\nsecret_env = 'HOOK_SECRET'\n");
     ServerSettings::default().configuration(&destination).variable("HOOK_SECRET", SECRET)
 }
 
-/// Waits until the stream got this many events, and returns all that it got.
+/// Waits until the stream has received this many events, and returns all of them.
 fn wait_for_events(receiver: &Receiver, count: usize) -> Vec<Received> {
     until(&format!("{count} events"), || {
         let mut events = receiver.received();
@@ -29,7 +29,8 @@ fn wait_for_events(receiver: &Receiver, count: usize) -> Vec<Received> {
     })
 }
 
-/// Waits until so many settings of the pool were checked, which sends no event; no answer is for the check then.
+/// Waits until this many settings of the pool were checked. A check sends no event, and does not use up an
+/// answer.
 fn wait_for_checks(receiver: &Receiver, count: usize) {
     until(&format!("{count} checks"), || {
         let received = receiver.received();
@@ -48,7 +49,7 @@ fn a_stream_over_http_is_signed_and_names_its_events() {
     let server = Server::start_with(Store::Embedded, streaming_over_http(&receiver.url("/hooks/in?a=b")));
     let pool = StreamingPool::create(&server, "changes");
     let guest = pool.guest();
-    // There is no limit of a record's size here, and so no bucket.
+    // Records have no size limit here, so no bucket is needed.
     let value = "\"".repeat(600_000);
     server.api().put(&guest, "prefs", "k", &value, 0);
     server.api().put(&guest, "prefs", "small", "v", 0);
@@ -195,7 +196,7 @@ fn lines(path: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Waits until the file's last line is about this count. What is being written meanwhile may be seen in part.
+/// Waits until the file's last line is about this count. A line that is being written may be seen in part.
 fn wait_for_count(path: &Path, count: u64) {
     until(&format!("count {count} in {}", path.display()), || {
         let text = fs::read_to_string(path).ok()?;
@@ -275,7 +276,7 @@ fn a_stream_into_a_file_survives_kills_without_a_torn_or_a_lost_line() {
         for number in 0..UPDATES {
             server.api().put(&guest, "prefs", "k", "v", round * UPDATES + number);
         }
-        // Whatever the relay is doing.
+        // Kills the server whatever the relay is doing.
         server.kill();
         server.restart();
     }
@@ -284,7 +285,7 @@ fn a_stream_into_a_file_survives_kills_without_a_torn_or_a_lost_line() {
     let written = counts_of(&lines(&file));
     let (mut seen, mut highest) = (BTreeSet::new(), 0);
     for count in &written {
-        // A line that comes again is one that was there; nothing is overtaken.
+        // A repeated line must be one that was there; nothing is overtaken.
         assert!(*count <= highest + 1, "{written:?}");
         highest = highest.max(*count);
         seen.insert(*count);
@@ -296,7 +297,7 @@ fn a_stream_into_a_file_survives_kills_without_a_torn_or_a_lost_line() {
 const ANN: &str = "us-east-1:00000000-0000-4000-8000-00000000000a";
 const BOB: &str = "us-east-1:00000000-0000-4000-8000-00000000000b";
 
-/// Two pools with streams, as the file states them, and where these go.
+/// Two pools with streams, as the file states them, and the destinations of these.
 const CHOICES: &str = "
 [[pools]]
 id = 'us-east-1:00000000-0000-4000-8000-00000000000a'

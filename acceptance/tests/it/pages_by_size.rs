@@ -1,4 +1,4 @@
-//! Listings whose JSON would be too large for one page end earlier, and their pages together give everything.
+//! Listings whose JSON would exceed one page end earlier, and their pages together have everything.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ const SMALL_PAGES: &str = "[limits]\npage_bytes_max = 65536\n";
 const RECORDS: usize = 60;
 const TOMBSTONES: usize = 300;
 
-/// A dataset of records, of tombstones with long keys, and of one record that alone is larger than a page.
+/// Fills a dataset with records, with tombstones of long keys, and with one record that alone exceeds a page.
 fn fill(api: Api, guest: &Guest) -> BTreeSet<String> {
     let patches = |op: &'static str, count: usize, value: Option<String>| -> Vec<Value> {
         let patch = |number: usize| {
@@ -34,7 +34,7 @@ fn fill(api: Api, guest: &Guest) -> BTreeSet<String> {
     keys
 }
 
-/// Walks all pages and returns the keys in the order of the pages, with the number of pages.
+/// Reads all pages and returns the keys in the order of the pages, with the number of pages.
 fn walk(api: Api, guest: &Guest, query: &str) -> (Vec<String>, usize) {
     let (mut keys, mut pages) = (Vec::new(), 0);
     let mut shared: Option<Value> = None;
@@ -72,7 +72,7 @@ fn a_listing_ends_before_its_page_is_too_large_and_goes_on_with_a_token() {
         let least = (RECORDS * 9_900 + TOMBSTONES * 900) / PAGE_BYTES_MAX;
         assert!(pages > least, "{query}: {pages} pages");
     }
-    // What fits one page comes in one.
+    // A listing that fits one page comes in one.
     let (keys, pages) = walk(api, &guest, "lastSyncCount=2");
     assert_eq!((keys, pages), (vec!["huge".to_owned()], 1));
 }

@@ -1,4 +1,4 @@
-//! The peers themselves: each does what the tests that are written against it take for granted.
+//! The peers themselves: each behaves as the tests that use it assume.
 
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ fn moto_verifies_signatures_and_policies_when_told_to() {
     let sts = Service { peer: moto.address(), caller: &assumer, name: "sts" };
     assert_eq!(publish(&assumer), (403, "AccessDenied".to_owned()));
     assert_eq!(publish(&aws::assume_role(&sts, &role)), (200, String::new()));
-    // The harness's own errands go on.
+    // The harness's own calls still work.
     moto.create_endpoint(&application, "another-token");
     moto.bucket("verified").create();
     moto.verify_callers(false);

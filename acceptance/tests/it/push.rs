@@ -1,5 +1,6 @@
-//! Push sync over SNS, with moto as the peer: which devices are told of a change, what they are told, and what becomes of
-//! devices, endpoints and notices that are gone. Registration and subscription are boto3's, in `clients/python/push.py`.
+//! Push sync over SNS, with moto as the peer: the notified devices, the messages, and the handling of
+//! devices, endpoints and notices that are gone. Registration and subscription by boto3 are in
+//! `clients/python/push.py`.
 
 use carryall_acceptance::api::{succeeded, text};
 use carryall_acceptance::peers::{Fault, FaultProxy, Moto, until};
@@ -11,19 +12,19 @@ use serde_json::{Value, json};
 /// The four platforms.
 pub(crate) const PLATFORMS: [&str; 4] = ["APNS", "APNS_SANDBOX", "GCM", "ADM"];
 
-/// Settings of a server whose SNS is at `endpoint`, which takes anybody's calls.
+/// The settings of a server whose SNS is at `endpoint` and accepts every caller.
 fn with_sns(endpoint: &str) -> ServerSettings {
     let anybody = Caller::developer("AKIAANYBODY000000000", "anything");
     ServerSettings::default().acting_as(&anybody).endpoint_of("SNS", endpoint)
 }
 
-/// Sets what `body` says of a pool's push and streams, and returns the answer.
+/// Sets a pool's push and streams as in `body`, and returns the answer.
 pub(crate) fn configure(server: &Server, pool: &str, body: &Value) -> Value {
     let target = format!("/identitypools/{}/configuration", api::encoded(pool));
     succeeded(&server.api().sync(Some(&server.root()), "POST", &target, Some(body)))
 }
 
-/// What `GetIdentityPoolConfiguration` says.
+/// The answer of `GetIdentityPoolConfiguration`.
 pub(crate) fn configuration(server: &Server, pool: &str) -> Value {
     let target = format!("/identitypools/{}/configuration", api::encoded(pool));
     succeeded(&server.api().sync(Some(&server.root()), "GET", &target, None))
@@ -36,7 +37,7 @@ pub(crate) fn pushing_guest(server: &Server, applications: &[&str]) -> Guest {
     guest
 }
 
-/// `RegisterDevice`, whatever comes.
+/// Calls `RegisterDevice` and returns any answer.
 pub(crate) fn try_register(api: Api, guest: &Guest, platform: &str, token: &str) -> Response {
     let (pool, identity) = (api::encoded(&guest.pool), api::encoded(&guest.identity));
     let body = json!({ "Platform": platform, "Token": token });
@@ -44,7 +45,7 @@ pub(crate) fn try_register(api: Api, guest: &Guest, platform: &str, token: &str)
     api.sync(Some(&guest.caller), "POST", &target, Some(&body))
 }
 
-/// `RegisterDevice`, which has to succeed.
+/// Calls `RegisterDevice`, which has to succeed.
 pub(crate) fn register(api: Api, guest: &Guest, platform: &str, token: &str) -> String {
     text(&succeeded(&try_register(api, guest, platform, token))["DeviceId"])
 }
@@ -54,12 +55,12 @@ fn subscription(api: Api, method: &str, guest: &Guest, dataset: &str, device: &s
     api.sync(Some(&guest.caller), method, &target, None)
 }
 
-/// `SubscribeToDataset`, which has to succeed.
+/// Calls `SubscribeToDataset`, which has to succeed.
 pub(crate) fn subscribe(api: Api, guest: &Guest, dataset: &str, device: &str) {
     succeeded(&subscription(api, "POST", guest, dataset, device));
 }
 
-/// Registers a device and subscribes it to a dataset that is there.
+/// Registers a device and subscribes it to an existing dataset.
 pub(crate) fn subscribed(api: Api, guest: &Guest, platform: &str, token: &str, dataset: &str) -> String {
     let device = register(api, guest, platform, token);
     subscribe(api, guest, dataset, &device);
@@ -78,19 +79,19 @@ fn delete(api: Api, guest: &Guest, dataset: &str) {
     succeeded(&api.sync(Some(&guest.caller), "DELETE", &guest.dataset(dataset), None));
 }
 
-/// A number of the metrics page; 0 if it is not there yet.
+/// The value of a metric; 0 if it does not exist yet.
 pub(crate) fn metric(server: &Server, name: &str) -> u64 {
     let page = server.api().send(&Request::new("GET", "/metrics")).text();
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0, |number| number.parse().unwrap())
 }
 
-/// How many events for devices ended so: `delivered`, `dropped`, `failed`, `parked`.
+/// The number of events for devices with this outcome: `delivered`, `dropped`, `failed`, `parked`.
 fn ended(server: &Server, outcome: &str) -> u64 {
     metric(server, &format!("carryall_deliveries_total{{sink=\"device\",outcome=\"{outcome}\"}}"))
 }
 
-/// Waits until no event of the pool waits any more.
+/// Waits until no event of the pool is waiting.
 pub(crate) fn wait_until_nothing_waits(server: &Server, pool: &str) {
     until("the outbox is empty", || (events_waiting(server, pool) == 0).then_some(()));
 }
@@ -101,7 +102,7 @@ fn events_waiting(server: &Server, pool: &str) -> u64 {
     shown["EventsWaiting"].as_u64().unwrap()
 }
 
-/// The dataset counts that a device's endpoint was told, oldest first.
+/// The dataset counts that were sent to a device's endpoint, oldest first.
 fn counts(moto: &Moto, application: &str, token: &str) -> Vec<String> {
     let endpoints = moto.endpoints(application);
     let endpoint = endpoints.iter().find(|endpoint| endpoint.token == token);
@@ -109,7 +110,7 @@ fn counts(moto: &Moto, application: &str, token: &str) -> Vec<String> {
     messages.iter().map(|message| text(&told(message)["syncCount"])).collect()
 }
 
-/// The five members in a message, as its `default` has them.
+/// The five members of a message, as its `default` has them.
 fn told(message: &str) -> Value {
     let envelope: Value = serde_json::from_str(message).unwrap();
     serde_json::from_str(&text(&envelope["default"])).unwrap()
@@ -156,7 +157,7 @@ fn each_platform_is_told_in_the_form_that_its_clients_parse() {
             let inner: Value = serde_json::from_str(&text(&envelope[platform])).unwrap();
             let expected = match platform {
                 "GCM" | "ADM" => json!({ "data": five }),
-                // No alert, no badge, no sound: nobody is shown anything.
+                // No alert, no badge, no sound: the user sees nothing.
                 _ => json!({ "aps": { "content-available": 1 }, "data": five }),
             };
             assert_eq!(inner, expected);
@@ -186,7 +187,7 @@ fn every_subscribed_device_but_the_writers_hears_of_a_change_and_nobody_else() {
     put_as(api, &guest, "prefs", "by a device never registered", "somebody");
     put_as(api, &guest, "prefs", "by the tablet", &tablet);
     api.put(&guest, "prefs", "by no device", "v", 0);
-    // A refused update and one without patches change nothing, so nobody is told.
+    // A refused update and one without patches change nothing, so no device is notified.
     let stale = json!([{ "Op": "replace", "Key": "k", "Value": "v", "SyncCount": 77 }]);
     assert_eq!(api.update(&guest, "prefs", &stale).status, 409);
     succeeded(&api.update(&guest, "prefs", &json!([])));
@@ -217,7 +218,7 @@ fn a_deletion_is_told_too_and_subscriptions_outlive_it() {
         };
         delete(api, &guest, "prefs");
         delivered(2);
-        // Counts go on after a deletion.
+        // Counts continue after a deletion.
         api.put(&guest, "prefs", "k", "again", 0);
         delivered(4);
         succeeded(&subscription(api, "DELETE", &guest, "prefs", &leaving));
@@ -281,7 +282,7 @@ fn a_deleted_identitys_devices_hear_nothing_more() {
     let device = subscribed(api, &guest, "GCM", "of the deleted", "prefs");
     let input = json!({ "IdentityIdsToDelete": [guest.identity] });
     succeeded(&api.identity(Some(&server.root()), "DeleteIdentities", &input));
-    // Its credentials still work until they expire; what they write reaches no device.
+    // Its credentials still work until they expire; writes under them reach no device.
     let count = api.list(&guest, "prefs")["DatasetSyncCount"].as_u64().unwrap();
     api.put(&guest, "prefs", "k", "v", count);
     wait_until_nothing_waits(&server, &guest.pool);
@@ -311,7 +312,7 @@ fn notices_that_wait_are_dropped_when_the_pool_has_no_push_any_more() {
     api.put(&guest, "prefs", "k", "v", 2);
     assert_eq!(events_waiting(&server, &guest.pool), 0, "a pool without push makes no events");
 
-    // The devices were not forgotten: push that is set again reaches them.
+    // The devices were kept: push that is set again reaches them.
     configure(&server, &guest.pool, &json!({ "PushSync": { "ApplicationArns": [application] } }));
     assert_eq!(register(api, &guest, "GCM", "no more"), device);
     api.put(&guest, "prefs", "k", "v", 3);
@@ -358,7 +359,7 @@ fn a_notice_that_was_on_its_way_when_the_server_died_is_sent_again_at_once() {
     sns.wait_for("Publish", 1);
     server.kill();
     server.restart();
-    // The lease of the dead one, of 60 seconds, is not waited for.
+    // The dead process's lease of 60 seconds is not waited for.
     wait_until_nothing_waits(&server, &guest.pool);
     assert_eq!(counts(moto, &application, "on its way"), ["2"]);
 }
@@ -397,7 +398,7 @@ fn an_application_that_is_gone_stops_nobody_and_is_named_in_the_log() {
     server.api().put(&guest, "prefs", "k", "v", 0);
 }
 
-/// SNS's refusal of a message for an endpoint that is switched off, which takes its time.
+/// SNS's refusal of a message for a disabled endpoint, after a delay.
 fn endpoint_disabled_later(milliseconds: u64) -> Fault {
     match Fault::xml_error(400, "EndpointDisabled") {
         Fault::Answer(answer) => Fault::Answer(answer.after_milliseconds(milliseconds)),
@@ -449,10 +450,10 @@ fn what_the_push_service_says_of_a_registration_becomes_a_refusal_that_fits() {
         sns.set_for_next(1, create, fault.clone());
         assert_eq!(register(), (status, name.to_owned()), "{fault:?}");
     }
-    // The answer that got lost had created the endpoint, which is found now.
+    // The lost answer was of a call that created the endpoint, which is found now.
     assert_eq!(register(), (200, String::new()));
     assert_eq!(moto.endpoints(&application).len(), 1);
-    // An endpoint that somebody deletes between its creation and its repair is created once more.
+    // An endpoint that is deleted between its creation and its repair is created once more.
     sns.set_for_next(1, "GetEndpointAttributes", Fault::xml_error(404, "NotFound"));
     let before = sns.count(create);
     assert_eq!(register(), (200, String::new()));

@@ -1,5 +1,6 @@
-//! The relay's backlog: it costs the server no memory, has a limit of its own, and goes with its pool. The pieces that
-//! all tests of the relay share are here too: pools with streams, and what a destination was sent.
+//! The relay's backlog: it takes no memory of the server, has its own limit, and is removed with its pool.
+//! The functions that all tests of the relay share are here too: pools with streams, and the messages of a
+//! destination.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -19,7 +20,7 @@ const APPLICATION: &str = "arn:aws:sns:us-east-1:123456789012:app/GCM/relay";
 /// A dataset as streams name it: identity and name.
 pub(crate) type Dataset = (String, String);
 
-/// One message as a stream's destination got it.
+/// One message as the stream's destination received it.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     pub dataset: Dataset,
@@ -52,7 +53,7 @@ fn pushes_to(url: &str) -> String {
     )
 }
 
-/// Settings with this configuration, the destinations' secret, and credentials that every peer takes.
+/// Settings with this configuration, the destinations' secret, and credentials that every peer accepts.
 pub(crate) fn settings(configuration: &str) -> ServerSettings {
     ServerSettings::default()
         .configuration(configuration)
@@ -66,7 +67,7 @@ pub(crate) fn configure(server: &Server, pool: &str, blocks: &Value) -> Value {
     succeeded(&server.api().sync(Some(&server.root()), "POST", &target, Some(blocks)))
 }
 
-/// What `GetIdentityPoolConfiguration` says of a pool's streams.
+/// The streams in the answer of `GetIdentityPoolConfiguration`.
 fn streams_of(server: &Server, pool: &str) -> Value {
     let target = format!("/identitypools/{}/configuration", encoded(pool));
     succeeded(&server.api().sync(Some(&server.root()), "GET", &target, None))["CognitoStreams"].take()
@@ -83,7 +84,7 @@ pub(crate) fn streaming_pool(server: &Server, stream: &str) -> String {
     pool
 }
 
-/// Writes a dataset up to this count, one update for each, from wherever it stands.
+/// Writes a dataset up to this count, one update for each, from its present count.
 pub(crate) fn write_up_to(api: Api, guest: &Guest, dataset: &str, count: u64) {
     let before = api.list(guest, dataset)["DatasetSyncCount"].as_u64().unwrap();
     for number in before + 1..=count {
@@ -104,25 +105,25 @@ pub(crate) fn subscribe(api: Api, guest: &Guest, dataset: &str, device: &str) {
     succeeded(&api.sync(Some(&guest.caller), "POST", &target, None));
 }
 
-/// A number of the server's metrics page, by name and labels as they are printed there; 0 if it is not there yet.
+/// The value of a metric, by name and labels as printed; 0 if it does not exist yet.
 pub(crate) fn metric(server: &Server, name: &str) -> u64 {
     let page = server.api().send(&Request::new("GET", "/metrics")).text();
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
     line.map_or(0, |number| number.parse().unwrap())
 }
 
-/// How many deliveries to streams have failed since the server started.
+/// The number of failed deliveries to streams since the server started.
 pub(crate) fn failed_deliveries(server: &Server) -> u64 {
     metric(server, r#"carryall_deliveries_total{sink="stream",outcome="failed"}"#)
 }
 
-/// How many events of the pool wait, as `carryall pool show` says.
+/// The number of waiting events of the pool, as in `carryall pool show`.
 pub(crate) fn events_waiting(server: &Server, pool: &str) -> u64 {
     let shown = server.verb(&["pool", "show", pool, "--output", "json"]);
     serde_json::from_str::<Value>(&shown).unwrap()["EventsWaiting"].as_u64().unwrap()
 }
 
-/// What was posted to a path of a receiver; other requests, those of the settings' check among them, are no messages.
+/// The messages posted to a path of a receiver, without other requests such as those of the settings' check.
 pub(crate) fn posted(receiver: &Receiver, path: &str) -> Vec<Received> {
     let is_message = |one: &Received| one.request.method == "POST" && one.path() == path;
     receiver.received().into_iter().filter(is_message).collect()
@@ -139,7 +140,7 @@ pub(crate) fn streamed(receiver: &Receiver, path: &str) -> Vec<Delivery> {
     posted(receiver, path).iter().map(delivery).collect()
 }
 
-/// Whether every dataset was told of up to the count that is expected of it.
+/// True if messages of every dataset arrived up to its expected count.
 pub(crate) fn are_whole(deliveries: &[Delivery], expected: &BTreeMap<Dataset, u64>) -> bool {
     let mut counts: HashMap<&Dataset, Vec<u64>> = HashMap::new();
     for delivery in deliveries {
@@ -151,11 +152,11 @@ pub(crate) fn are_whole(deliveries: &[Delivery], expected: &BTreeMap<Dataset, u6
     })
 }
 
-/// What repetitions there were, once it is certain that nothing is lost, that every dataset was told of count by count,
-/// and that a repetition says what was said first.
+/// The repetitions among deliveries, after a check that nothing is lost, that every dataset's counts come in
+/// order, and that repetitions are equal to the first message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// How many events were delivered once, twice and so on.
+    /// The number of events that were delivered once, twice and so on.
     pub events_by_deliveries: BTreeMap<usize, usize>,
 }
 
@@ -186,7 +187,7 @@ impl Tally {
         self.events_by_deliveries.values().sum()
     }
 
-    /// Deliveries beyond the first of each event.
+    /// The deliveries beyond the first of each event.
     pub fn repetitions(&self) -> usize {
         self.events_by_deliveries.iter().map(|(times, events)| (times - 1) * events).sum()
     }
@@ -201,15 +202,15 @@ impl std::fmt::Display for Tally {
 
 const BACKLOG_IDENTITIES: usize = 7;
 const BACKLOG_DATASETS: usize = 20;
-/// As many as an identity may have; with the stream, every update leaves one event more.
+/// The most that an identity may have. With the stream, every update leaves one event more.
 const BACKLOG_DEVICES: usize = 32;
-/// 140 datasets have 4,620 lanes, more than the relay takes up at a time, and this many updates each leave 32,340 events.
-/// Not all of them wait in the end: of notices that a device could not be given, only the newest is kept.
+/// 140 datasets have 4,620 lanes, more than the relay takes at a time, and this many updates each leave
+/// 32,340 events. Fewer wait in the end: of notices that a device could not receive, only the newest is kept.
 const BACKLOG_UPDATES: u64 = 7;
-/// Every event for the stream carries a value of this size: 64 MB of them wait in the end.
+/// Every event for the stream has a value of this size: 64 MB of them wait in the end.
 const BACKLOG_VALUE_BYTES: usize = 64 * 1024;
-/// By how much more memory a server may hold with a backlog of several times the size, after the same work. What the
-/// relay has loaded for its deliveries grows with it, up to 1 MiB for each.
+/// The growth of a server's memory that a backlog of several times the size may cause, after the same work.
+/// The events that the relay has loaded for deliveries grow with it, up to 1 MiB for each.
 const GROWTH_KIB_MAX: u64 = 32 * 1024;
 
 /// The resident memory of the server's process, in KiB.
@@ -237,7 +238,7 @@ impl Crowd {
         let guest = api.new_guest(pool);
         let datasets: Vec<String> = (0..BACKLOG_DATASETS).map(|number| format!("set-{number}")).collect();
         for name in &datasets {
-            // Nobody is subscribed yet, and the stream is not set yet: these leave no events.
+            // No device is subscribed yet, and the stream is not set yet, so these leave no events.
             api.put(&guest, name, "key", &"v".repeat(BACKLOG_VALUE_BYTES), 0);
         }
         for number in 0..BACKLOG_DEVICES {
@@ -256,8 +257,8 @@ impl Crowd {
     }
 }
 
-/// How many events wait and what the server holds in memory, once it was started anew and has tried a while: what the
-/// writes before had left in memory is none of the backlog's.
+/// The number of waiting events and the server's memory, after a restart and some deliveries. The restart
+/// discards memory that earlier writes left behind, which is not the backlog's.
 fn restarted_and_at_work(server: &mut Server, pool: &str) -> (u64, u64) {
     server.stop();
     server.restart();
@@ -321,7 +322,7 @@ fn a_backlog_of_twenty_thousand_events_costs_no_memory_and_drains_after_a_restar
     assert_every_device_heard_of_the_newest_count(&receiver, BACKLOG_UPDATES + 1);
 }
 
-/// Notices are put in front of a device once each, in order, and the last one is of the newest count.
+/// Checks that notices reach a device once each, in order, and that the last one has the newest count.
 fn assert_every_device_heard_of_the_newest_count(receiver: &Receiver, newest: u64) {
     let mut heard: BTreeMap<(String, String, String), Vec<u64>> = BTreeMap::new();
     for push in posted(receiver, "/push") {
@@ -350,7 +351,7 @@ fn a_device_that_was_away_for_a_hundred_changes_hears_of_the_newest_count_alone(
     let device = register(api, &guest, "token");
     subscribe(api, &guest, "a", &device);
     write_up_to(api, &guest, "a", 2);
-    // Pauses are long by now, so that the lane grows beyond what one claim loads.
+    // Pauses are long by now, so that the lane grows beyond the size of one claim.
     let failed = r#"carryall_deliveries_total{sink="device",outcome="failed"}"#;
     until("deliveries fail", || (metric(&server, failed) >= 5).then_some(()));
     write_up_to(api, &guest, "a", 102);
@@ -384,7 +385,7 @@ fn changes_beyond_the_waiting_events_limit_are_not_streamed_and_the_reason_says_
     assert!(reason.starts_with("Changes were not streamed: 20 events"), "{reason}");
     assert_eq!(streams["StreamingStatus"], "ENABLED");
 
-    // Clients notice nothing, and nothing more is put aside for the stream.
+    // Clients notice nothing, and nothing more is stored for the stream.
     let waiting = events_waiting(&server, &pool);
     write_up_to(server.api(), &guest, "a", 12);
     write_up_to(server.api(), &guest, "fresh", 2);
@@ -405,7 +406,7 @@ fn changes_beyond_the_waiting_events_limit_are_not_streamed_and_the_reason_says_
             _ => assert_eq!(counts, before_the_gap),
         }
     }
-    // What was not streamed stays so: the note stands until somebody sets the stream anew.
+    // Unstreamed changes stay unstreamed: the note stays until the stream is set again.
     assert!(!streams_of(&server, &pool)["DisabledReason"].is_null());
     configure(&server, &pool, &json!({ "CognitoStreams": enabled("full") }));
     assert!(streams_of(&server, &pool)["DisabledReason"].is_null());
@@ -434,7 +435,7 @@ fn the_waiting_events_of_a_deleted_pool_vanish_even_if_its_id_returns() {
     receiver.refuse(false);
     configure(&server, &pool, &json!({ "CognitoStreams": enabled("gone") }));
     let other = streaming_pool(&server, "gone");
-    // Each restart looks at all that waits anew.
+    // Each restart scans all that waits again.
     let anew = server.api().new_guest(&pool);
     let others = server.api().new_guest(&other);
     for round in 1..=3 {

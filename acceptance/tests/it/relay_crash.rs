@@ -1,5 +1,5 @@
-//! The server is killed again and again while it delivers to Kinesis, to an HTTP endpoint and into a file. Every event
-//! arrives, in its dataset's order, and the only repetitions are of what a kill kept from being settled.
+//! The server is killed repeatedly while it delivers to Kinesis, to an HTTP endpoint and into a file. Every
+//! event arrives, in its dataset's order, and only events whose settlement a kill prevented are repeated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,22 +20,22 @@ use crate::relay::{
     write_up_to,
 };
 
-/// Rounds of load and kill, unless `CARRYALL_RELAY_ROUNDS` says otherwise.
+/// Rounds of load and kill, unless `CARRYALL_RELAY_ROUNDS` is set.
 const ROUNDS: usize = 8;
-/// The kill comes after this many acknowledgements at most.
+/// The largest number of acknowledgements before the kill.
 const ACKNOWLEDGEMENTS_MAX: u64 = 400;
 const IDENTITIES: usize = 2;
 const DATASETS: [&str; 2] = ["prefs", "scores"];
 /// Events of a lane that the relay takes at a time: a kill can leave as many delivered and not settled.
 const TAKEN_AT_A_TIME_MAX: u64 = 32;
-/// From a restart to the delivery of what was being delivered at the kill. A lease lasts longer.
+/// The time from a restart to the delivery of events that were in delivery at the kill. A lease lasts longer.
 const RESUMED_SECONDS_MAX: u64 = 15;
 
-/// Moments, the same ones for the same seed.
+/// Random moments, the same ones for the same seed.
 struct Chance(u64);
 
 impl Chance {
-    /// Of the seed in `CARRYALL_RELAY_SEED`, or of a fresh one.
+    /// From the seed in `CARRYALL_RELAY_SEED`, or a fresh one.
     fn new() -> Self {
         let given = std::env::var("CARRYALL_RELAY_SEED").map(|seed| seed.parse().unwrap());
         let seed = given.unwrap_or_else(|_| RandomState::new().hash_one(0));
@@ -49,7 +49,7 @@ impl Chance {
     }
 }
 
-/// Where a pool's stream goes, and what arrived there in its order.
+/// The destination of a pool's stream, and what arrived there in order.
 enum Destination<'a> {
     Kinesis(Stream<'a>),
     Http(Receiver),
@@ -75,7 +75,7 @@ impl Destination<'_> {
         }
     }
 
-    /// What arrived from a process that is gone; whatever it had sent is taken in first.
+    /// The number of deliveries from a dead process, after everything that it had sent was read.
     fn settled(&self) -> usize {
         let mut seen = Vec::new();
         until("nothing arrives any more", || {
@@ -86,18 +86,18 @@ impl Destination<'_> {
     }
 }
 
-/// The whole lines of a file. One that a kill tore is no JSON, and its event follows again.
+/// The whole lines of a file. A line that a kill tore is not JSON, and its event follows again.
 fn lines(path: &PathBuf) -> Vec<Delivery> {
     let Ok(text) = fs::read(path) else { return Vec::new() };
     let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
     lines.filter_map(|line| serde_json::from_slice(line).ok()).map(Delivery::of).collect()
 }
 
-/// One client: it alone writes its dataset.
+/// A client that alone writes its dataset.
 struct Writer {
     guest: Guest,
     dataset: &'static str,
-    /// The dataset's count of the last update that was acknowledged.
+    /// The dataset's count of the last acknowledged update.
     acknowledged: u64,
 }
 
@@ -131,7 +131,7 @@ impl Writer {
     }
 }
 
-/// A pool with its writers and with what its destination had when the server was killed, kill by kill.
+/// A pool with its writers and with the number of deliveries at each kill.
 struct Line<'a> {
     destination: Destination<'a>,
     pool: String,
@@ -151,7 +151,7 @@ impl<'a> Line<'a> {
         Self { destination, pool, writers, at_kills: Vec::new() }
     }
 
-    /// The datasets with their counts, which no acknowledgement may be ahead of.
+    /// The datasets with their counts, which no acknowledgement may exceed.
     fn counts(&self, server: &Server) -> BTreeMap<Dataset, u64> {
         let count = |writer: &Writer| {
             let listing = server.api().list(&writer.guest, writer.dataset);
@@ -162,7 +162,8 @@ impl<'a> Line<'a> {
         self.writers.iter().map(count).collect()
     }
 
-    /// Each process told of every dataset count by count, and began no further back than one claim of a lane reaches.
+    /// Checks that each process delivered every dataset's counts in order, and began no further back than one
+    /// claim of a lane.
     fn check_processes(&self, deliveries: &[Delivery]) -> Again {
         let ends = self.at_kills.iter().copied().chain([deliveries.len()]);
         let mut told: BTreeMap<&Dataset, u64> = BTreeMap::new();
@@ -189,17 +190,18 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What kills had repeated.
+/// The repetitions that kills caused.
 #[derive(Default)]
 struct Again {
-    /// Most events of one dataset after one kill.
+    /// The largest number of repeated events of one dataset after one kill.
     most: u64,
-    /// Repetitions of events whose answer had arrived, since the same process went on to the next one: only their
-    /// settlement was cut off.
+    /// Repetitions of events whose answer had arrived, because the same process continued with the next
+    /// event. Only their settlement was cut off.
     answered: u64,
 }
 
-/// Lets all writers write, kills the server after so many acknowledgements, and notes what had arrived by then.
+/// Lets all writers write, kills the server after `kill_after` acknowledgements, and records the arrivals by
+/// then.
 fn load_and_kill(server: &mut Server, lines: &mut [Line], kill_after: u64) {
     let address = server.address();
     thread::scope(|scope| {
@@ -210,7 +212,7 @@ fn load_and_kill(server: &mut Server, lines: &mut [Line], kill_after: u64) {
         }
         drop(report);
         for _ in 0..kill_after {
-            // Writers go on until the server is killed.
+            // Writers continue until the server is killed.
             acknowledged.recv().unwrap();
         }
         server.kill();
@@ -274,8 +276,8 @@ fn whenever_the_server_is_killed_every_event_arrives_in_order_and_only_cut_off_o
     assert!(drained < Duration::from_secs(RESUMED_SECONDS_MAX), "leases of killed processes were waited for");
 }
 
-/// Datasets with events that a silent peer keeps: more than the relay of one pool works on at a time, and more than it
-/// sees of one pool with one look.
+/// Datasets with events for a silent peer: more than the relay of one pool works on at a time, and more than
+/// it finds of one pool in one scan.
 const KEPT_IDENTITIES: usize = 16;
 const KEPT_DATASETS: usize = 20;
 const KEPT_IN_FLIGHT: usize = 32;
@@ -326,7 +328,7 @@ fn what_is_under_delivery_when_the_server_is_told_to_stop_is_delivered_once() {
     for name in DATASETS {
         write_up_to(server.api(), &guest, name, 8);
     }
-    // Each lane's first event was claimed alone; what came meanwhile is one claim, which is under way now.
+    // Each lane's first event was claimed alone; later ones are one claim, which is in delivery now.
     until("deliveries are under way", || (streamed(&receiver, "/").len() >= 4).then_some(()));
     server.stop();
     let before = streamed(&receiver, "/").len();

@@ -1,5 +1,5 @@
-//! Peers that throttle, fail, refuse, lose their answers, keep silent or are slow. Deliveries are made again with growing
-//! pauses and in order, and nobody else's wait.
+//! Peers that throttle, fail, refuse, lose their answers, stay silent or are slow. Deliveries are retried
+//! with growing pauses and in order, and those of other pools do not wait.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -40,7 +40,7 @@ impl<'a> Faulty<'a> {
         Self { stream, proxy, server, guests }
     }
 
-    /// Writes while the fault that was begun lasts.
+    /// Writes while the present fault lasts.
     fn write(&self) -> BTreeMap<Dataset, u64> {
         let mut expected = BTreeMap::new();
         for guest in &self.guests {
@@ -60,7 +60,7 @@ impl<'a> Faulty<'a> {
         self.stream.records().iter().map(|record| Delivery::of(record.json())).collect()
     }
 
-    /// Waits until everything has arrived, and reports how.
+    /// Waits until everything has arrived, and returns the repetitions.
     fn arrived(&self, fault: &str, expected: &BTreeMap<Dataset, u64>) -> Tally {
         let deliveries = until("everything arrives", || {
             Some(self.deliveries()).filter(|deliveries| are_whole(deliveries, expected))
@@ -135,7 +135,7 @@ fn pauses_between_deliveries_grow_up_to_their_cap() {
         attempts.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at)).collect();
     eprintln!("pauses with a cap of 2 s: {pauses:.2?}");
     for (number, pause) in pauses.iter().enumerate() {
-        // Doubling, the latter half of it at random; the relay looks for what is due once a second.
+        // Pauses double, and their latter half is random; the relay scans for due lanes once a second.
         let full = Duration::from_millis(500 << number).min(Duration::from_secs(2));
         assert!(*pause + Duration::from_millis(50) >= full / 2, "pause {number}: {pauses:?}");
         assert!(*pause <= full + Duration::from_secs(3), "pause {number}: {pauses:?}");
@@ -144,14 +144,14 @@ fn pauses_between_deliveries_grow_up_to_their_cap() {
     assert!(messages.iter().all(|one| one.event_id == messages[0].event_id));
 }
 
-/// How long somebody else's event may take while a destination hangs.
+/// The time limit for another pool's event while a destination hangs.
 const UNDISTURBED_SECONDS_MAX: u64 = 2;
-/// Deliveries of one pool, and of all pools together, that are made at a time.
+/// Simultaneous deliveries of one pool, and of all pools together.
 const IN_FLIGHT_PER_POOL: usize = 32;
 const IN_FLIGHT: usize = 128;
 const APPLICATION: &str = "arn:aws:sns:us-east-1:123456789012:app/GCM/undisturbed";
 
-/// A server with a Kinesis that says nothing, and a receiver that answers at once.
+/// A server with a Kinesis that does not answer, and a receiver that answers at once.
 struct Hanging {
     proxy: FaultProxy,
     receiver: Receiver,
@@ -188,7 +188,7 @@ impl Hanging {
         guests
     }
 
-    /// How long the healthy pool's event takes from the update's answer on.
+    /// The time from the update's answer to the arrival of the healthy pool's event.
     fn lag_of(&self, healthy: &Guest, count: u64) -> Duration {
         write_up_to(self.server.api(), healthy, "prefs", count);
         let written = Instant::now();
@@ -212,7 +212,7 @@ fn a_silent_stream_holds_up_no_other_pool_and_is_asked_again_and_gets_everything
     eprintln!("another pool's event arrives after {lag:.1?} while a stream is silent");
     assert!(lag < Duration::from_secs(UNDISTURBED_SECONDS_MAX), "{lag:.1?}");
 
-    // Silence ends by itself: what waits behind the first ones gets its turn, and so do they again.
+    // Silence ends with a time-out: the lanes behind the first ones get their turn, and the first ones again.
     proxy.wait_for(PUT, IN_FLIGHT_PER_POOL + 16);
     proxy.set(Fault::None);
     let deliveries: Vec<Delivery> =

@@ -1,4 +1,4 @@
-//! The same signed request sent again, as SDKs do when an answer was lost: nothing is ever applied twice.
+//! The same signed request sent again, as SDKs do when an answer was lost: no update is ever applied twice.
 
 use carryall_acceptance::{Connection, Request, Server, Store};
 use serde_json::json;
@@ -71,7 +71,7 @@ fn updates_repeated_at_the_same_moment_apply_once(server: &mut Server) {
             "RecordPatches": [{ "Op": "replace", "Key": format!("k-{round}"), "Value": "v", "SyncCount": 0 }],
         });
         let request = api.signed(&guest.caller, Request::new("POST", guest.dataset("prefs")).json(&body));
-        // All are on their way before the first answer is read.
+        // All are sent before the first answer is read.
         let mut connections: Vec<Connection> =
             (0..4).map(|_| Connection::open(api.address).unwrap()).collect();
         for connection in &mut connections {

@@ -1,5 +1,5 @@
-//! Who the server is to its peers: signatures that a referee recomputes, roles that are assumed, refused, mended and
-//! remembered, and what `carryall pool check` and the log say when the way to a peer is not open.
+//! The server's identity at its peers: signatures that a referee recomputes; roles that are assumed, refused,
+//! repaired and cached; and the output of `carryall pool check` and the log when a peer refuses the server.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,19 +16,19 @@ use crate::push::{
 
 const IAM_VERSION: &str = "2010-05-08";
 
-/// A function that lets every update pass as it is.
+/// A function that passes every update unchanged.
 const UNTOUCHED: &str = "
 def handler(event, context):
     return event
 ";
 
-/// Settings of a server that calls moto for SNS and STS, as this caller.
+/// The settings of a server that calls moto for SNS and STS, as this caller.
 fn at_moto(moto: &Moto, caller: &Caller) -> ServerSettings {
     let url = moto.endpoint_url();
     ServerSettings::default().acting_as(caller).endpoint_of("SNS", &url).endpoint_of("STS", &url)
 }
 
-/// Whoever is of MiniStack's account.
+/// Any principal of MiniStack's account.
 fn our_account() -> Value {
     json!({ "AWS": format!("arn:aws:iam::{}:root", MiniStack::ACCOUNT) })
 }
@@ -64,7 +64,7 @@ fn a_referee_accepts_every_signature_of_a_push_and_of_its_repair() {
     let guest = pushing_guest(&server, &[&application]);
     let api = server.api();
     api.put(&guest, "prefs", "k", "v", 0);
-    // What the token holds goes into the form that is signed.
+    // The token's characters go into the signed form.
     let device = subscribed(api, &guest, "GCM", "a-token/with=odd&letters:ü", "prefs");
     let endpoint = moto.endpoints(&application).remove(0).arn;
     moto.disable_endpoint(&endpoint);
@@ -90,7 +90,7 @@ fn a_wrong_secret_and_a_missing_right_are_told_apart_from_a_bad_device() {
         let is_refused = |in_the_log: &str| {
             let refused = try_register(server.api(), &guest, "GCM", "never-known");
             if in_the_log.contains("SignatureDoesNotMatch") {
-                // The server's own key, or its clock: that says nothing of the pool's settings.
+                // The server's own key or clock is at fault, which says nothing about the pool's settings.
                 assert_eq!(refused.outcome(), (429, "TooManyRequestsException".to_owned()));
             } else {
                 assert_eq!(refused.outcome(), (400, "InvalidConfigurationException".to_owned()));
@@ -98,7 +98,7 @@ fn a_wrong_secret_and_a_missing_right_are_told_apart_from_a_bad_device() {
             }
             until("the log says why", || server.log().contains(in_the_log).then_some(()));
         };
-        // moto refuses callers in a form that is not SNS's, so that only the status can be told.
+        // moto refuses callers in a format that is not SNS's, so only the status is known.
         is_refused("CreatePlatformEndpoint (status 403)");
         proxy.set_for_next(1, "CreatePlatformEndpoint", Fault::xml_error(403, "SignatureDoesNotMatch"));
         is_refused("CreatePlatformEndpoint: SignatureDoesNotMatch (status 403)");
@@ -172,7 +172,8 @@ fn a_server_without_credentials_says_that_it_has_none() {
     check_fails(&server, &guest, &["credentials", told]);
 }
 
-/// A server whose streams, roles and functions are at the checking MiniStack, which lets it assume roles and invoke.
+/// A server whose streams, roles and functions are at the checking MiniStack, where it may assume roles and
+/// invoke functions.
 fn at_ministack(ministack: &MiniStack, user: &str) -> Server {
     let caller = ministack.create_user(user, &["sts:AssumeRole", "lambda:InvokeFunction"]);
     let url = ministack.endpoint_url();
@@ -183,7 +184,7 @@ fn at_ministack(ministack: &MiniStack, user: &str) -> Server {
     Server::start_with(Store::Embedded, settings.endpoint_of("SNS", &Moto::shared().endpoint_url()))
 }
 
-/// Streams under a role that is refused until `mend` is called, and then goes on where it stopped.
+/// Expects that a stream under a role is refused until `mend` is called, and then continues where it stopped.
 fn is_switched_off_until_mended(
     server: &Server,
     ministack: &MiniStack,
@@ -245,7 +246,7 @@ fn a_role_that_is_refused_switches_streaming_off_until_it_is_mended_and_set_agai
     });
 }
 
-/// An answer of STS with credentials that nobody else knows, and that end so soon.
+/// An answer of STS with unknown credentials that expire after `seconds`.
 fn invented(seconds: u64) -> Fault {
     #[expect(clippy::disallowed_methods, reason = "credentials end by the clock of who issues them")]
     let ends = DateTime::from(SystemTime::now() + Duration::from_secs(seconds));
@@ -275,7 +276,7 @@ fn a_roles_credentials_are_kept_and_fetched_again_before_they_end() {
     let api = server.api();
     let guest = api.new_user(&server.root());
     stream_to(&server, &guest.pool, "kept-role", &role);
-    // The check that follows every setting of a role assumes it anew, which is not what is counted here.
+    // The check after every setting of a role assumes it again, which is not to be counted here.
     kinesis.wait_for("DescribeStreamSummary", 1);
     let mut put = 0;
     let mut assumed_for = |server: &mut Server, updates: usize| {
@@ -312,7 +313,7 @@ fn a_roles_credentials_that_a_peer_refuses_are_fetched_again() {
     let stream = ministack.stream("refused-credentials");
     stream.create(1);
     let guest = server.api().new_user(&server.root());
-    // As when a role is made anew under its old name: what was handed out for the old one is worth nothing.
+    // As when a role is recreated under its old name: credentials of the old one are no longer valid.
     sts.set_for("AssumeRole", invented(3600));
     stream_to(&server, &guest.pool, "refused-credentials", &role);
     server.api().put(&guest, "prefs", "k", "v", 0);
@@ -393,7 +394,7 @@ fn check(server: &Server, pool: &str) -> (Ended, Vec<String>) {
     (ended, lines)
 }
 
-/// Expects exactly one trouble, in a line that says all of `words`, and one line on standard error.
+/// Expects exactly one error, in a line that contains all of `words`, and one line on standard error.
 fn check_fails(server: &Server, guest: &Guest, words: &[&str]) {
     let (ended, lines) = check(server, &guest.pool);
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -450,7 +451,7 @@ fn the_check_of_a_pool_names_each_step_and_what_is_wrong_with_it() {
     stream_to(&server, &guest.pool, "checked-pool", &role);
     ministack.delete_function("checked-pool");
     check_fails(&server, &guest, &[&function, "ResourceNotFoundException"]);
-    // The same without a server: the verb looks for itself.
+    // The same without a server: the command checks by itself.
     server.stop();
     check_fails(&server, &guest, &[&function, "ResourceNotFoundException"]);
 }
@@ -498,7 +499,7 @@ fn a_peer_that_is_away_is_named_by_the_check_and_warned_of_when_it_is_set() {
     wait_for_warning(&server, &pool, role);
     set_trigger(&server, &pool, function);
     wait_for_warning(&server, &pool, function);
-    // Settings are taken as they are: what is unreachable today may be there tomorrow.
+    // Settings are accepted unchecked: a peer that is unreachable today may exist tomorrow.
     let kept = configuration(&server, &pool);
     assert_eq!(kept["PushSync"]["ApplicationArns"], json!([application]));
     assert_eq!(kept["CognitoStreams"]["StreamingStatus"], "ENABLED");
@@ -513,7 +514,7 @@ fn a_peer_that_is_away_is_named_by_the_check_and_warned_of_when_it_is_set() {
     }
 }
 
-/// Waits for a line of the log that warns of `name` among a pool's settings, with what is wrong.
+/// Waits for a log line that warns of `name` among a pool's settings, with the error.
 fn wait_for_warning(server: &Server, pool: &str, name: &str) {
     until(&format!("a warning of {name}"), || {
         let log = server.log();
@@ -538,7 +539,7 @@ fn a_stream_that_its_owner_switched_off_is_no_trouble() {
     let (ended, lines) = check(&server, &guest.pool);
     assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""), "{ended:?}");
     assert!(lines.iter().any(|line| line.contains("owner-off")), "{lines:?}");
-    // The check in the background is the same one, and was begun before this one.
+    // The check in the background is the same, and began before this one.
     assert!(!server.log().contains("a setting of the pool cannot be used"));
 }
 
@@ -562,7 +563,7 @@ fn the_check_of_a_pool_tries_the_bucket_for_large_objects_too() {
     assert!(lines.iter().any(|line| line.contains("of-the-check")), "{lines:?}");
 }
 
-/// A refusal that takes so long that the pool's settings have changed when it arrives.
+/// A refusal with a delay, during which the pool's settings change.
 fn stream_is_gone_later() -> Fault {
     match Fault::json_error(400, "ResourceNotFoundException") {
         Fault::Answer(answer) => Fault::Answer(answer.after_milliseconds(700)),

@@ -59,7 +59,7 @@ struct User {
     sync: Client,
 }
 
-/// A guest made by the SDK itself.
+/// A guest created through the SDK.
 async fn new_user(server: &Server) -> User {
     let root = identity_client(server, Some(&server.root()));
     let created =

@@ -1,5 +1,5 @@
-//! The SDKs that are scripts: boto3, the AWS CLI and JS v3. What they expect is written in `clients/`, and it is the same
-//! whether or not their pools have a trigger, a stream and push.
+//! The SDKs that run as scripts: boto3, the AWS CLI and JS v3. Their expectations are in `clients/`, and are
+//! the same whether or not the pools have a trigger, a stream and push.
 
 use carryall_acceptance::peers::until;
 use carryall_acceptance::{Effects, Script, Server, Store};
@@ -40,7 +40,7 @@ fn the_command_line_of_aws_takes_the_tour() {
     Script::Python("tour.py").run(&Server::start(Store::Embedded));
 }
 
-/// Runs a script whose pools have effects. They do take place, and none fails.
+/// Runs a script whose pools have effects. Effects must take place, and none may fail.
 fn with_effects(script: Script) {
     let server = Effects::shared().start_server();
     script.run(&server);

@@ -1,5 +1,6 @@
-//! Push, streams and triggers as the configuration file states them beside their pool: in effect from the first start,
-//! changed by editing the file, silent about what they do not state, and refused in one clear line when they cannot work.
+//! Push, streams and triggers stated in the configuration file with their pool: in effect from the first
+//! start, changed by editing the file, no effect on what they do not state, and refused in one clear line if
+//! they cannot work.
 
 use std::fs;
 
@@ -84,7 +85,7 @@ fn what_is_stated_is_in_effect_from_the_first_start() {
     }
 }
 
-/// A change goes through the function, into the stream and to a device, all at the receiver.
+/// Expects that a change passes the function and reaches the stream and a device, all at the receiver.
 fn takes_effect(server: &Server, receiver: &Receiver) {
     let sent_before = |path| {
         receiver.received().iter().filter(|one| one.path() == path && one.request.method == "POST").count()
@@ -137,13 +138,13 @@ fn an_edited_file_counts_from_the_next_start_and_what_it_does_not_state_stays() 
 
     restart_with(&mut server, &stated(&format!("[\"{OTHER_APPLICATION}\"]")));
     expect(&server, of(OTHER_APPLICATION));
-    // What is stated is set at every start, whatever the API said meanwhile.
+    // What the file states is set at every start, whatever the API set meanwhile.
     configure(&server, POOL, &json!({ "PushSync": of(APPLICATION) }));
     expect(&server, of(APPLICATION));
     server.stop();
     server.restart();
     expect(&server, of(OTHER_APPLICATION));
-    // A block that is taken out of the file is no longer stated, and stays as it is.
+    // A block that is removed from the file is no longer stated, and stays unchanged.
     restart_with(&mut server, &pool(""));
     expect(&server, of(OTHER_APPLICATION));
     configure(&server, POOL, &json!({ "PushSync": of(APPLICATION) }));
@@ -154,7 +155,7 @@ fn an_edited_file_counts_from_the_next_start_and_what_it_does_not_state_stays() 
     expect(&server, Value::Null);
     restart_with(&mut server, "");
     expect(&server, Value::Null);
-    // The pool is the same one all the time.
+    // The pool stays the same one.
     server.api().list(&guest, "prefs");
 }
 
@@ -212,7 +213,7 @@ fn the_check_of_a_stated_pool_reaches_its_destinations() {
     let ended = check();
     assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""), "{ended:?}");
     assert_eq!(ended.output.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{ended:?}");
-    // Somebody was asked whether they are there, and nothing was delivered.
+    // The destinations were probed, and nothing was delivered.
     assert!(receiver.received().iter().all(|one| one.request.method == "HEAD"));
     proxy.refuse(true);
     let ended = check();
@@ -224,14 +225,14 @@ fn the_check_of_a_stated_pool_reaches_its_destinations() {
     assert!(!ended.output.contains(&format!("{origin}/push")), "{ended:?}");
 }
 
-/// A server that stopped, to try starts with other files on.
+/// A stopped server, to try starts with other files.
 fn stopped() -> Server {
     let mut server = Server::start_with(Store::Embedded, settings(&pool("")));
     server.stop();
     server
 }
 
-/// Expects that a start with this file is refused in one line that says all of `words`.
+/// Expects that a start with this file is refused in one line that contains all of `words`.
 fn refuses(server: &mut Server, configuration: &str, words: &[&str]) {
     server.configure(configuration);
     let ended = server.try_verb(&["serve", "--listen", "127.0.0.1:0"]);
@@ -278,7 +279,7 @@ fn what_cannot_work_refuses_the_start_in_one_line() {
     ] {
         refuses(&mut server, &text, &words);
     }
-    // None of the refused starts has changed anything.
+    // No refused start has changed anything.
     restart_with_nothing(&mut server);
     assert_eq!(events(&server), json!({}));
     let untouched = configuration(&server, POOL);

@@ -1,4 +1,4 @@
-//! Signatures: every kind of trouble by the name that SDKs expect, and every change of a signed request refused.
+//! Signatures: every error by the name that SDKs expect, and every change of a signed request refused.
 
 use carryall_acceptance::{Api, Caller, Guest, Request, Response, Server, Signing, Store};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ on_every_store!(
     a_content_hash_is_checked,
 );
 
-/// One signed read per service, by this caller, sent as `change` makes it.
+/// One signed read per service by this caller, altered by `change`.
 fn reads(api: Api, caller: &Caller, seconds_off: i64, change: impl Fn(Request) -> Request) -> [Response; 3] {
     let sync = Request::new("GET", "/identitypools");
     let identity = Request::new("POST", "/")
@@ -150,7 +150,7 @@ fn a_changed_request_is_refused(server: &mut Server) {
     assert_eq!(api.send(&signed).status, 200, "the unchanged one still works");
 }
 
-/// All that a change could have changed.
+/// Everything that a request could have changed.
 fn state(api: Api, guest: &Guest) -> (Value, Value) {
     let listing = api.list(guest, "prefs");
     let datasets = api.sync(Some(&guest.caller), "GET", &format!("{}/datasets", guest.path()), None).json();
@@ -177,7 +177,7 @@ fn urls_signed_ahead_expire(server: &mut Server) {
         api.send(&signing.query(Request::new("GET", &*target), api.address, life))
     };
     assert_eq!(signed(0, 60).status, 200);
-    // A URL lives as long as it says, not only as long as a clock may be wrong.
+    // A URL is valid as long as it states, not only within the clock's tolerance.
     assert_eq!(signed(900, 3600).status, 200);
     let expired = signed(3600, 900);
     assert_eq!(expired.outcome(), (403, "InvalidSignatureException".to_owned()));

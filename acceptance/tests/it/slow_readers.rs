@@ -1,5 +1,5 @@
-//! Peers that take nothing of what is sent to them: their connections end, and the memory that their answers held is
-//! there for others again.
+//! Peers that do not read their answers: their connections are closed, and the memory of their answers is
+//! available to others again.
 
 use carryall_acceptance::peers::until;
 use carryall_acceptance::{Api, Connection, Guest, Request, Response, Server, Signing, Store};
@@ -31,11 +31,11 @@ fn an_answer_that_nobody_takes_ends_with_its_connection_and_gives_its_memory_bac
     let api = server.api();
     let (holder, other) = (guest_with_a_large_dataset(&server), guest_with_a_large_dataset(&server));
     assert_eq!(api.send(&listing(api, &other)).status, 200);
-    // Those that are refused end with their answer, so that only what is not taken stays.
+    // Refused connections end with their answer, so that only unread answers stay.
     let request = listing(api, &holder).header("Connection", "close").bytes(api.address);
     let mut held: Vec<Connection> = Vec::new();
     until("the answers that nobody takes leave no memory for another", || {
-        // A request may itself find no memory, while the answer before it is being written.
+        // A request may find no memory itself while the answer before it is being written.
         let mut connection = Connection::open_narrow(api.address).unwrap();
         connection.send(&request).unwrap();
         held.push(connection);

@@ -1,5 +1,5 @@
-//! Streams over Kinesis: what a record says, in which order records come, what is not streamed, what becomes of an
-//! update that is too large for a record, and of a stream that is gone.
+//! Streams over Kinesis: the contents and the order of records, changes that are not streamed, updates that
+//! exceed a record, and streams that are gone.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -56,7 +56,7 @@ fn removed(dataset: &str, count: u64) -> (String, u64, String) {
     (dataset.to_owned(), count, "remove".to_owned())
 }
 
-/// The counts that were told of one dataset, in the order of the stream.
+/// The streamed counts of one dataset, in the order of the stream.
 fn counts_of(dataset: &str, records: &[StreamRecord]) -> Vec<u64> {
     let of_dataset = told(records).into_iter().filter(|(name, ..)| name == dataset);
     of_dataset.map(|(_, count, _)| count).collect()
@@ -72,7 +72,7 @@ fn milliseconds(seconds: &Value) -> Value {
     json!(format!("{milliseconds:.0}").parse::<i64>().unwrap())
 }
 
-/// A record of the API as a stream shows it.
+/// A record of the API in the form of a stream.
 fn as_streamed(record: &Value) -> Value {
     json!({
         "key": record["Key"],
@@ -90,7 +90,7 @@ fn sorted(records: &Value) -> Vec<Value> {
     records
 }
 
-/// What every inline record about `prefs` of this guest says, with these records as the API lists them.
+/// The expected inline record about `prefs` of this guest, with these records as the API lists them.
 fn expected(guest: &Guest, streamed: &Value, operation: &str, count: u64, records: &[Value]) -> Value {
     let records: Vec<Value> = records.iter().map(as_streamed).collect();
     json!({
@@ -120,7 +120,7 @@ fn every_update_and_deletion_makes_one_record(store: Store, name: &'static str) 
         { "Op": "replace", "Key": "c", "Value": "3", "SyncCount": 0 },
     ]);
     let second = api.update(&guest, "prefs", &second).json()["Records"].take();
-    // Nothing is written, so nothing is told.
+    // Nothing is written, so nothing is streamed.
     assert_eq!(api.update(&guest, "prefs", &json!([])).status, 200);
     let stale = json!([{ "Op": "replace", "Key": "b", "Value": "x", "SyncCount": 7 }]);
     assert_eq!(api.update(&guest, "prefs", &stale).status, 409);
@@ -137,7 +137,7 @@ fn every_update_and_deletion_makes_one_record(store: Store, name: &'static str) 
         assert_eq!(streamed["lastModifiedDate"], milliseconds(&answered[0]["LastModifiedDate"]));
     }
     let mut deletion = streamed[2].clone();
-    // A deletion has neither records nor a place where they would be.
+    // A deletion has neither records nor an object for them.
     let none = deletion["kinesisSyncRecords"].take();
     assert!(none.is_null() || none == json!([]), "{none}");
     deletion["kinesisSyncRecords"] = json!([]);
@@ -158,7 +158,7 @@ fn records_are_the_same_over_a_store_in_memory() {
     every_update_and_deletion_makes_one_record(Store::Memory, "members-memory");
 }
 
-/// One device: it alone writes its keys, as fast as it can.
+/// One device, which alone writes its keys, as fast as it can.
 fn write_quickly(api: Api, guest: &Guest, dataset: &str, device: usize, updates: usize) {
     for number in 0..updates {
         api.put(guest, dataset, &format!("{device}-{number}"), "v", 0);
@@ -208,10 +208,10 @@ fn what_changes_while_streaming_is_disabled_is_never_streamed() {
     pool.switch("ENABLED");
     api.put(&guest, "prefs", "k", "3", 2);
     stream.wait_for(2);
-    // Its answer too: an event whose answer is cut off comes again.
+    // Its answer too: an event whose answer is cut off is delivered again.
     until_nothing_waits(&server, &pool);
 
-    // What still waits when streaming is switched off waits until it is switched on.
+    // Events that wait when streaming is switched off wait until it is switched on.
     proxy.refuse(true);
     api.put(&guest, "prefs", "k", "4", 3);
     pool.switch("DISABLED");
@@ -250,7 +250,7 @@ fn deleting_an_identity_streams_the_deletion_of_each_of_its_datasets() {
     assert_eq!(mine.count(), 3);
 }
 
-/// A value that is larger in JSON than a record may be, while the dataset stays within its limit.
+/// A value whose JSON exceeds a record, while the dataset stays within its limit.
 fn too_large() -> String {
     "\"".repeat(600_000)
 }
@@ -297,7 +297,7 @@ fn a_change_too_large_for_a_record_lies_in_the_bucket_under_a_presigned_url() {
     assert!(streamed[1].get("kinesisSyncRecordsURL").is_none());
     assert!(pool.streams()["DisabledReason"].is_null());
 
-    // What a bulk publication sends is as large, and lies in an object of its own.
+    // A bulk publication's message is as large, and its records are in a separate object.
     assert_eq!(pool.bulk_publish().status, 200);
     let published = stream.wait_for(3)[2].json();
     assert_eq!((&published["payloadType"], &published["syncCount"]), (&json!("S3Url"), &json!(2)));
@@ -376,7 +376,7 @@ fn without_a_bucket_a_change_too_large_for_a_record_is_parked_until_an_operator_
     assert!(shown.contains(&event) && shown.contains("2 waiting") && shown.contains("bucket"), "{shown}");
     assert!(!shown.contains("\"\"\""), "no value is shown");
 
-    // Once more without a bucket: parked again, and still nobody behind it is overtaken.
+    // Retried without a bucket, it is parked again, and no event behind it overtakes.
     server.verb(&["outbox", "retry", &event]);
     until("parked again", || parked(&server).pop());
     assert_eq!(stream.records().len(), 1);
@@ -406,7 +406,7 @@ fn a_stream_that_is_gone_switches_streaming_off_until_it_is_mended() {
     assert!(reason.contains("ResourceNotFoundException") && reason.contains("vanishing"), "{reason}");
     until("both datasets wait for it", || (parked(&server).len() == 2).then_some(()));
     assert!(parked(&server).iter().all(|lane| lane["SwitchedOff"] == true));
-    // Clients notice nothing, and what they change now is not streamed.
+    // Clients notice nothing, and their changes are no longer streamed.
     api.put(&guest, "a", "k", "5", 4);
 
     stream.create(1);

@@ -1,5 +1,6 @@
-//! Two devices of one user, each a process with the unmodified amazon-cognito-js sync manager. What they see is the same
-//! in a pool with a trigger that changes nothing, a stream and push; what a trigger does change, they see too.
+//! Two devices of one user, each a process with the unmodified amazon-cognito-js sync manager. They behave
+//! the same in a pool with a stream, push and a trigger that changes nothing; they also see the changes that
+//! a trigger makes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -83,7 +84,7 @@ fn conflict_of_theme() -> Value {
 }
 
 fn value_of(device: &mut Device, key: &str) -> Option<String> {
-    // The manager shows a removed record as the empty string or not at all, as its versions please.
+    // The manager returns a removed record as the empty string or not at all, depending on its version.
     device.get("prefs", key).filter(|value| !value.is_empty())
 }
 
@@ -206,7 +207,8 @@ fn a_dataset_deleted_on_one_device_is_noticed_and_recreated(server: &mut Server)
 
     first.put("prefs", "new", "2");
     first.synchronize("prefs");
-    // Recreated meanwhile: whoever has not seen the deletion is still told of it, and then starts over.
+    // The dataset was recreated meanwhile: a device that has not seen the deletion still learns of it, and
+    // then starts over.
     let noticed = second.try_synchronize("prefs", "abort");
     assert_eq!(noticed["events"], json!([{ "deleted": "prefs" }]), "{noticed}");
     second.forget("prefs");
@@ -284,7 +286,7 @@ fn the_classic_flow_works(server: &mut Server) {
     let mut first = Device::start(server, &pool, &classic);
     first.put("prefs", "theme", "dark");
     first.synchronize("prefs");
-    // The other device of the same identity takes the enhanced flow: both ways lead to the same data.
+    // The other device of the same identity takes the enhanced flow; both flows lead to the same data.
     let mut second = Device::start(server, &pool, &same_identity(&first));
     second.synchronize("prefs");
     assert_eq!(value_of(&mut second, "theme").as_deref(), Some("dark"));
@@ -345,7 +347,7 @@ fn devices_go_on_after_the_server_was_restarted_or_killed() {
     }
 }
 
-/// Writes values in upper case, adds a record, and takes one out.
+/// Changes values to upper case, adds a record, and removes one.
 const EDITOR: &str = r#"
 def handler(event, context):
     records = event["datasetRecords"]
@@ -381,7 +383,7 @@ fn devices_see_exactly_what_the_trigger_made_of_an_update() {
     }
 }
 
-/// The local copy without what the manager keeps of removed records.
+/// The local copy without the manager's markers of removed records.
 fn visible(device: &mut Device) -> Value {
     let mut all = device.get_all("prefs");
     all.as_object_mut().unwrap().retain(|_, value| value.as_str().is_some_and(|text| !text.is_empty()));

@@ -1,5 +1,5 @@
-//! The sync trigger over Lambda with real Python handlers, and over HTTP: what the function is shown, what it may change,
-//! and that whatever goes wrong with it is told by the error that the API has for it, with nothing stored.
+//! The sync trigger over Lambda with real Python handlers, and over HTTP: the function's input, its possible
+//! changes, and its failures, each of which is reported with the API's error and stores nothing.
 
 use std::cell::Cell;
 use std::sync::mpsc;
@@ -11,7 +11,8 @@ use carryall_acceptance::peers::{Answer, Fault, FaultProxy, MiniStack, Receiver}
 use carryall_acceptance::{Api, Device, DeviceSettings, Guest, Response, Server, ServerSettings, Store};
 use serde_json::{Map, Value, json};
 
-/// Python functions by the dataset that they serve. One that returns nothing answers the event as it left it.
+/// Python functions by the dataset that they serve. A function that returns nothing answers with the event as
+/// it left it.
 const HANDLERS: &str = r#"
 import json, os, sys, time
 
@@ -83,12 +84,13 @@ struct Site {
     proxy: FaultProxy,
     guest: Guest,
     function: String,
-    /// How often the server was to check that the function can be called: each setting of it asks by a dry run.
+    /// The number of times that the server was to check that the function can be called. Each setting of the
+    /// function causes one dry run.
     checks: Cell<usize>,
 }
 
 impl Site {
-    /// With a function of this name, which no other test has.
+    /// With a function of a name that no other test has.
     fn with(store: Store, name: &str, configuration: &str) -> Self {
         let ministack = MiniStack::shared();
         let function = ministack.deploy(name, HANDLERS, 10);
@@ -120,17 +122,17 @@ impl Site {
         set_trigger(&self.server, &self.guest.pool, "");
     }
 
-    /// Waits until the function was called so often.
+    /// Waits until the function was called this many times.
     fn wait_for_calls(&self, count: usize) {
         self.proxy.wait_for(&self.invocation(), count + self.checks.get());
     }
 
-    /// How the fault proxy names calls of the function.
+    /// The fault proxy's name for calls of the function.
     fn invocation(&self) -> String {
         invocation_of(&self.function)
     }
 
-    /// How often the function was called, without the checks.
+    /// The number of calls of the function, without the checks.
     fn calls(&self) -> usize {
         self.proxy.count(&self.invocation()).saturating_sub(self.checks.get())
     }
@@ -161,7 +163,7 @@ fn invocation_of(function: &str) -> String {
     format!("POST /2015-03-31/functions/{}/invocations", encoded(function))
 }
 
-/// The dataset's records with their counts, and its own count.
+/// The dataset's records with their counts, and the dataset's count.
 fn state(api: Api, guest: &Guest, dataset: &str) -> Value {
     let listed = api.list(guest, dataset);
     json!({ "count": listed["DatasetSyncCount"], "records": counted(&listed["Records"]) })
@@ -192,7 +194,7 @@ fn replace_all(keys: &[&str], value: &str, count: u64) -> Value {
     keys.iter().map(|key| replace(key, value, count)).collect()
 }
 
-/// An update under a session that was begun before.
+/// An update under a session that began earlier.
 fn update_under(api: Api, guest: &Guest, dataset: &str, session: &str, patches: &Value) -> Response {
     let body = json!({ "SyncSessionToken": session, "RecordPatches": patches });
     api.sync(Some(&guest.caller), "POST", &guest.dataset(dataset), Some(&body))
@@ -308,7 +310,7 @@ fn an_answer_without_records_changes_nothing_and_leaves_the_session() {
     }
     site.unset();
     assert_eq!(update(&patches), json!({ "a": ["new", 2], "b": ["new", 2] }));
-    // A dataset that nothing was stored in does not come to be.
+    // A dataset that would store nothing is not created.
     site.set();
     api.delete(&site.guest, "nothing");
     site.update("nothing", &json!([replace("a", "new", 0)]));
@@ -343,8 +345,8 @@ const UNUSABLE_ANSWERS: [(&str, &str, &str); 23] = [
     ("leaves", UNUSABLE, "ended with an error"),
 ];
 
-/// Expects an update to be refused so, with a text that tells neither values nor where the function is, with one
-/// call of the function, and with nothing stored; returns the session, which must not be used up.
+/// Expects that an update is refused, with a text that reveals neither values nor the function's address,
+/// with one call of the function, and with nothing stored. Returns the session, which must not be used up.
 fn refuses(site: &Site, dataset: &str, refusal: (u16, &str, &str)) -> String {
     let (status, name, hint) = refusal;
     let (api, before, calls) = (site.api(), site.state(dataset), site.calls());
@@ -363,7 +365,7 @@ fn refuses(site: &Site, dataset: &str, refusal: (u16, &str, &str)) -> String {
     session
 }
 
-/// The sessions are still good for an update once the trigger is gone.
+/// Expects that the sessions are still valid for an update once the trigger is removed.
 fn sessions_are_left(site: &Site, sessions: &[(&str, String)]) {
     site.unset();
     for (dataset, session) in sessions {
@@ -739,7 +741,7 @@ fn a_trigger_of_ones_own_over_http_is_signed_and_its_answer_used() {
     assert!(received.request.get("carryall-event-id").is_some());
     assert_eq!(received.json(), event);
 
-    // Nothing but a plain success with an answer of the event's form is one.
+    // Only a plain success with an answer of the event's form counts.
     let update = || api.update(&guest, "prefs", &json!([replace("c", "sent", 0)]));
     event["datasetRecords"]["c"] = json!({ "newValue": "late" });
     let before = state(api, &guest, "prefs");

@@ -1,5 +1,5 @@
-//! A write as plain data: what must still be true, and what to put. Rules make these values, a store's `commit`
-//! takes them whole or not at all.
+//! A write as plain data: the facts that must still hold, and the rows to put. Rules return these values, and
+//! a store's `commit` applies them entirely or not at all.
 
 use crate::devices::Devices;
 use crate::ids::{AccessKeyId, DatasetName, Generation, PoolId, SyncCount, Version};
@@ -11,12 +11,12 @@ use crate::outbox::{Due, Event, LaneRef, LaneState, Position};
 use crate::time::UnixMillis;
 use crate::tombstone::Tombstone;
 
-/// One atomic change of a store: every expectation holds and every write is made, or nothing happens.
+/// An atomic change of a store: every expectation holds and every write is made, or nothing happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What the decision was based on.
+    /// The facts that the decision was based on.
     pub expect: Vec<Expect>,
-    /// What it puts, in order; no two writes of one commit put the same row.
+    /// The writes, in order. No two writes of one commit put the same row.
     pub write: Vec<Write>,
 }
 
@@ -25,23 +25,23 @@ pub struct Changes {
 pub enum Expect {
     /// The pool exists in this incarnation.
     Pool(PoolRef),
-    /// The pool exists in this incarnation and its settings have not changed.
+    /// The pool exists in this incarnation, and its settings have not changed.
     PoolVersion(PoolRef, Version),
     /// No pool has this id.
     NoPool(PoolId),
-    /// The dataset name stands where it stood; `None` means that it has no head.
+    /// The head of the dataset name is unchanged; `None` means that it has no head.
     Dataset(DatasetRef, Option<Stamp>),
-    /// The identity has created and deleted no dataset since.
+    /// The identity has neither created nor deleted a dataset since.
     Holdings(IdentityRef, Version),
     /// No identity has this id.
     NoIdentity(IdentityRef),
     /// The identity exists.
     Identity(IdentityRef),
-    /// The identity's devices have not changed; an identity without any is at version zero.
+    /// The identity's devices have not changed; an identity without devices is at version zero.
     Devices(IdentityRef, Version),
     /// The pool's bulk publication has not changed; a pool that never had one is at version zero.
     BulkPublish(PoolRef, Version),
-    /// The lane holds events and is due as it was.
+    /// The lane holds events, and its due state is unchanged.
     Lane(LaneRef, Due),
     /// No developer key has this id.
     NoKey(AccessKeyId),
@@ -49,7 +49,7 @@ pub enum Expect {
     NoSetting(Setting),
 }
 
-/// What tells one state of a dataset name from every other: its counts never repeat.
+/// Identifies one state of a dataset name: its counts never repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The head's generation.
@@ -65,12 +65,12 @@ impl Stamp {
     }
 }
 
-/// One typed put or removal.
+/// A typed put or removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Sets the head of a dataset name.
     PutHead(DatasetRef, Head),
-    /// Drops the head of a deleted dataset name.
+    /// Removes the head of a deleted dataset name.
     RemoveHead(DatasetRef),
     /// Puts records into the life of a dataset that began after `generation` deletions.
     PutRecords {
@@ -81,58 +81,58 @@ pub enum Write {
         /// The records, each key once.
         records: Vec<PutRecord>,
     },
-    /// Drops single records, tombstones included, from the life of a dataset that began after `generation` deletions.
-    /// Their keys are then as if they had never been used in that life.
+    /// Removes single records, tombstones included, from the life of a dataset that began after `generation`
+    /// deletions. In that life their keys are then as if they had never been used.
     RemoveRecords {
         /// The dataset.
         at: DatasetRef,
         /// Its generation.
         generation: Generation,
-        /// The records, by key and the count under which each is stored.
+        /// The records, by key and by the count under which each is stored.
         records: Vec<Tombstone>,
     },
     /// Makes the records of one life of a dataset unreachable; their space is reclaimed later.
     ForgetRecords(DatasetRef, Generation),
-    /// Sets what an identity holds.
+    /// Sets the holdings of an identity.
     PutHoldings(IdentityRef, Holdings),
     /// Adds to a pool's usage.
     AddUsage(PoolRef, UsageDelta),
     /// Creates a pool or replaces its settings.
     PutPool(Box<Pool>),
-    /// Removes a pool with everything in it; the space is reclaimed later.
+    /// Removes a pool and everything in it; the space is reclaimed later.
     RemovePool(PoolRef),
     /// Creates an identity or replaces it.
     PutIdentity(Identity),
-    /// Removes an identity; its datasets are removed by writes of their own.
+    /// Removes an identity; separate writes remove its datasets.
     RemoveIdentity(IdentityRef),
-    /// Asks for an identity's data to be cleared once more later.
+    /// Schedules a later clearing of an identity's data.
     PutSweep(Sweep),
-    /// Ends such a request.
+    /// Removes a scheduled clearing.
     RemoveSweep(Sweep),
-    /// Drops what is kept of an identity's holdings.
+    /// Removes the holdings of an identity.
     RemoveHoldings(IdentityRef),
     /// Sets the devices of an identity.
     PutDevices(IdentityRef, Devices),
-    /// Drops the devices of an identity.
+    /// Removes the devices of an identity.
     RemoveDevices(IdentityRef),
     /// Sets the state of a pool's bulk publication.
     PutBulkPublish(PoolRef, BulkPublish),
-    /// Adds an event to the back of its lane, or puts it once more where it still waits. A lane that was empty becomes
-    /// due at the event's time; one that was not stays as it is.
+    /// Adds an event to the back of its lane, or replaces it if it is still waiting. An empty lane becomes
+    /// due at the event's time; the due state of any other lane is unchanged.
     AppendEvent(Event),
-    /// Removes events; those that are not there count for nothing. A lane without events is gone.
+    /// Removes events; missing ones are ignored. A lane without events no longer exists.
     RemoveEvents(LaneRef, Vec<Position>),
-    /// Sets the relay's part of a lane, and from where on events stand in it. Made after the commit's removals, and of
-    /// no effect if they emptied the lane.
+    /// Sets the relay's part of a lane, and the position from which events stand in it. Applied after the
+    /// removals of the commit, and without effect if they emptied the lane.
     SetLane {
         /// The lane.
         at: LaneRef,
-        /// Where the lane began when this was decided. If it begins earlier by now, that place stays: an event was added
-        /// there since.
+        /// The beginning of the lane when this was decided. If the lane begins earlier by now, that beginning
+        /// stays, because an event was added there since.
         seen_first: Position,
-        /// No event that was there then stands before this place any more.
+        /// The position before which none of the events that the decision saw remains.
         first: Position,
-        /// What is to be done with it next.
+        /// The next work on the lane.
         state: LaneState,
     },
     /// Stores a developer key.
@@ -189,35 +189,35 @@ impl Write {
     }
 }
 
-/// A record on its way into a store.
+/// A record to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutRecord {
-    /// The record as it will be.
+    /// The record after the write.
     pub record: Record,
     /// The count that the key had before; `None` if the key is new to this life of the dataset.
     pub replaces: Option<SyncCount>,
 }
 
-/// What a commit adds to a pool's usage.
+/// The amounts that a commit adds to a pool's usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageDelta {
     /// Bytes added, or removed if negative.
     pub data_bytes: i64,
     /// Sync sessions begun.
     pub sync_sessions: u64,
-    /// When data changed; `None` if it did not.
+    /// The time at which data changed; `None` if it did not.
     pub modified: Option<UnixMillis>,
 }
 
 /// Facts about the installation that are stored beside the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Setting {
-    /// A value sealed under the master key, so that another key is noticed at start.
+    /// A value sealed under the master key, by which a start with a wrong master key is noticed.
     MasterKeyCheck,
 }
 
 impl Setting {
-    /// The name under which stores keep it.
+    /// The name under which stores keep the setting.
     pub fn name(self) -> &'static str {
         match self {
             Self::MasterKeyCheck => "master-key-check",

@@ -1,7 +1,7 @@
-//! Sync sessions and page positions as values, and the bytes that are sealed into the tokens that carry them.
+//! Sync sessions and page positions as values, and as the bytes that are sealed into their tokens.
 //!
-//! Sealing is not done here. The bytes begin with the version of their layout; the layout names its own purpose
-//! through the key that seals it, so one kind of token never opens as another.
+//! Sealing is done elsewhere. The bytes begin with the version of their layout. The layouts do not name their
+//! purpose: each kind of token is sealed with a key for that purpose, so one kind never opens as another.
 
 use crate::ids::{
     DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, SessionId, SyncCount,
@@ -10,32 +10,32 @@ use crate::model::DatasetRef;
 use crate::store::RecordCursor;
 use crate::time::UnixMillis;
 
-/// The first version of every layout below, and of lists of names the only one.
+/// The first version of every layout below, and the only one of lists of names.
 const LAYOUT_VERSION: u8 = 1;
-/// The layout of sessions and of pages of records that says up to which count the session has seen the dataset.
+/// The version of the layouts of sessions and of pages of records that has [`Session::seen`].
 const SEEN_LAYOUT_VERSION: u8 = 2;
 
-/// What a sync session token vouches for (`docs/protocol.md` section 7.4).
+/// The facts that a sync session token proves (`docs/protocol.md` section 7.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// The pool's incarnation at the time.
+    /// The pool's incarnation when the session began.
     pub pool: PoolIncarnation,
-    /// Whose dataset was listed.
+    /// The owner of the listed dataset.
     pub identity: IdentityId,
-    /// Which dataset.
+    /// The listed dataset's name.
     pub dataset: DatasetName,
     /// The dataset's generation when it was listed.
     pub generation: Generation,
     /// The dataset's count when it was listed: the listing showed no later change.
     pub seen: SyncCount,
-    /// The session itself.
+    /// The session's random id.
     pub id: SessionId,
-    /// When the token stops being accepted.
+    /// The time from which the token is refused.
     pub expires: UnixMillis,
 }
 
 impl Session {
-    /// Whether the session was begun by listing the dataset at `at`, in whatever generation.
+    /// True if the session began by listing the dataset at `at`, in any generation.
     pub fn is_for(&self, at: &DatasetRef) -> bool {
         self.pool == at.owner.pool.incarnation
             && self.identity == at.owner.identity
@@ -50,7 +50,7 @@ impl Session {
         out
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
+    /// Parses the bytes of [`Self::to_bytes`]; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (version, mut reader) = Reader::up_to(SEEN_LAYOUT_VERSION, bytes)?;
         let session = Self::read(version, &mut reader)?;
@@ -81,26 +81,26 @@ impl Session {
     }
 }
 
-/// Where the next page of a listing of records begins, and what every page of that listing repeats
-/// (`docs/protocol.md` section 7.3).
+/// The position of the next page of a listing of records, and the facts that every page of the listing
+/// repeats (`docs/protocol.md` section 7.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordsPage {
     /// The session that the first page began.
     pub session: Session,
-    /// The LastSyncCount that the listing was asked for.
+    /// The LastSyncCount of the listing's request.
     pub last_sync_count: SyncCount,
     /// The dataset's count on the first page.
     pub dataset_sync_count: SyncCount,
-    /// Whether the first page said that the dataset was deleted after the requested count.
+    /// True if the first page reported that the dataset was deleted after the requested count.
     pub deleted_after: bool,
-    /// The count of the last record delivered.
+    /// The count of the last returned record.
     pub after_count: SyncCount,
-    /// The key of the last record delivered.
+    /// The key of the last returned record.
     pub after_key: RecordKey,
 }
 
 impl RecordsPage {
-    /// Where to go on reading.
+    /// The position at which the next page begins.
     pub fn cursor(&self) -> RecordCursor {
         RecordCursor::Record(self.after_count, self.after_key.clone())
     }
@@ -118,7 +118,7 @@ impl RecordsPage {
         out
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
+    /// Parses the bytes of [`Self::to_bytes`]; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (version, mut reader) = Reader::up_to(SEEN_LAYOUT_VERSION, bytes)?;
         let page = Self {
@@ -134,27 +134,27 @@ impl RecordsPage {
     }
 }
 
-/// Where the next page of a listing by name begins: after this name, of this list.
+/// The position of the next page of a listing by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamesPage {
-    /// Which list: the pool's incarnation and the identity, as far as they matter to it.
+    /// The list, named by the pool's incarnation and the identity if it depends on them.
     pub list: String,
-    /// The last name delivered.
+    /// The last returned name.
     pub after: String,
 }
 
 impl NamesPage {
-    /// The list of an identity's datasets.
+    /// The name of the list of an identity's datasets.
     pub fn datasets_of(pool: PoolIncarnation, identity: &IdentityId) -> String {
         format!("datasets/{pool}/{identity}")
     }
 
-    /// The list of a pool's identities.
+    /// The name of the list of a pool's identities.
     pub fn identities_of(pool: &PoolId, incarnation: PoolIncarnation) -> String {
         format!("identities/{pool}/{incarnation}")
     }
 
-    /// The list of all pools.
+    /// The name of the list of all pools.
     pub fn pools() -> String {
         "pools".to_owned()
     }
@@ -167,7 +167,7 @@ impl NamesPage {
         out
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
+    /// Parses the bytes of [`Self::to_bytes`]; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (_, mut reader) = Reader::up_to(LAYOUT_VERSION, bytes)?;
         let page = Self { list: reader.text()?.to_owned(), after: reader.text()?.to_owned() };
@@ -177,17 +177,17 @@ impl NamesPage {
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    // Every text here is bounded far below four gigabytes by the limits on ids and keys.
+    // The limits on ids and keys bound every text here far below four gigabytes.
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     out.extend(length.to_be_bytes());
     out.extend(text.as_bytes());
 }
 
-/// Takes values off the front of a byte slice; every method is `None` once the bytes run out.
+/// Takes values off the front of a byte slice; every method returns `None` when the bytes run out.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Begins to read bytes whose newest layout is `newest`, and returns the one that they have.
+    /// Begins to read bytes whose newest layout is `newest`, and returns the version of their layout.
     fn up_to(newest: u8, bytes: &'a [u8]) -> Option<(u8, Self)> {
         let (version, rest) = bytes.split_first()?;
         (LAYOUT_VERSION..=newest).contains(version).then_some((*version, Self(rest)))

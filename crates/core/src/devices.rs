@@ -1,5 +1,6 @@
-//! Devices of an identity that registered for push, and what each is subscribed to (`docs/protocol.md` section 9.4).
-//! One value per identity: an identity has few devices, and whoever changes one must know the others.
+//! The devices of an identity that registered for push, and their subscriptions (`docs/protocol.md` section
+//! 9.4). They are one value per identity: an identity has few devices, and every change of one depends on the
+//! others.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,24 +9,24 @@ use crate::ids::{DatasetName, DeviceId, Version};
 use crate::time::UnixMillis;
 use crate::violation::{Constraint, Violation};
 
-/// The push platforms.
+/// The push platforms (`docs/protocol.md` section 9.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Platform {
-    /// Apple.
+    /// Apple Push Notification service.
     Apns,
-    /// Apple, for builds of developers.
+    /// Apple's sandbox, for development builds.
     ApnsSandbox,
     /// Google.
     Gcm,
-    /// Amazon.
+    /// Amazon Device Messaging.
     Adm,
 }
 
 impl Platform {
-    /// Their names, in the published order.
+    /// The names of the platforms, in the published order.
     pub const NAMES: &'static [&'static str] = &["APNS", "APNS_SANDBOX", "GCM", "ADM"];
 
-    /// Reads a name.
+    /// Parses a platform's name.
     pub fn parse(name: &str) -> Result<Self, Violation> {
         Self::named(name).ok_or_else(|| Violation::new("platform", name, Constraint::Enum(Self::NAMES)))
     }
@@ -46,7 +47,7 @@ impl Platform {
         arn.rsplit(':').next()?.strip_prefix("app/")?.split('/').next().and_then(Self::named)
     }
 
-    /// The name.
+    /// The platform's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Apns => "APNS",
@@ -57,15 +58,16 @@ impl Platform {
     }
 }
 
-/// Longest push token, in bytes.
+/// The largest push token, in bytes.
 pub const PUSH_TOKEN_BYTES_MAX: usize = 4096;
 
-/// A platform's own name for one installation of an app. Whoever has it can be sent to, so it is not printed.
+/// The name that a platform gives to one installation of an app. It is not printed, because anyone who has it
+/// can send to that installation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PushToken(String);
 
 impl PushToken {
-    /// Parses `text`: 1 to [`PUSH_TOKEN_BYTES_MAX`] bytes. The refusal does not repeat it.
+    /// Parses `text`: 1 to [`PUSH_TOKEN_BYTES_MAX`] bytes. The error does not repeat the token.
     pub fn parse(text: &str) -> Result<Self, Violation> {
         if text.is_empty() {
             return Err(Violation::new("token", "", Constraint::LengthMin(1)));
@@ -77,12 +79,12 @@ impl PushToken {
         Ok(Self(text.to_owned()))
     }
 
-    /// A token that was valid when it was stored.
+    /// Wraps a token that was valid when it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The token itself.
+    /// The token's text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -97,40 +99,40 @@ impl fmt::Debug for PushToken {
 /// A registered device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Its id, given by the server.
+    /// The device's id, made by the server.
     pub id: DeviceId,
-    /// Its platform.
+    /// The device's push platform.
     pub platform: Platform,
-    /// The platform's name for it.
+    /// The device's push token.
     pub token: PushToken,
-    /// The platform application that it was registered with, as an ARN.
+    /// The ARN of the platform application that the device is registered with.
     pub application_arn: String,
-    /// Where messages for it are sent, as the push service named it.
+    /// The endpoint that the push service returned for the device.
     pub endpoint: String,
-    /// Whether messages are sent: the push service has not said that the endpoint is dead.
+    /// True while messages are sent; false once the push service has reported that the endpoint is dead.
     pub enabled: bool,
-    /// When it registered last.
+    /// The time of the last registration.
     pub registered: UnixMillis,
-    /// The dataset names that it is told about.
+    /// The names of the datasets whose changes are sent to the device.
     pub subscriptions: BTreeSet<DatasetName>,
 }
 
 /// All devices of one identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Devices {
-    /// Raised by every change.
+    /// The version, raised by every change.
     pub version: Version,
-    /// In the order of their last registration, oldest first.
+    /// The devices in the order of their last registration, oldest first.
     pub devices: Vec<Device>,
 }
 
 impl Devices {
-    /// The device of this id.
+    /// The device with this id.
     pub fn get(&self, id: &DeviceId) -> Option<&Device> {
         self.devices.iter().find(|device| device.id == *id)
     }
 
-    /// Those that are to hear of a change of `name` that `writer` made.
+    /// The devices to notify of a change of the dataset `name` by `writer`.
     pub fn listeners<'a>(
         &'a self,
         name: &'a DatasetName,

@@ -1,5 +1,5 @@
-//! Names and numbers that identify things. A value that exists is valid: each is made by parsing, once, and what
-//! cannot be parsed says which member broke which constraint (`docs/protocol.md` section 6.1).
+//! Names and numbers that identify things. A value that exists is valid: it was parsed once, and a parse
+//! error names the member and the constraint that it breaks (`docs/protocol.md` section 6.1).
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::shown_key::ShownKey;
 use crate::violation::{Constraint, Violation};
 
-/// Longest pool or identity id, in characters.
+/// The longest pool or identity id, in characters.
 pub const ID_CHARS_MAX: usize = 55;
-/// Longest dataset name, in characters; the alphabet is ASCII, so also in bytes.
+/// The longest dataset name, in characters. Its alphabet is ASCII, so this is also the limit in bytes.
 pub const DATASET_NAME_CHARS_MAX: usize = 128;
-/// Longest device id, in characters.
+/// The longest device id, in characters.
 pub const DEVICE_ID_CHARS_MAX: usize = 256;
 
 const ID_PATTERN: &str = r"[\w-]+:[0-9a-f-]+";
@@ -25,7 +25,7 @@ macro_rules! text_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Parses `text`, or says which constraint it breaks.
+            /// Parses `text`, or returns the constraint that it breaks.
             pub fn parse(text: &str) -> Result<Self, Violation> {
                 $parse($member, text)?;
                 Ok(Self(Arc::from(text)))
@@ -52,28 +52,28 @@ macro_rules! text_id {
 }
 
 text_id!(
-    /// Names an identity pool: `region:` and a part in lower-case hexadecimal digits and hyphens.
+    /// The id of an identity pool: `region:` and a part of lower-case hexadecimal digits and hyphens.
     PoolId, "identityPoolId", check_namespaced_id
 );
 text_id!(
-    /// Names an identity within a pool; the same alphabet as [`PoolId`].
+    /// The id of an identity within a pool, in the alphabet of [`PoolId`].
     IdentityId, "identityId", check_namespaced_id
 );
 text_id!(
-    /// Names a dataset of an identity, 1 to 128 characters of a small ASCII alphabet.
+    /// The name of an identity's dataset: 1 to 128 characters of a small ASCII alphabet.
     DatasetName, "datasetName", check_dataset_name
 );
 text_id!(
-    /// Names a device that registered for push, or that a client merely claims to be.
+    /// The id of a device that registered for push, or that a client claims to be.
     DeviceId, "deviceId", check_device_id
 );
 text_id!(
-    /// Names a pair of signing credentials: 16 to 128 upper-case letters and digits.
+    /// The id of a pair of signing credentials: 16 to 128 upper-case letters and digits.
     AccessKeyId, "accessKeyId", check_access_key_id
 );
 
 impl PoolId {
-    /// The part before the colon: the region that the id was made in.
+    /// The region in the id: the part before the colon.
     pub fn region(&self) -> &str {
         self.0.split_once(':').map_or("", |(region, _)| region)
     }
@@ -91,7 +91,7 @@ fn check_length(member: &str, text: &str, chars_max: usize) -> Result<(), Violat
 
 fn check_namespaced_id(member: &str, text: &str) -> Result<(), Violation> {
     check_length(member, text, ID_CHARS_MAX)?;
-    // `\w` is read as ASCII: two spellings of one id must never name two things.
+    // `\w` means ASCII here: two spellings of one id must never name two things.
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-';
     let valid = text.split_once(':').is_some_and(|(region, rest)| {
@@ -124,7 +124,7 @@ fn check_access_key_id(member: &str, text: &str) -> Result<(), Violation> {
 pub struct RecordKey(Arc<str>);
 
 impl RecordKey {
-    /// Parses `text`; `member` says where it stood in the request, `bytes_max` is the configured limit.
+    /// Parses `text`. `member` is its place in the request, and `bytes_max` is the configured limit.
     pub fn parse(member: &str, text: &str, bytes_max: usize) -> Result<Self, Violation> {
         if text.is_empty() {
             return Err(Violation::new(member, text, Constraint::LengthMin(1)));
@@ -135,7 +135,7 @@ impl RecordKey {
         Ok(Self(Arc::from(text)))
     }
 
-    /// A key that was valid when it was stored; limits may have shrunk since, and that must not hide data.
+    /// Wraps a key that was valid when it was stored. A limit that was lowered since must not hide data.
     pub fn from_stored(text: &str) -> Self {
         Self(Arc::from(text))
     }
@@ -145,25 +145,25 @@ impl RecordKey {
         &self.0
     }
 
-    /// The beginning of the key, for a text that its owner reads.
+    /// The beginning of the key, for texts that its owner reads.
     pub fn shown(&self) -> ShownKey<'_> {
         ShownKey(&self.0)
     }
 
-    /// The text itself, without a copy.
+    /// The key's text, without a copy.
     pub fn into_text(self) -> Arc<str> {
         self.0
     }
 }
 
-/// None of the key: it is user data, and this is what logs print.
+/// Shows nothing of the key, because logs print this form and keys are user data.
 impl fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&ShownKey(&self.0), f)
     }
 }
 
-/// Declares a counter or random number that must not be mistaken for another.
+/// Declares a counter or random number as a type, so that it is not mistaken for another.
 macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -179,40 +179,41 @@ macro_rules! number_id {
 }
 
 number_id!(
-    /// A dataset's count of successful updates and deletions, or a record's count as of its last change; it never
-    /// falls (`docs/protocol.md` section 7.1).
+    /// The number of a dataset's successful updates and deletions, or that number at a record's last change.
+    /// It never falls (`docs/protocol.md` section 7.1).
     SyncCount
 );
 number_id!(
-    /// How many times a dataset name has been deleted (`docs/protocol.md` section 7.8).
+    /// The number of deletions of a dataset name (`docs/protocol.md` section 7.8).
     Generation
 );
 number_id!(
-    /// Tells a pool from an earlier one that had the same id: random, chosen when the pool is created
-    /// (`docs/protocol.md` section 5.6).
+    /// Distinguishes a pool from earlier pools of the same id: a random number chosen when the pool is
+    /// created (`docs/protocol.md` section 5.6).
     PoolIncarnation
 );
 number_id!(
-    /// Raised when credentials of an identity must stop working before they expire (`docs/protocol.md`
+    /// A number that is raised to end credentials of an identity before they expire (`docs/protocol.md`
     /// section 5.6).
     IdentityEpoch
 );
 number_id!(
-    /// One sync session, from a ListRecords to the UpdateRecords that uses it up: random
+    /// The random id of a sync session, which lasts from a ListRecords to the UpdateRecords that uses it up
     /// (`docs/protocol.md` section 7.4).
     SessionId
 );
 number_id!(
-    /// One claim of a lane of the outbox: random (`docs/protocol.md` section 13.2).
+    /// The random id of one claim of a lane of the outbox (`docs/protocol.md` section 13.2).
     LeaseId
 );
 number_id!(
-    /// Counts the changes of a row that several operations edit, so that a decision on an old copy is noticed.
+    /// The number of changes of a row that several operations edit, by which a decision on an outdated copy
+    /// is noticed.
     Version
 );
 
 impl SyncCount {
-    /// No update yet; the count of what does not exist.
+    /// The count before the first update, and of a name that does not exist.
     pub const ZERO: Self = Self(0);
 
     /// The next count.

@@ -1,9 +1,10 @@
 //! The vocabulary and the rules of Carryall.
 //!
-//! Everything here is a function of values: ids that cannot be malformed ([`ids`]), what is stored ([`model`],
-//! [`devices`]), what has to leave the server ([`outbox`]), what each operation decides ([`rules`]), the data that a decision turns into ([`changes`]) and the port through
-//! which a store takes it ([`store`]). This crate performs no I/O, reads no clock, makes no randomness and knows no
-//! async runtime; time, fresh ids and loaded views are arguments. It knows neither HTTP nor how rows become bytes.
+//! Everything here is a function of values: ids that cannot be malformed ([`ids`]), stored values ([`model`],
+//! [`devices`]), events that have to leave the server ([`outbox`]), the decisions of operations ([`rules`]),
+//! the writes that result from them ([`changes`]), and the port of a store ([`store`]). This crate performs
+//! no I/O, reads no clock, creates no randomness and knows no async runtime: time, fresh ids and loaded views
+//! are arguments. It knows neither HTTP nor the stored form of rows.
 
 pub mod changes;
 pub mod cursor;

@@ -1,5 +1,5 @@
-//! Why a rule said no. Each case carries what the caller's message needs; which modelled error it becomes is chosen
-//! in one place of the server.
+//! The reasons why a rule refuses a request. Each variant has the values that the answer's message needs; the
+//! server maps variants to modelled errors in one function.
 
 use crate::devices::Platform;
 use crate::ids::{DatasetName, DeviceId, IdentityId, PoolId, RecordKey, SyncCount};
@@ -11,30 +11,30 @@ use crate::violation::Violation;
 pub enum Refusal {
     /// A member breaks a published constraint.
     Violation(Violation),
-    /// The sync session token cannot be used for this.
+    /// The sync session token is not valid for this request.
     SessionToken(TokenTrouble),
-    /// The page token cannot be used for this.
+    /// The page token is not valid for this request.
     PageToken(TokenTrouble),
-    /// The client has seen a count that the dataset never reached.
+    /// The client named a count that the dataset never reached.
     NoSuchSyncCount(SyncCount),
     /// The dataset was deleted after the session began.
     DatasetDeleted(DatasetName),
-    /// A record is not what the client took it for.
+    /// The client named a count that is not valid for the record.
     StaleRecord {
         /// The record's key.
         key: RecordKey,
-        /// Its count; zero if it does not exist.
+        /// The record's count; zero if it does not exist.
         server: SyncCount,
         /// The count that the client named.
         client: SyncCount,
     },
     /// Applying the request would exceed a limit.
     Limit {
-        /// Which limit.
+        /// The kind of limit.
         what: LimitKind,
-        /// Its value.
+        /// The value of the limit.
         limit: u64,
-        /// What the request would make of it.
+        /// The value that the request would lead to.
         would_be: u64,
     },
     /// The dataset does not exist.
@@ -45,69 +45,69 @@ pub enum Refusal {
     IdentityNotFound(IdentityId),
     /// The identity has no such device.
     DeviceNotFound(DeviceId),
-    /// The device is subscribed to as many datasets as it may be.
+    /// The device has as many subscriptions as a device may have.
     TooManySubscriptions(DeviceId),
     /// The device has no subscription to the dataset.
     SubscriptionNotFound(DeviceId),
-    /// The pool has no push settings to register devices or subscribe under.
+    /// The pool has no push settings, which registrations and subscriptions need.
     PushNotConfigured(PoolId),
-    /// None of the pool's platform applications takes devices of this platform.
+    /// None of the pool's platform applications is for this platform.
     NoApplication {
-        /// The pool.
+        /// The pool's id.
         pool: PoolId,
         /// The platform.
         platform: Platform,
     },
     /// A bulk publication of the pool is running.
     BulkPublishRunning(PoolId),
-    /// A bulk publication of the pool succeeded not long ago.
+    /// A bulk publication of the pool succeeded too recently.
     AlreadyStreamed {
-        /// The pool.
+        /// The pool's id.
         pool: PoolId,
-        /// When the next one may begin.
+        /// The earliest start of the next one.
         next: UnixMillis,
     },
     /// Bulk publish needs a stream that is switched on.
     StreamingDisabled(PoolId),
-    /// The pool hands out no identities to guests.
+    /// The pool does not issue identities to guests.
     GuestsNotAllowed(PoolId),
-    /// Logins were presented, and this version accepts none.
+    /// The request has logins, which this version does not support.
     LoginsNotSupported,
     /// The pool refuses the classic flow.
     ClassicFlowNotAllowed(PoolId),
     /// A pool with role mappings refuses the classic flow.
     ClassicFlowWithRoleMappings(PoolId),
-    /// The name of a user pool is not `cognito-idp.REGION.amazonaws.com/POOL`; shortened.
+    /// The name of a user pool is not `cognito-idp.REGION.amazonaws.com/POOL`; the name is shortened.
     UserPoolProviderName(String),
-    /// Developers may not call UpdateRecords unless the settings admit it (`allow_developer_updates`).
+    /// Developers may not call UpdateRecords unless the settings allow it (`allow_developer_updates`).
     DeveloperUpdates,
-    /// The caller may not reach this resource.
+    /// The caller may not access this resource.
     NotAuthorized,
 }
 
-/// What is wrong with a token; the caller hears the same sentence for each, the log keeps which.
+/// The reason why a token is refused. The answer has the same sentence for each; the log has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenTrouble {
-    /// It was not issued here, or was changed.
+    /// The token was not issued by this server, or was changed.
     Forged,
-    /// It was issued for another pool, identity, dataset or listing.
+    /// The token was issued for another pool, identity, dataset or listing.
     Foreign,
-    /// It is too old.
+    /// The token has expired.
     Expired,
-    /// A successful update has used it up.
+    /// A successful update has used the token up.
     UsedUp,
-    /// The dataset that it pages through has been deleted.
+    /// The dataset of the listing has been deleted.
     DatasetDeleted,
 }
 
-/// The limits that a request can run into.
+/// The limits that a request can exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitKind {
-    /// Datasets of one identity.
+    /// The number of datasets of one identity.
     DatasetsPerIdentity,
-    /// Records of one dataset.
+    /// The number of records of one dataset.
     RecordsPerDataset,
-    /// Bytes of one dataset.
+    /// The size of one dataset, in bytes.
     DatasetBytes,
 }
 

@@ -1,12 +1,12 @@
-//! The key of a record in a text for people.
+//! A record's key as shown in texts that people read.
 
 use std::fmt;
 
-/// How much of a key a text shows, in bytes.
+/// The largest part of a key that a text shows, in bytes.
 const SHOWN_BYTES_MAX: usize = 64;
 
-/// The beginning of a record's key, for the answer to its owner: at most 64 bytes, cut between characters, with an
-/// ellipsis if anything was left out. Keys are user data, so `Debug`, which is for logs, shows none of it.
+/// The beginning of a record's key, for answers to its owner: at most 64 bytes, cut between characters, with
+/// an ellipsis if it was cut. Keys are user data, so `Debug`, the form of logs, shows none of the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ShownKey<'k>(pub &'k str);
 

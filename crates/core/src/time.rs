@@ -1,11 +1,11 @@
-//! Points in time as plain values. Reading a clock happens elsewhere, once per request.
+//! Points in time as plain values. Clocks are read elsewhere, once per request.
 
-/// A moment in milliseconds since 1970-01-01T00:00:00Z (`docs/protocol.md` section 2.4).
+/// A time in milliseconds since 1970-01-01T00:00:00Z (`docs/protocol.md` section 2.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// The moment `seconds` later.
+    /// The time `seconds` later.
     #[must_use]
     pub const fn plus_seconds(self, seconds: u32) -> Self {
         Self(self.0.saturating_add(seconds as i64 * 1000))

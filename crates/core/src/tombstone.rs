@@ -1,4 +1,5 @@
-//! Tombstones, the markers of removed records (`docs/protocol.md` section 7.7), and which of them to read.
+//! Tombstones, the markers of removed records (`docs/protocol.md` section 7.7), and the range of them to
+//! read.
 
 use crate::ids::{RecordKey, SyncCount};
 
@@ -16,7 +17,7 @@ pub struct Tombstone {
 pub struct OldestTombstones {
     /// The number of tombstones.
     pub count: u64,
-    /// UTF-8 bytes of their keys.
+    /// The UTF-8 bytes of their keys.
     pub key_bytes: u64,
 }
 

@@ -1,22 +1,22 @@
-//! A member that breaks a published constraint, with the text that the service family uses to say so.
+//! A member that breaks a published constraint, with the message that the service uses for it.
 
 use std::fmt;
 
-/// How much of an offending value a message repeats, in characters; a megabyte of value helps nobody.
+/// The largest part of an offending value that a message repeats, in characters.
 const QUOTED_VALUE_CHARS_MAX: usize = 128;
 
-/// One broken constraint: which member, what it held, what it had to be (`docs/protocol.md` section 6.1).
+/// A broken constraint: the member, its value, and the constraint (`docs/protocol.md` section 6.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The member in the spelling of messages: lower camel case, dotted when nested.
+    /// The member as messages spell it: lower camel case, dotted when nested.
     pub member: String,
-    /// The value as it came, shortened; `None` for a member that is missing.
+    /// The value as received, shortened; `None` for a missing member.
     pub value: Option<String>,
-    /// What the member has to satisfy.
+    /// The constraint.
     pub constraint: Constraint,
 }
 
-/// The kinds of constraint that the published model states, and the few that it leaves to prose.
+/// The kinds of constraint in the published model, and the few that it states in prose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Constraint {
     /// The member is required.
@@ -27,7 +27,7 @@ pub enum Constraint {
     LengthMax(u64),
     /// A regular expression, quoted from the published model.
     Pattern(&'static str),
-    /// One of a closed set, in the published order.
+    /// A closed set of values, in the published order.
     Enum(&'static [&'static str]),
     /// An inclusive lower bound of a number.
     ValueMin(i64),
@@ -38,12 +38,12 @@ pub enum Constraint {
 }
 
 impl Violation {
-    /// Reports that `member` held `value` and broke `constraint`.
+    /// Creates the violation of `constraint` by the `value` of `member`.
     pub fn new(member: impl Into<String>, value: impl fmt::Display, constraint: Constraint) -> Self {
         Self { member: member.into(), value: Some(Self::quoted(&value.to_string())), constraint }
     }
 
-    /// `full`, shortened as messages quote it.
+    /// `full`, shortened for a message.
     pub fn quoted(full: &str) -> String {
         let mut quoted: String = full.chars().take(QUOTED_VALUE_CHARS_MAX).collect();
         if quoted.len() < full.len() {
@@ -52,7 +52,7 @@ impl Violation {
         quoted
     }
 
-    /// Reports that the required `member` is missing.
+    /// Creates the violation of a required `member` that is missing.
     pub fn missing(member: impl Into<String>) -> Self {
         Self { member: member.into(), value: None, constraint: Constraint::NotNull }
     }

@@ -1,11 +1,12 @@
-//! Makes causes: one plain line of bounded length out of whatever a peer or a library said.
+//! Creates causes: one plain line of bounded length from any text of a peer or a library.
 
 use std::error::Error;
 
-/// How much of what somebody else said goes into a cause.
+/// The largest part of a foreign text in a cause, in characters.
 const CAUSE_CHARS_MAX: usize = 300;
 
-/// `text` on one line, cut to a bounded length. Control characters become spaces, so that a peer can forge no log line.
+/// `text` on one line, cut to a bounded length. Control characters become spaces, so that a peer cannot forge
+/// a log line.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line: String = text
         .trim()
@@ -19,7 +20,8 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
-/// What an error and those beneath it say, outermost first. Only for errors that hold nothing of a message.
+/// The messages of an error and its sources, outermost first. Only for errors that contain no part of a
+/// message.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut said = error.to_string();
     let mut beneath = error.source();

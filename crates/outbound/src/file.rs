@@ -1,11 +1,12 @@
-//! A stream into a file: newline-delimited JSON, synced to disk before it is answered, rotated by size.
+//! A stream to a file: newline-delimited JSON, synced to disk before a put succeeds, rotated by size.
 //!
-//! Puts that wait for the disk gather and are written with one sync, in the order in which they came. One writer serves
-//! a path, whoever puts. A writer whose file was moved away or removed starts a new one, so a reader may take a file by
-//! renaming it.
+//! Puts that wait for the disk are gathered and written with one sync, in the order of their arrival. Each
+//! path has one writer, shared by all ports. A writer whose file was moved or removed creates a new one, so a
+//! reader may take a file by renaming it.
 //!
-//! A line that a crash tore was never acknowledged. It is not cut off, because a file is never made shorter here: the
-//! next record begins on a new line behind it. Readers skip a line that is no JSON; its record follows again, whole.
+//! A line that a crash tore was never acknowledged. It is not cut off, because a file is never truncated
+//! here: the next record begins on a new line after it. Readers skip a line that is not JSON; its record
+//! follows again as a whole.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -21,7 +22,7 @@ use crate::cause::one_line;
 use crate::port::{Checked, Finding, Outcome, StreamMessage, StreamPort, Undelivered};
 use crate::settings::FileDestination;
 
-/// The stream of one path; every port that writes there holds the same writer.
+/// The stream to one path; every port that writes there shares the same writer.
 pub(crate) struct FileStream(pub(crate) Arc<FileWriter>);
 
 impl StreamPort for FileStream {
@@ -47,7 +48,7 @@ impl StreamPort for FileStream {
     }
 }
 
-/// The one writer of a path.
+/// The only writer of a path.
 pub(crate) struct FileWriter {
     destination: FileDestination,
     queue: Mutex<Queue>,
@@ -57,7 +58,7 @@ pub(crate) struct FileWriter {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Waiting>,
-    /// Whether a thread is at work, which takes whatever arrives before it stops.
+    /// True while a thread drains the queue; it takes every arrival before it stops.
     draining: bool,
 }
 
@@ -85,7 +86,7 @@ impl FileWriter {
             .unwrap_or_else(|_| Err(Undelivered::Retry { cause: "the server is stopping".to_owned() }))
     }
 
-    /// Whether the caller has to start a thread that drains.
+    /// Adds a put to the queue. Returns true if the caller must start a thread that drains it.
     fn enqueue(&self, waiting: Waiting) -> bool {
         let mut queue = lock(&self.queue);
         queue.waiting.push(waiting);
@@ -97,7 +98,7 @@ impl FileWriter {
             let (lines, waiters): (Vec<Bytes>, Vec<_>) = batch.into_iter().map(|w| (w.line, w.done)).unzip();
             let outcome = self.append(&lines).map_err(|error| self.undelivered(&error));
             for waiter in waiters {
-                // Whoever stopped waiting has its line written all the same.
+                // The line of a put that is no longer awaited is written all the same.
                 let _ = waiter.send(outcome.clone());
             }
         }
@@ -109,8 +110,7 @@ impl FileWriter {
         queue.draining.then(|| std::mem::take(&mut queue.waiting))
     }
 
-    /// Writes all lines and syncs them. After an error the file is opened anew, which closes off what stands half
-    /// written.
+    /// Writes all lines and syncs them. After an error the file is reopened, which ends a half-written line.
     fn append(&self, lines: &[Bytes]) -> io::Result<()> {
         let mut slot = lock(&self.current);
         let mut current = match slot.take() {
@@ -157,14 +157,15 @@ impl FileWriter {
     }
 }
 
-/// The file that is written to, and how large it is.
+/// The open file and its size.
 struct CurrentFile {
     file: File,
     bytes: u64,
 }
 
 impl CurrentFile {
-    /// Opens or creates the file, lets the next record begin on a line of its own, and makes the file's name durable.
+    /// Opens or creates the file, starts a new line for the next record if necessary, and makes the file's
+    /// name durable.
     fn open(path: &Path) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
         let metadata = file.metadata()?;
@@ -180,7 +181,7 @@ impl CurrentFile {
         Ok(Self { file, bytes })
     }
 
-    /// Whether `path` still names this file.
+    /// True if `path` still names this file.
     fn is_at(&self, path: &Path) -> bool {
         let (Ok(own), Ok(named)) = (self.file.metadata(), fs::metadata(path)) else { return false };
         (own.dev(), own.ino()) == (named.dev(), named.ino())
@@ -226,7 +227,7 @@ fn bytes_of(lines: &[u8]) -> u64 {
     u64::try_from(lines.len()).unwrap_or(u64::MAX)
 }
 
-/// A thread that panicked held nothing half changed that the next could not go on with.
+/// Locks a mutex. The state behind it is consistent even after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! Every network call that leaves Carryall, behind small ports: streams, pushes to devices, triggers, and objects too
-//! large for a stream.
+//! Every outgoing network call of Carryall, behind small ports: streams, pushes to devices, triggers, and
+//! objects that are too large for a stream.
 //!
-//! [`Outbound`] hands out the ports. What a route of the settings matches goes to a destination of one's own, over HTTP
-//! or into a file; everything else goes to AWS, or to whatever peer the SDK's own environment variables
-//! (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_KINESIS`, …) point at. It decides nothing: when to try again, whom to tell
-//! and what to switch off is the server's. No type of the SDK is visible from outside.
+//! [`Outbound`] returns the ports. A configured route sends matching effects to an HTTP endpoint or a file.
+//! Everything else goes to AWS, or to the peer that the SDK's own environment variables (`AWS_ENDPOINT_URL`,
+//! `AWS_ENDPOINT_URL_KINESIS`, …) name. This crate decides nothing: the server decides on retries, on
+//! notifications, and on switching destinations off. No type of the SDK is visible from outside.
 
 mod aws;
 mod cause;
@@ -26,7 +26,7 @@ pub use self::settings::{
 
 use std::time::Duration;
 
-/// The largest answer of a function that is taken; Lambda's own limit.
+/// The largest accepted answer of a function, which is Lambda's own limit.
 const TRIGGER_ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 fn milliseconds(duration: Duration) -> u64 {

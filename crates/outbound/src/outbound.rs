@@ -1,4 +1,4 @@
-//! Hands out ports: by the routes of the settings, else AWS.
+//! The choice of ports: by the routes of the settings, else AWS.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::http::{HttpClient, HttpPush, HttpStream, HttpTrigger};
 use crate::port::{LargeObjectPort, PushPort, StreamPort, TriggerPort};
 use crate::settings::{HttpDestination, OutboundSettings, Route, StreamDestination};
 
-/// Every way out of the server. Clones share connections, clients and open files.
+/// All outgoing calls of the server. Clones share connections, clients and open files.
 #[derive(Clone)]
 pub struct Outbound {
     shared: Arc<Shared>,
@@ -18,7 +18,7 @@ pub struct Outbound {
 
 struct Shared {
     settings: OutboundSettings,
-    /// The settings' streams, each file with its one writer.
+    /// The settings' streams; each file has one writer.
     streams: Vec<Route<LocalStream>>,
     aws: Arc<Aws>,
     http: Arc<HttpClient>,
@@ -31,9 +31,10 @@ enum LocalStream {
 }
 
 impl Outbound {
-    /// Cheap: nothing is loaded, opened or connected before it is first used, and no runtime is needed yet.
+    /// Creates the ports' shared state. This is cheap: nothing is loaded, opened or connected before its
+    /// first use, and no async runtime is needed yet.
     ///
-    /// `unix_seconds` is the clock, in seconds since 1970, which signed HTTP requests are dated by.
+    /// `unix_seconds` is the clock, in seconds since 1970, for the timestamps of signed HTTP requests.
     pub fn new(settings: OutboundSettings, unix_seconds: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         let aws = Arc::new(Aws::new(settings.region.clone()));
         let http = Arc::new(HttpClient::new(Box::new(unix_seconds)));
@@ -41,7 +42,7 @@ impl Outbound {
         Self { shared: Arc::new(Shared { settings, streams, aws, http }) }
     }
 
-    /// The stream that `pool` calls `stream_name`, put to under `role_arn`, or under the server's own credentials.
+    /// The stream that `pool` calls `stream_name`, under `role_arn` or under the server's own credentials.
     pub fn stream(&self, pool: &str, stream_name: &str, role_arn: Option<&str>) -> Arc<dyn StreamPort> {
         let Shared { streams, aws, http, .. } = &*self.shared;
         match route(streams, pool, stream_name) {
@@ -53,7 +54,7 @@ impl Outbound {
         }
     }
 
-    /// The platform application of this ARN, called under `role_arn`, or under the server's own credentials.
+    /// The platform application with this ARN, under `role_arn` or under the server's own credentials.
     pub fn push(&self, pool: &str, application_arn: &str, role_arn: Option<&str>) -> Arc<dyn PushPort> {
         let Shared { settings, aws, http, .. } = &*self.shared;
         match route(&settings.pushes, pool, application_arn) {
@@ -64,7 +65,7 @@ impl Outbound {
         }
     }
 
-    /// The function of this ARN or name, invoked under the server's own credentials.
+    /// The function with this ARN or name, under the server's own credentials.
     pub fn trigger(&self, pool: &str, function: &str) -> Arc<dyn TriggerPort> {
         let Shared { settings, aws, http, .. } = &*self.shared;
         match route(&settings.triggers, pool, function) {
@@ -73,7 +74,7 @@ impl Outbound {
         }
     }
 
-    /// What calls of this function of this pool go to: the same text for all pools that share it.
+    /// The destination of this function's calls, as a text that is the same for all pools that share it.
     pub fn trigger_place(&self, pool: &str, function: &str) -> String {
         match route(&self.shared.settings.triggers, pool, function) {
             None => function.to_owned(),
@@ -81,7 +82,7 @@ impl Outbound {
         }
     }
 
-    /// The bucket for large objects, if the settings name one.
+    /// The bucket for large objects, if the settings have one.
     pub fn large_objects(&self, role_arn: Option<&str>) -> Option<Arc<dyn LargeObjectPort>> {
         let Shared { settings, aws, .. } = &*self.shared;
         let settings = settings.large_objects.clone()?;
@@ -89,7 +90,7 @@ impl Outbound {
     }
 }
 
-/// One writer for each path; the first route that names a path says how large its files become.
+/// Creates one writer for each path. The first route with a path determines the size of its files.
 fn local_streams(routes: &[Route<StreamDestination>]) -> Vec<Route<LocalStream>> {
     let mut writers: HashMap<&Path, Arc<FileWriter>> = HashMap::new();
     let mut streams = Vec::with_capacity(routes.len());

@@ -1,9 +1,9 @@
-//! The ports: what the server may ask of the outside, and how that may end. Plain strings and bytes go in, small enums
-//! come out; no type of a client library appears here.
+//! The ports: the outgoing calls of the server and their outcomes. Inputs are plain strings and bytes,
+//! outcomes are small enums, and no type of a client library appears here.
 //!
-//! A port is cheap to make and to hold, and connects when it is first used. Each call is one attempt: whoever calls
-//! decides when to try again. Every message carries an id, because an answer that got lost makes a second delivery of
-//! the same message; receivers tell repeats by it.
+//! A port is cheap to create and to hold, and connects on first use. Each call is a single attempt: the
+//! caller decides on retries. Every message has an id, because a lost answer leads to a second delivery of
+//! the same message, which receivers detect by the id.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,88 +12,90 @@ use std::time::Duration;
 use bytes::Bytes;
 use secrecy::SecretString;
 
-/// Why an effect did not reach its peer: three different things to do about it.
+/// The reason why an effect did not reach its peer, by remedy.
 ///
-/// A cause is one plain line of bounded length for operators. It holds no secret, no token and no record's value.
+/// A cause is one plain line of bounded length for operators. It contains no secret, no token and no record's
+/// value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undelivered {
-    /// Unreachable, answer lost, throttled, out of order, out of time: the same again, later, may work.
+    /// The peer is unreachable, throttles, has an internal error or is out of time, or its answer was lost:
+    /// the same call may succeed later.
     Retry {
-        /// What happened.
+        /// The cause.
         cause: String,
     },
-    /// The destination is gone or refuses us: useless until somebody mends it.
+    /// The destination is gone or denies access: calls cannot succeed until someone repairs it.
     Gone {
-        /// What has to be mended.
+        /// The cause, which says what has to be repaired.
         cause: String,
     },
-    /// The peer refuses this one message whatever we do.
+    /// The peer will always refuse this message.
     Refused {
-        /// What is wrong with the message.
+        /// The cause, which says what is wrong with the message.
         cause: String,
     },
 }
 
-/// What a call ends with, as a boxed future, so that ports can be trait objects.
+/// The outcome of a call, as a boxed future, so that ports can be trait objects.
 pub type Outcome<'a, T, E = Undelivered> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
-/// What a check ends with.
+/// The result of a check.
 pub type Checked<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
 
-/// One step of a check, in plain words.
+/// One step of a check, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was tried.
+    /// The action that was tried.
     pub what: String,
-    /// What is wrong, if anything is.
+    /// The error, if there was one.
     pub trouble: Option<String>,
 }
 
 /// One message to a stream.
 #[derive(Clone)]
 pub struct StreamMessage {
-    /// The same for each repeat of this message.
+    /// The message's id, the same in each repetition.
     pub event_id: String,
-    /// Messages of one key stay in order, if the destination has such a notion.
+    /// The key that keeps messages in order, if the destination has keys.
     pub partition_key: String,
     /// The message: one JSON object on one line.
     pub json: Bytes,
 }
 
-/// Shows how long the message is; what it says are records.
+/// Shows the size of the message, whose contents are records.
 impl fmt::Debug for StreamMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StreamMessage({}, {} bytes)", self.event_id, self.json.len())
     }
 }
 
-/// A stream that messages are appended to, in the order in which they are put.
+/// A stream, to which messages are appended in the order of their puts.
 pub trait StreamPort: Send + Sync {
     /// The largest message, JSON and partition key together, in bytes; `None` if there is no such limit.
     fn message_bytes_max(&self) -> Option<usize>;
 
-    /// Appends one message. Success means that the destination has it and keeps it.
+    /// Appends one message. Success means that the destination has stored it.
     fn put(&self, message: StreamMessage) -> Outcome<'_, ()>;
 
-    /// Tries the way to the destination without putting a message.
+    /// Checks the destination without putting a message.
     fn check(&self) -> Checked<'_>;
 }
 
-/// The push services that devices are reached through.
+/// The push services of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Platform {
     /// Amazon Device Messaging.
     Adm,
-    /// Apple's service.
+    /// Apple Push Notification service.
     Apns,
-    /// Apple's service for builds under development.
+    /// Apple's sandbox, for development builds.
     ApnsSandbox,
     /// Google's service.
     Gcm,
 }
 
 impl Platform {
-    /// The platform of this name, spelt as AWS spells it.
+    /// Parses the platform's name as AWS spells it.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "ADM" => Some(Self::Adm),
@@ -104,7 +106,7 @@ impl Platform {
         }
     }
 
-    /// The name, as AWS spells it.
+    /// The platform's name as AWS spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Adm => "ADM",
@@ -118,21 +120,21 @@ impl Platform {
 /// A registered device.
 #[derive(Clone, Debug)]
 pub struct Device {
-    /// Carryall's id of the device.
+    /// The device's id in Carryall.
     pub device_id: String,
     /// Its push service.
     pub platform: Platform,
-    /// The token that the push service gave it.
+    /// The token from the push service.
     pub token: SecretString,
-    /// What [`PushPort::register`] answered.
+    /// The result of [`PushPort::register`].
     pub endpoint: String,
 }
 
-/// What a device is told: which dataset moved, and to which count. The `source` member, always `cognito-sync`, is
-/// added on the way out.
+/// The message to a device: the dataset that changed and its count. The `source` member, always
+/// `cognito-sync`, is added when it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushMessage {
-    /// The same for each repeat of this message.
+    /// The message's id, the same in each repetition.
     pub event_id: String,
     /// The pool's id.
     pub identity_pool_id: String,
@@ -140,19 +142,19 @@ pub struct PushMessage {
     pub identity_id: String,
     /// The dataset's name.
     pub dataset_name: String,
-    /// The dataset's count, as text: clients parse it from text.
+    /// The dataset's count as text, because clients parse it from text.
     pub sync_count: String,
 }
 
-/// Why a push did not reach its device's push service.
+/// The reason why a push did not reach its device's push service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushUndelivered {
-    /// The device's endpoint is switched off or deleted: useless until the device registers again.
+    /// The device's endpoint is disabled or deleted: pushes cannot succeed until the device registers again.
     EndpointDead {
-        /// What the peer said.
+        /// The cause.
         cause: String,
     },
-    /// It is not about the device.
+    /// The failure is not about the device.
     Other(Undelivered),
 }
 
@@ -164,81 +166,82 @@ impl From<Undelivered> for PushUndelivered {
 
 /// A platform application, which pushes to devices.
 pub trait PushPort: Send + Sync {
-    /// Creates the endpoint for a device's token, or finds the one that is there and repairs it (switched on, token
-    /// current). The answer names the endpoint, for [`Device::endpoint`].
+    /// Creates the endpoint for a device's token, or finds the existing one and repairs it (enables it,
+    /// updates its token). Returns the endpoint's name, for [`Device::endpoint`].
     fn register(&self, token: &SecretString) -> Outcome<'_, String>;
 
     /// Pushes one message to one device.
     fn publish(&self, device: &Device, message: &PushMessage) -> Outcome<'_, (), PushUndelivered>;
 
-    /// Tries the way to the application without pushing.
+    /// Checks the application without pushing.
     fn check(&self) -> Checked<'_>;
 }
 
-/// One question to a trigger's function.
+/// A call of a trigger's function.
 #[derive(Clone)]
 pub struct TriggerEvent {
-    /// Names this call, for receivers' logs.
+    /// The call's id, for receivers' logs.
     pub event_id: String,
     /// The event: one JSON object.
     pub json: Bytes,
 }
 
-/// Shows how long the event is; what it says are records.
+/// Shows the size of the event, whose contents are records.
 impl fmt::Debug for TriggerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TriggerEvent({}, {} bytes)", self.event_id, self.json.len())
     }
 }
 
-/// Why a trigger's function gave no answer. The function may have run all the same.
+/// The reason why a trigger's function returned no answer. The function may have run all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriggerUndelivered {
     /// The function is called too often.
     Throttled {
-        /// What the peer said.
+        /// The cause.
         cause: String,
     },
-    /// No answer within the time given.
+    /// There was no answer within the time limit.
     TimedOut {
-        /// That time.
+        /// The time limit.
         milliseconds_max: u64,
     },
-    /// The function ended with an error, or with more bytes than may be answered. The cause may repeat what the
-    /// function itself said of its error, cut to a bounded length.
+    /// The function failed, or its answer is too large. The cause may repeat the function's own error
+    /// message, cut to a bounded length.
     FunctionError {
-        /// What the function, or its host, said.
+        /// The cause, from the function or its host.
         cause: String,
     },
-    /// The function's host cannot be reached or is out of order.
+    /// The function's host is unreachable or has an internal error.
     Unreachable {
-        /// What happened.
+        /// The cause.
         cause: String,
     },
-    /// There is no such function, or we may not call it.
+    /// The function does not exist, or access to it is denied.
     Gone {
-        /// What has to be mended.
+        /// The cause, which says what has to be repaired.
         cause: String,
     },
 }
 
-/// A function that is asked, and answers, while a request waits.
+/// A function that is called, and answers, while a request waits.
 pub trait TriggerPort: Send + Sync {
-    /// Asks once and answers the function's bytes. `time_max` covers everything, from finding credentials to the last
-    /// byte.
+    /// Calls the function once and returns the bytes of its answer. `time_max` covers everything, from
+    /// fetching credentials to the last byte.
     fn invoke(&self, event: TriggerEvent, time_max: Duration) -> Outcome<'_, Bytes, TriggerUndelivered>;
 
-    /// Tries the way to the function without running it.
+    /// Checks the function without running it.
     fn check(&self) -> Checked<'_>;
 }
 
-/// Where stream payloads go that are too large for the stream.
+/// The destination of stream payloads that are too large for the stream.
 pub trait LargeObjectPort: Send + Sync {
-    /// Puts an object under `key` and answers a presigned URL to get it. Putting the same key again replaces the
-    /// object. The URL ends with its lifetime, or earlier with the temporary credentials that signed it.
+    /// Puts an object under `key` and returns a presigned URL to get it. A second put of the same key
+    /// replaces the object. The URL expires after its lifetime, or earlier with the temporary credentials
+    /// that signed it.
     fn put(&self, key: &str, json: Bytes) -> Outcome<'_, String>;
 
-    /// Tries the way to the bucket, which writes one small object of a fixed key.
+    /// Checks the bucket by writing one small object with a fixed key.
     fn check(&self) -> Checked<'_>;
 }
 

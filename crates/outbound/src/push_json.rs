@@ -1,10 +1,10 @@
-//! What a push says, as SNS and as receivers of one's own get it. Pure functions; nothing is sent here.
+//! The contents of a push for SNS and for self-hosted gateways. The functions are pure; nothing is sent here.
 
 use serde_json::{Value, json};
 
 use crate::port::{Platform, PushMessage};
 
-/// The five strings that a client reads. Clients parse the count from text, so it stays a string.
+/// The five texts that a client reads. Clients parse the count from text, so it is no number.
 pub(crate) fn data(message: &PushMessage) -> Value {
     json!({
         "source": "cognito-sync",
@@ -15,14 +15,14 @@ pub(crate) fn data(message: &PushMessage) -> Value {
     })
 }
 
-/// The `Message` of SNS's `Publish` with `MessageStructure` `json`: an object whose values are all strings, JSON within
-/// JSON. SNS demands `default` and ignores members that are no strings.
+/// The `Message` of SNS's `Publish` with `MessageStructure` `json`: an object whose values are all strings,
+/// with JSON inside. SNS requires `default` and ignores members that are not strings.
 pub(crate) fn sns_message(platform: Platform, message: &PushMessage) -> String {
     let data = data(message);
     let default = data.to_string();
     let for_platform = match platform {
         Platform::Adm | Platform::Gcm => json!({ "data": data }),
-        // Silent: the application wakes up and synchronizes, the user sees nothing.
+        // A silent push: the application wakes up and synchronizes, and the user sees nothing.
         Platform::Apns | Platform::ApnsSandbox => json!({ "aps": { "content-available": 1 }, "data": data }),
     };
     json!({ "default": default, platform.name(): for_platform.to_string() }).to_string()

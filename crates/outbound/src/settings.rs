@@ -1,4 +1,4 @@
-//! Where effects go: plain values that whoever reads the settings has already checked.
+//! The destinations of effects, as plain values that the reader of the settings has already checked.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -6,53 +6,54 @@ use std::path::PathBuf;
 use http::Uri;
 use secrecy::SecretString;
 
-/// Everything that [`crate::Outbound`] is told.
+/// The settings of [`crate::Outbound`].
 #[derive(Clone, Debug)]
 pub struct OutboundSettings {
-    /// The server's region, for whatever does not name its own.
+    /// The server's region, used where a name does not contain a region.
     pub region: String,
     /// The bucket for stream payloads that are too large for the stream.
     pub large_objects: Option<LargeObjectSettings>,
-    /// Streams that do not go to Kinesis.
+    /// Streams that are not in Kinesis.
     pub streams: Vec<Route<StreamDestination>>,
-    /// Platform applications that are not at SNS.
+    /// Platform applications that are not in SNS.
     pub pushes: Vec<Route<HttpDestination>>,
-    /// Functions that are not at Lambda.
+    /// Functions that are not in Lambda.
     pub triggers: Vec<Route<HttpDestination>>,
 }
 
-/// A bucket and how it is used.
+/// A bucket and its use.
 #[derive(Clone, Debug)]
 pub struct LargeObjectSettings {
     /// The bucket's name.
     pub bucket: String,
-    /// What every key begins with; may be empty.
+    /// The prefix of every key; may be empty.
     pub key_prefix: String,
-    /// How long a presigned URL is good for. S3 takes at most seven days.
+    /// The lifetime of a presigned URL. S3 accepts at most seven days.
     pub url_seconds: u32,
 }
 
-/// Sends what matches to a destination of one's own. The first route that matches wins; what matches none goes to AWS.
+/// Sends matching effects to a self-hosted destination. The first matching route wins; effects without a
+/// route go to AWS.
 #[derive(Clone, Debug)]
 pub struct Route<D> {
-    /// Only this pool; `None` is any.
+    /// The pool to match; `None` matches any.
     pub pool: Option<String>,
-    /// Only this name, of a stream, application (ARN) or function (ARN), exactly as the pool's configuration spells
-    /// it; `None` is any.
+    /// The name of the stream, application (ARN) or function (ARN) to match, exactly as the pool's
+    /// configuration spells it; `None` matches any.
     pub name: Option<String>,
-    /// Where it goes.
+    /// The destination.
     pub destination: D,
 }
 
 impl<D> Route<D> {
-    /// Whether this route takes what `pool` calls `name`.
+    /// True if this route matches what `pool` calls `name`.
     pub(crate) fn takes(&self, pool: &str, name: &str) -> bool {
         self.pool.as_deref().is_none_or(|only| only == pool)
             && self.name.as_deref().is_none_or(|only| only == name)
     }
 }
 
-/// Where a stream goes that does not go to Kinesis.
+/// The destination of a stream that is not in Kinesis.
 #[derive(Clone, Debug)]
 pub enum StreamDestination {
     /// Each message is one signed HTTP request.
@@ -61,7 +62,7 @@ pub enum StreamDestination {
     File(FileDestination),
 }
 
-/// An HTTP endpoint of one's own and the secret that requests to it are signed with.
+/// A self-hosted HTTP endpoint, and the secret that signs requests to it.
 #[derive(Clone, Debug)]
 pub struct HttpDestination {
     pub(crate) url: Uri,
@@ -85,23 +86,23 @@ impl HttpDestination {
         Ok(Self { url, secret })
     }
 
-    /// Scheme, host and port alone, for causes: paths and queries of such URLs may be secrets.
+    /// Scheme, host and port, for causes: paths and queries of such URLs may be secret.
     pub(crate) fn origin(&self) -> String {
         let authority = self.url.authority().map_or("", |authority| authority.as_str());
         format!("{}://{authority}", self.url.scheme_str().unwrap_or_default())
     }
 }
 
-/// A file of newline-delimited JSON with rotation by size. All routes of one path share one writer, which goes by the
-/// sizes of the first of them.
+/// A file of newline-delimited JSON, rotated by size. All routes to one path share one writer, which uses the
+/// sizes of the first route.
 #[derive(Clone, Debug)]
 pub struct FileDestination {
-    /// The current file; its directory has to exist. Rotated ones stand beside it as `PATH.1`, the newest, to
-    /// `PATH.files_max`.
+    /// The path of the current file, whose directory must exist. Rotated files are beside it as `PATH.1`, the
+    /// newest, to `PATH.files_max`.
     pub path: PathBuf,
-    /// The size beyond which a file is rotated. A single larger line gets a file of its own.
+    /// The size beyond which a file is rotated. A single larger line gets a file to itself.
     pub file_bytes_max: u64,
-    /// How many rotated files are kept; the oldest beyond is removed, whether somebody has read it or not.
+    /// The number of rotated files to keep. Older ones are removed, whether they have been read or not.
     pub files_max: NonZeroU32,
 }
 

@@ -1,4 +1,4 @@
-//! The program as a list of its parts, shared by every request, by the background work and by the operators' commands.
+//! The program as a list of its parts, shared by every request, by background work and by operator commands.
 //! No part knows this list, or a part that is not below its own room.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
 use crate::trust::{OpenError, Trust};
 
-/// Everything that answering a request takes.
+/// State shared by all requests.
 pub struct App {
     /// The settings, checked.
     pub config: Config,
@@ -23,18 +23,19 @@ pub struct App {
     pub clock: Clock,
     /// Keys, tokens and everything that is sealed.
     pub trust: Arc<Trust>,
-    /// Numbers for operators.
+    /// Metrics for operators.
     pub metrics: Arc<Metrics>,
     /// The store, and everything in this process that follows it.
     pub state: State,
-    /// How much work the server takes on, and how much of it for one caller.
+    /// Admission: the limits of concurrent work, in total and per caller.
     pub capacity: Capacity,
-    /// The ways out of the server.
+    /// Outgoing calls.
     pub outbound: Outbound,
 }
 
 impl App {
-    /// Takes a store into use: checks that it belongs to `master`, or marks it as such if it is new.
+    /// Opens the program over a store: checks that the store belongs to `master`, or marks a new store as
+    /// such.
     pub async fn open(
         config: Config,
         store: Arc<dyn Store>,

@@ -1,4 +1,4 @@
-//! The only place that reads the time and makes randomness. Both enter once per request and travel as values.
+//! The only reader of the time and source of randomness. Both enter once per request and travel as values.
 
 use std::time::SystemTime;
 
@@ -14,18 +14,18 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The clock and the random numbers of this machine. Made once, where the program starts, and handed down: a
-    /// function that is given no clock knows no time.
+    /// The clock and the random numbers of this machine. It is created once, where the program starts, and
+    /// passed down: a function without a clock knows no time.
     pub fn system() -> Self {
         Self { _private: () }
     }
 
-    /// The present second since 1970, for messages to others that carry a date of their own.
+    /// The present second since 1970, for outgoing messages with a timestamp.
     pub fn unix_seconds(&self) -> u64 {
         u64::try_from(self.now().seconds()).unwrap_or_default()
     }
 
-    /// The present moment.
+    /// The present time.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     #[expect(clippy::unused_self, reason = "only who holds the clock may know the time")]
     pub fn now(&self) -> UnixMillis {
@@ -33,8 +33,8 @@ impl Clock {
         UnixMillis(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Fills `bytes` with unpredictable ones, from the operating system: a generator of the program's own would spend
-    /// tens of milliseconds of the first start on gathering noise.
+    /// Fills `bytes` with random ones from the operating system. A generator in the program would spend tens
+    /// of milliseconds of the first start on gathering entropy.
     #[expect(clippy::unused_self, reason = "only who holds the clock may make randomness")]
     pub fn fill(&self, bytes: &mut [u8]) {
         let mut filled_bytes = 0;
@@ -49,29 +49,29 @@ impl Clock {
         }
     }
 
-    /// A fresh sync session id.
+    /// A new sync session id.
     pub fn session_id(&self) -> SessionId {
         SessionId(self.u64())
     }
 
-    /// A fresh lease of a lane of the outbox.
+    /// A new lease of a lane of the outbox.
     pub fn lease_id(&self) -> LeaseId {
         LeaseId(self.u64())
     }
 
-    /// Anything, to spread what would otherwise happen at the same moment.
+    /// A random number, to spread events that would otherwise happen at the same moment.
     pub fn jitter(&self) -> u16 {
         let mut bytes = [0; 2];
         self.fill(&mut bytes);
         u16::from_be_bytes(bytes)
     }
 
-    /// A fresh pool incarnation.
+    /// A new pool incarnation.
     pub fn pool_incarnation(&self) -> PoolIncarnation {
         PoolIncarnation(self.u64())
     }
 
-    /// A fresh random (version 4) UUID, for pool and identity ids and request ids.
+    /// A new random (version 4) UUID, for pool and identity ids and request ids.
     pub fn uuid(&self) -> Uuid {
         let mut bytes = [0; 16];
         self.fill(&mut bytes);

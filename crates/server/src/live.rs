@@ -1,8 +1,9 @@
-//! Live channels: an open client is told of each new count of a dataset, as server-sent events
-//! (`docs/protocol.md` section 13.5). Every check that a channel passes stands in [`open`], in order.
+//! Live channels: an open client receives each new count of a dataset as a server-sent event
+//! (`docs/protocol.md` section 13.5). Every check that a channel passes is in [`open`], in order.
 //!
-//! A channel shows state, it is no effect: what it missed it reads from the dataset's head, on opening and with every
-//! heartbeat, so nothing has to be stored for it and commits of other processes are told of too, a heartbeat late.
+//! Live channels show state; they are not effects. A channel that missed a change catches up from the
+//! dataset's head, which it reads on opening and with every heartbeat. So nothing is stored for it, and
+//! commits of other processes are shown too, a heartbeat late.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -37,42 +38,42 @@ use crate::request::exchange::{Arrival, Exchange};
 use crate::source::Source;
 use crate::stop::told_to_stop;
 
-/// How soon a browser comes back when a channel ends, in milliseconds.
+/// The time after which a browser reconnects when a channel ends, in milliseconds.
 const RETRY_MILLIS: u32 = 2000;
-/// When a channel first looks at the store again.
+/// The time after which a new channel first reads the store again.
 const FIRST_BEAT: Duration = Duration::from_secs(1);
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The body of a channel's answer.
 pub type LiveBody = UnsyncBoxBody<Bytes, Infallible>;
 
-/// One open channel. Its place is given back when it is dropped.
+/// An open channel, unsubscribed on drop.
 struct Channel {
     app: Arc<App>,
     at: DatasetRef,
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     counts: Option<broadcast::Receiver<SyncCount>>,
     stop: watch::Receiver<bool>,
     heartbeat: Interval,
     /// The count that the client knows.
     told: SyncCount,
-    /// The credentials that opened it.
+    /// The caller who opened it.
     caller: Caller,
-    /// When they expire.
+    /// The expiry time of the caller's credentials.
     expires: Option<UnixMillis>,
     first: Option<Bytes>,
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        // The receiver goes first: an entry without receivers is the sign that nobody listens.
+        // The receiver is dropped first: an entry without receivers means that no channel listens.
         self.counts = None;
         self.app.state.live().unsubscribe(&self.at);
         self.app.metrics.effects.live_channel_closed();
     }
 }
 
-/// Opens the channel that `head` asks for, or says why not.
+/// Opens the channel that `head` requests, or returns why it is refused.
 pub async fn open(
     app: &Arc<App>,
     head: &Parts,
@@ -99,7 +100,7 @@ pub async fn open(
     app.metrics.effects.live_channel_opened();
     let mut heartbeat = interval(Duration::from_secs(app.config.live.heartbeat_seconds.get().into()));
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // A commit that was under way while this one subscribed may have been told to nobody: the first beat is early.
+    // A commit in flight during the subscription may not have been announced, so check the head early.
     heartbeat.reset_after(FIRST_BEAT.min(heartbeat.period()));
     let (app, counts) = (Arc::clone(app), Some(counts));
     let mut channel =
@@ -108,7 +109,7 @@ pub async fn open(
     Ok(answer(channel, &exchange.request_id, &head.headers))
 }
 
-/// The count that the client says it knows: a browser that comes back says the last one that it was told.
+/// The count that the client knows. A browser that reconnects names the last one that it received.
 fn known_count(headers: &HeaderMap, query: &str) -> Result<Option<SyncCount>, Failure> {
     let told = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
     match told {
@@ -147,7 +148,8 @@ fn answer(channel: Channel, request_id: &str, request: &HeaderMap) -> Response<L
 }
 
 impl Channel {
-    /// Prepares the first thing to send: how soon to come back, and the present count unless the client knows it.
+    /// Prepares the first block to send: the reconnection time, and the present count unless the client knows
+    /// it.
     async fn begin(&mut self, known: Option<SyncCount>) -> Result<(), Failure> {
         let count = self.app.state.reads().head(&self.at).await?.effective().sync_count;
         let mut first = format!("retry: {RETRY_MILLIS}\n\n");
@@ -164,12 +166,12 @@ impl Channel {
         let DatasetRef { owner, name } = &self.at;
         let notice =
             ChangeNotice::new(owner.pool.id.as_str(), owner.identity.as_str(), name.as_str(), count.0);
-        // The members are plain text, which always has a form as JSON.
+        // The members are plain text, which always has a JSON form.
         let json = serde_json::to_string(&notice).unwrap_or_default();
         format!("id: {count}\ndata: {json}\n\n")
     }
 
-    /// The next thing to send; `None` ends the channel.
+    /// The next block to send; `None` ends the channel.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
             return Some(first);
@@ -182,7 +184,7 @@ impl Channel {
                     // A busy dataset must not keep a channel open beyond its credentials.
                     Ok(_) if self.expired() => return None,
                     Ok(count) => count,
-                    // Too slow for each count: the newest will do.
+                    // The client is too slow for each count; the newest suffices.
                     Err(broadcast::error::RecvError::Lagged(_)) => self.newest().await?,
                     Err(broadcast::error::RecvError::Closed) => return None,
                 },
@@ -205,8 +207,8 @@ impl Channel {
         self.expires.is_some_and(|expires| expires <= self.app.clock.now())
     }
 
-    /// The dataset's count now; `None` if the client may not know any more, since the credentials have expired or the
-    /// pool or the developer's key is gone, or if the store does not say.
+    /// The dataset's present count. `None` if the client may no longer know it, because the credentials have
+    /// expired or the pool or the developer's key is gone, or if the store does not answer.
     async fn newest(&self) -> Option<SyncCount> {
         if self.expired() {
             return None;

@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A mutex that stays usable after a panic of a thread that held it. What is kept under one is whole between any two
-/// statements, so a panic cannot leave it half changed, and refusing every later caller would turn one failed request
-/// into an outage.
+/// A mutex that stays usable after a thread that held it panicked. The values under these locks are
+/// consistent between any two statements, so a panic cannot leave them half changed. Refusing every later
+/// caller would turn one failed request into an outage.
 #[derive(Debug, Default)]
 pub struct Lock<T>(Mutex<T>);
 

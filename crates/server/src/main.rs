@@ -1,9 +1,9 @@
 //! Carryall: a self-hosted server that speaks the Amazon Cognito Sync API.
 //!
-//! The rooms stand in the order in which a request meets them, and none imports a room above itself: [`cli`] starts
-//! the program; [`listener`] takes connections; [`live`] and [`request`] answer them, requests through one file of
-//! [`ops`]; [`admin`] answers operators; [`relay`] and [`background`] work without a request; the rest is what these
-//! stand on.
+//! The rooms are listed in the order in which a request meets them, and none imports a room above itself:
+//! [`cli`] starts the program; [`listener`] takes connections; [`live`] and [`request`] answer them, requests
+//! through one file of [`ops`]; [`admin`] answers operators; [`relay`] and [`background`] work without a
+//! request; the rest serves these.
 
 mod admin;
 mod app;
@@ -35,12 +35,13 @@ mod trust;
 
 use std::process::ExitCode;
 
-/// Requests make many small, short-lived allocations on many threads, which the system's allocator serves slower.
+/// Requests make many small, short-lived allocations on many threads, for which the system's allocator is
+/// slower.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Whatever is written from here on is for this user alone: keys, the control socket and the data.
+    // Every file that is created from here on is private to this user: keys, the control socket and the data.
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
     cli::run(std::env::args_os())
 }

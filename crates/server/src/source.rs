@@ -8,9 +8,10 @@ use http::{HeaderMap, HeaderName};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
-/// Entries of forwarding headers that are read, from the last one back. A longer list ends at the last one read.
+/// The number of entries of forwarding headers that are read, from the last one back. A longer list ends at
+/// the last one read.
 const ENTRIES_MAX: usize = 64;
-/// The bits of an IPv6 address that tell sources apart: one subscriber usually has a whole /64.
+/// The bits of an IPv6 address that distinguish sources: one subscriber usually has a whole /64.
 const IPV6_PREFIX_BITS: u32 = 64;
 
 /// An IPv4 address, or the /64 of an IPv6 address.
@@ -18,7 +19,7 @@ const IPV6_PREFIX_BITS: u32 = 64;
 pub struct Source(IpAddr);
 
 impl Source {
-    /// The source that `address` belongs to. An IPv4 address in IPv6 form is the same source as the address itself.
+    /// The source of `address`. An IPv4 address in IPv6 form is the same source as the address itself.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => {
@@ -76,7 +77,7 @@ impl FromStr for Network {
     }
 }
 
-/// The proxies whose word on a client's address counts.
+/// The proxies that are trusted to name the client's address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
@@ -91,9 +92,10 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// The client's address: the peer's, unless the peer is a trusted proxy that names another. Each proxy appends the
-    /// address that it saw, so the list is read from its end, and the first address that is no trusted proxy's is the
-    /// client's. `X-Forwarded-For` counts where it is present, `Forwarded` otherwise.
+    /// The client's address: the peer's, unless the peer is a trusted proxy that names another. Each proxy
+    /// appends the address that it saw, so the list is read from its end, and the first address that does not
+    /// belong to a trusted proxy is the client's. `X-Forwarded-For` is used if present, `Forwarded`
+    /// otherwise.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if self.0.is_empty() || !self.contains(peer) {
             return peer;
@@ -105,7 +107,7 @@ impl TrustedProxies {
         let mut client = peer;
         for entry in entries.take(ENTRIES_MAX) {
             let named = if standard { forwarded_for(entry) } else { node(entry) };
-            // An entry that names no address, "unknown" for example, hides whatever lies behind it.
+            // An entry without an address, such as "unknown", hides everything behind it.
             let Some(named) = named else { return client };
             client = named;
             if !self.contains(named) {

@@ -1,12 +1,12 @@
-//! Supervision of the tasks that run as long as the server does. None of them can end without a trace.
+//! Supervision of the tasks that run as long as the server does. None of them can end unnoticed.
 //!
 //! A task is of one of two kinds:
 //!
-//! - A **loop** keeps nothing between its rounds that the store does not have. After a panic, or an end that nobody
-//!   asked for, it is started again and the restart is counted (`carryall_task_restarts_total`).
-//! - An **essential** task holds state that a restart would lose, or is the reason for the server to run. If it ends
-//!   early, the server stops with an error: whatever started the process starts a new one, which finds its work in the
-//!   store.
+//! - A **loop** keeps nothing between its rounds that is not in the store. After a panic or an unexpected end
+//!   it is restarted, and the restart is counted (`carryall_task_restarts_total`).
+//! - An **essential** task has state that a restart would lose, or is the reason for the server to run. If it
+//!   ends early, the server stops with an error. Its supervisor then starts a new process, which finds its
+//!   work in the store.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,10 +20,10 @@ use tokio::time::sleep;
 use crate::metrics::TaskMetrics;
 use crate::stop::told_to_stop;
 
-/// Pause before a loop is started again, so that one that panics at once does not take a core.
+/// The pause before a loop is restarted, so that one that panics at once does not take a core.
 const RESTART_PAUSE: Duration = Duration::from_secs(5);
 
-/// The running tasks. Dropping it aborts them.
+/// The running tasks, which are aborted on drop.
 pub struct Supervisor {
     tasks: JoinSet<()>,
     names: HashMap<Id, &'static str>,
@@ -32,7 +32,7 @@ pub struct Supervisor {
     restart_pause: Duration,
 }
 
-/// An essential task that ended although the server was not told to stop.
+/// An essential task that ended although the server was not stopping.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EndedEarly {
     task: &'static str,
@@ -59,13 +59,13 @@ impl Supervisor {
         self.stop.clone()
     }
 
-    /// Runs an essential task. It returns once the server has been told to stop, not earlier.
+    /// Runs an essential task. It must return once the server stops, not earlier.
     pub fn essential(&mut self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let handle = self.tasks.spawn(work);
         self.names.insert(handle.id(), task);
     }
 
-    /// Runs a loop, which `begin` starts anew after each panic. The stop drops it at the point where it waits.
+    /// Runs a loop, which `begin` restarts after each panic. The stop drops it at the point where it waits.
     pub fn restartable<F>(&mut self, task: &'static str, mut begin: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -78,7 +78,7 @@ impl Supervisor {
                     run.spawn(begin());
                     let ended = run.join_next().await;
                     let has_panicked = ended.is_some_and(|ended| has_panicked(&ended));
-                    tracing::error!(task, has_panicked, "a background task ended; it is started again");
+                    tracing::error!(task, has_panicked, "a background task ended and is restarted");
                     metrics.restarted(task);
                     sleep(pause).await;
                 }
@@ -90,7 +90,7 @@ impl Supervisor {
         });
     }
 
-    /// Waits until an essential task ends early. Meant for the time before the server is told to stop.
+    /// Waits until an essential task ends early. It is meant for the time before the server stops.
     pub async fn ended_early(&mut self) -> EndedEarly {
         match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => EndedEarly { task: self.name(id), has_panicked: false },
@@ -123,7 +123,7 @@ fn has_panicked(ended: &Result<(), JoinError>) -> bool {
 
 #[cfg(test)]
 impl Supervisor {
-    /// One that starts loops again without a pause.
+    /// A supervisor that restarts loops without a pause.
     pub fn without_pause(metrics: TaskMetrics, stop: watch::Receiver<bool>) -> Self {
         Self { restart_pause: Duration::ZERO, ..Self::new(metrics, stop) }
     }

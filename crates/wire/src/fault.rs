@@ -1,11 +1,11 @@
-//! Every fault that a caller can be told, with its name and status in each service.
+//! The faults that an answer can carry, with the name and status of each in each service.
 //!
-//! The names are the published ones; why a request fails is decided elsewhere. `docs/protocol.md` section 3 has the
-//! tables.
+//! The names are the published ones. The reason why a request fails is decided elsewhere. `docs/protocol.md`
+//! section 3 has the tables.
 
 use crate::service::Service;
 
-/// What went wrong, as the caller may know it.
+/// The kind of a failure, as an answer names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultKind {
     /// A bulk publish succeeded less than a day ago.
@@ -14,27 +14,27 @@ pub enum FaultKind {
     ConcurrentModification,
     /// A bulk publish is already running.
     DuplicateRequest,
-    /// The server failed; a bug by definition.
+    /// The server failed, which is a bug by definition.
     InternalError,
     /// The pool lacks the settings that the operation needs.
     InvalidConfiguration,
-    /// The sync trigger answered something unusable.
+    /// The sync trigger returned an unusable answer.
     InvalidLambdaFunctionOutput,
     /// A member breaks a constraint, or a token or count is not valid.
     InvalidParameter,
-    /// The sync trigger took too long (Sync). The service's documents name it, its model does not.
+    /// The sync trigger took too long (Sync). The service's documents name this fault, its model does not.
     LambdaSocketTimeout,
     /// The sync trigger was throttled.
     LambdaThrottled,
-    /// A limit on datasets, records or bytes would be passed.
+    /// The request would exceed a limit on datasets, records or bytes.
     LimitExceeded,
-    /// The credentials are of the wrong kind, or the data is somebody else's.
+    /// The credentials are of the wrong kind, or the data belongs to another identity.
     NotAuthorized,
     /// A record changed since the caller last saw it.
     ResourceConflict,
     /// The pool, dataset, device or subscription does not exist.
     ResourceNotFound,
-    /// The caller should slow down and try again.
+    /// The caller exceeded a rate or a share, and may retry later.
     TooManyRequests,
 
     /// A login provider failed (Identity).
@@ -63,33 +63,33 @@ pub enum FaultKind {
     ExpiredToken,
     /// The signature is malformed or lacks a part.
     IncompleteSignature,
-    /// The signature does not match, or was made too long ago or too far ahead.
+    /// The signature does not match, or its time is too far in the past or the future.
     InvalidSignature,
-    /// A signature is needed and there is none.
+    /// The operation requires a signature and the request has none.
     MissingAuthenticationToken,
-    /// The access key id, or the session token, is not one of ours.
+    /// The access key id or the session token is unknown.
     UnrecognizedClient,
-    /// The body cannot be read as what it claims to be.
+    /// The body is not in the format that its content type or target announces.
     Serialization,
-    /// A member breaks a constraint, in the services that have a name of their own for it.
+    /// A member breaks a constraint, in the services that have a separate name for it.
     Validation,
-    /// No such path, target or action.
+    /// The path, target or action is unknown.
     UnknownOperation,
-    /// The path exists, but not with this method.
+    /// The path exists, but has no operation with this method.
     MethodNotAllowed,
-    /// The body is larger than the operation admits.
+    /// The body is larger than the operation accepts.
     RequestEntityTooLarge,
-    /// The body did not arrive in time.
+    /// The body did not arrive within the time limit.
     RequestTimeout,
-    /// Too much is going on for an operation that does not model [`Self::TooManyRequests`].
+    /// The server is overloaded, for an operation that does not model [`Self::TooManyRequests`].
     Throttling,
-    /// The store is away, or writes have been stopped.
+    /// The store is unavailable, or writes are stopped.
     ServiceUnavailable,
 }
 
 /// One row of the fault table.
 struct Row {
-    /// The name in Sync and Identity, which never differ in it.
+    /// The name in Sync and Identity, which is the same in both.
     name: &'static str,
     sync: u16,
     identity: u16,
@@ -100,7 +100,7 @@ const fn row(name: &'static str, sync: u16, identity: u16, sts: (&'static str, u
     Row { name, sync, identity, sts }
 }
 
-/// A fault that Sync, Identity or both model and STS does not have.
+/// A fault that is modelled by Sync, Identity or both, and unknown to STS.
 const fn modelled(name: &'static str, sync: u16) -> Row {
     row(name, sync, 400, (name, sync))
 }
@@ -110,7 +110,7 @@ const fn everywhere(name: &'static str, status: u16) -> Row {
     row(name, status, status, (name, status))
 }
 
-/// Trouble with a signature: 403, but 400 in Identity (`docs/protocol.md` section 4.6).
+/// A fault of signatures: status 403, but 400 in Identity (`docs/protocol.md` section 4.6).
 const fn signature(name: &'static str, sts: &'static str) -> Row {
     row(name, 403, 400, (sts, 403))
 }
@@ -203,7 +203,7 @@ impl FaultKind {
         }
     }
 
-    /// The fault for a member that breaks a constraint of its own.
+    /// The fault for a member that breaks its constraint.
     pub const fn broken_constraint(service: Service) -> Self {
         match service {
             Service::Sync => Self::InvalidParameter,
@@ -211,7 +211,7 @@ impl FaultKind {
         }
     }
 
-    /// The name on the wire.
+    /// The fault's name on the wire.
     pub const fn name(self, service: Service) -> &'static str {
         match service {
             Service::Sync | Service::Identity => self.row().name,
@@ -219,7 +219,7 @@ impl FaultKind {
         }
     }
 
-    /// The HTTP status.
+    /// The HTTP status of the fault.
     pub const fn status(self, service: Service) -> u16 {
         match service {
             Service::Sync => self.row().sync,
@@ -228,9 +228,9 @@ impl FaultKind {
         }
     }
 
-    /// Whether the fault belongs to the protocol and not to an operation's model. Two modelled ones are among them:
-    /// any operation can meet a bug, and every operation passes the access check. So is the time-out of the sync trigger,
-    /// which no model lists.
+    /// True if the fault belongs to the protocol and not to an operation's model. Two modelled faults are
+    /// included: any operation can meet a bug, and every operation passes the access check. The time-out of
+    /// the sync trigger is included too, because no model lists it.
     pub const fn is_protocol(self) -> bool {
         match self {
             Self::InternalError
@@ -274,17 +274,18 @@ impl FaultKind {
     }
 }
 
-/// What a caller is told: a kind, and a text that names member, value and limit but nothing internal.
+/// A fault as an answer carries it: a kind, and a text that names member, value and limit but nothing
+/// internal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What went wrong.
+    /// The kind.
     pub kind: FaultKind,
-    /// The text, `docs/protocol.md` section 3.6.
+    /// The text of the answer (`docs/protocol.md` section 3.6).
     pub message: String,
 }
 
 impl Fault {
-    /// A fault with its text.
+    /// Creates a fault with its text.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }

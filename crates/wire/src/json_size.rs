@@ -1,21 +1,22 @@
-//! The number of bytes that values take as JSON, computed without writing them: one pass over each text, and no
-//! allocation. A page of records ends, and memory for an answer is reserved, before the answer is encoded.
+//! The sizes of values as JSON, in bytes, computed without writing them: one pass over each text, and no
+//! allocation. A page of records is cut, and memory for an answer is reserved, before the answer is encoded.
 //!
-//! The sizes are exact for the encoder of [`crate::codec::encode`]; a property test compares the two.
+//! The sizes are exact for [`crate::codec::encode`]; a property test compares the two.
 
 use crate::timestamp::Timestamp;
 
-/// A record of a listing or an update without its six values, as `{"Key":,"Value":,…}`.
+/// The JSON of a record in a listing or an update, without its six values.
 const RECORD_MEMBERS: &str =
     r#"{"Key":,"Value":,"SyncCount":,"LastModifiedDate":,"LastModifiedBy":,"DeviceLastModifiedDate":}"#;
 
 /// `null`.
 const NULL_BYTES: usize = 4;
 
-/// How many bytes of a text are looked at together: few enough that their escapes fit a byte (51 × 5 = 255).
+/// The number of bytes of a text that are examined together: few enough that the count of their escapes fits
+/// a byte (32 × 5 = 160).
 const CHUNK_BYTES: usize = 32;
 
-/// A record as it stands in the `Records` of a listing or an update, in bytes, without a comma.
+/// The size of a record in the `Records` of a listing or an update, in bytes, without a comma.
 pub fn record(
     key: &str,
     value: Option<&str>,
@@ -33,14 +34,15 @@ pub fn record(
         + date(device_last_modified)
 }
 
-/// A text with its quotation marks and escapes, in bytes.
+/// The size of a text with its quotation marks and escapes, in bytes.
 pub fn text(text: &str) -> usize {
     let (chunks, rest) = text.as_bytes().as_chunks::<CHUNK_BYTES>();
     let in_chunks: usize = chunks.iter().map(|chunk| usize::from(escapes(chunk))).sum();
     2 + text.len() + in_chunks + usize::from(escapes(rest))
 }
 
-/// The bytes that escapes add to at most [`CHUNK_BYTES`] bytes. Free of branches, so that it runs on many at once.
+/// The number of bytes that escapes add to at most [`CHUNK_BYTES`] bytes. It has no branches, so that the
+/// compiler can vectorise it.
 fn escapes(bytes: &[u8]) -> u8 {
     let extra = |byte: u8| {
         let named = matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c);
@@ -66,7 +68,7 @@ pub(crate) const fn boolean(value: bool) -> usize {
     if value { 4 } else { 5 }
 }
 
-/// Seconds with one to three decimals.
+/// The size of a date: seconds with one to three decimals.
 fn date(date: Timestamp) -> usize {
     let milliseconds = date.unix_milliseconds();
     let fraction = milliseconds.unsigned_abs() % 1000;
@@ -78,7 +80,7 @@ fn date(date: Timestamp) -> usize {
     usize::from(milliseconds < 0) + number(milliseconds.unsigned_abs() / 1000) + 1 + decimals
 }
 
-/// A list, from the sizes of its entries.
+/// The size of a list, from the sizes of its entries.
 pub(crate) fn list(entries: impl ExactSizeIterator<Item = usize>) -> usize {
     let commas = entries.len().saturating_sub(1);
     2 + commas + entries.sum::<usize>()
@@ -96,7 +98,7 @@ mod tests {
     use crate::spec::Operation;
     use crate::timestamp::Timestamp;
 
-    /// Every kind of character that JSON writes in a way of its own, in texts around the size of a chunk.
+    /// Texts around the size of a chunk, with every kind of character that JSON escapes differently.
     fn text() -> impl Strategy<Value = String> {
         let character = prop_oneof![
             (0_u32..0x80).prop_map(|code| char::from_u32(code).unwrap_or('a')),
@@ -154,7 +156,7 @@ mod tests {
         )
     }
 
-    /// The encoded size of `output`, after a check that nothing was allocated beyond it.
+    /// The encoded size of `output`, after a check that the buffer has no spare capacity.
     fn encoded<O: Operation>(dialect: Dialect, output: &O::Output) -> usize {
         let body = encode::<O>(dialect, "id", output).expect("writable").body;
         assert_eq!(body.capacity(), body.len(), "the encoder reserved what it needed");

@@ -1,9 +1,10 @@
-//! The wire contract: which operations exist, what their messages look like, and how both travel.
+//! The wire contract: the operations, their messages, and the encoding of both.
 //!
-//! Three services share one port: Cognito Sync, Cognito Identity and STS. A server calls [`codec::route`], then
-//! [`codec::decode`], and answers with [`codec::encode`] or [`codec::encode_fault`]; a client builds its requests
-//! with [`codec::request`]. Signatures are in [`sigv4`]; messages that the server sends by itself in [`effects`]. Nothing here knows a store or an HTTP server, and no
-//! constraint on a member is checked: inputs are handed over as they came.
+//! Three services share one port: Cognito Sync, Cognito Identity and STS. A server calls [`codec::route`],
+//! then [`codec::decode`], and answers with [`codec::encode`] or [`codec::encode_fault`]. A client builds its
+//! requests with [`codec::request`]. Signatures are in [`sigv4`]; messages that the server sends unasked are
+//! in [`effects`]. This crate knows no store and no HTTP server, and checks no constraint on a member: inputs
+//! are handed over as received.
 
 pub mod codec;
 pub mod effects;

@@ -1,7 +1,7 @@
-//! The most entries that each list and map of an input may have. Decoding stops at the first entry beyond, so a body
-//! costs no more memory than its operation can use.
+//! The largest number of entries of each list and map of an input. Decoding stops at the first entry beyond
+//! it, so a body costs no more memory than its operation can use.
 //!
-//! A limit is the published model's where that has one, else the one that `docs/protocol.md` section 6 names.
+//! Limits come from the published model, or from `docs/protocol.md` section 6 where the model has none.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ pub(crate) const VIOLATION: &str = "1 validation error detected: ";
 
 /// The limit of one list or map.
 pub trait Limit {
-    /// The member in the spelling of messages: lower camel case, dotted when nested.
+    /// The member as messages spell it: lower camel case, dotted when nested.
     const MEMBER: &'static str;
-    /// The most entries.
+    /// The largest number of entries.
     const ENTRIES_MAX: usize;
 }
 
@@ -46,7 +46,7 @@ limits! {
     RecordPatches: "recordPatches", 16_384;
     /// SNS platform applications of a pool.
     ApplicationArns: "pushSync.applicationArns", 100;
-    /// Events of a pool. One exists; a few more are read, so that the refusal can name the unknown one.
+    /// Events of a pool. Only one exists; a few more are read, so that the refusal can name an unknown one.
     Events: "events", 10;
     /// Public login providers of a pool.
     SupportedLoginProviders: "supportedLoginProviders", 10;
@@ -58,9 +58,10 @@ limits! {
     CognitoIdentityProviders: "cognitoIdentityProviders", 50;
     /// Tags of a pool.
     IdentityPoolTags: "identityPoolTags", 50;
-    /// Roles of a pool. Two kinds exist; a few more are read, so that the refusal can name the unknown one.
+    /// Roles of a pool. Only two kinds exist; a few more are read, so that the refusal can name an unknown
+    /// one.
     Roles: "roles", 10;
-    /// Login providers with rules for roles.
+    /// Login providers with role rules.
     RoleMappings: "roleMappings", 10;
     /// Rules of one login provider.
     Rules: "roleMappings.rulesConfiguration.rules", 400;
@@ -70,6 +71,6 @@ limits! {
     Logins: "logins", 10;
     /// Managed policies of one session.
     PolicyArns: "policyArns", 10;
-    /// Records in the answer of a sync trigger's function: far more than a dataset has by default.
+    /// Records in the answer of a sync trigger: far more than a dataset has by default.
     AnsweredRecords: "datasetRecords", 65_536;
 }

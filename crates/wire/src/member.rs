@@ -1,6 +1,6 @@
-//! How members are read where serde's own reading is too lenient or too strict for the wire.
+//! Readers for members that serde by itself would read too leniently or too strictly.
 //!
-//! `docs/protocol.md` section 2.2. Constraints on what was read are not checked here.
+//! The rules are in `docs/protocol.md` section 2.2. Constraints on the values are not checked here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,16 +11,16 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use crate::limits::{Limit, too_many_entries};
 
-/// The largest magnitude up to which a double holds every integer, 2^53.
+/// The largest magnitude up to which an `f64` holds every integer, 2^53.
 const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// An integer: as a number in any notation as long as it is integral, or as text, which is how queries and forms
-/// carry numbers and which the RPC form accepts too.
+/// Reads an integer: a number in any notation as long as its value is integral, or a text. Queries and forms
+/// carry numbers as text, and the RPC form accepts that too.
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(Option::<Integer>::deserialize(deserializer)?.map(|Integer(value)| value))
 }
 
-/// A structure, which must come as an object; serde would also read one from an array.
+/// Reads a structure, which must be an object; serde would also accept an array.
 pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -29,7 +29,7 @@ where
     Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
 }
 
-/// A list of at most as many entries as `L` says.
+/// Reads a list of at most `L::ENTRIES_MAX` entries.
 pub(crate) fn list<'de, L, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     L: Limit,
@@ -39,7 +39,7 @@ where
     deserializer.deserialize_option(List::<L, _, _>::new(|entry: T| entry))
 }
 
-/// A list of structures, with the rules of [`list`] and [`object`].
+/// Reads a list of structures, by the rules of [`list`] and [`object`].
 pub(crate) fn objects<'de, L, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     L: Limit,
@@ -49,7 +49,7 @@ where
     deserializer.deserialize_option(List::<L, _, _>::new(|Object(entry): Object<T>| entry))
 }
 
-/// A map of at most as many entries as `L` says, in which no key may come twice; serde would keep the last.
+/// Reads a map of at most `L::ENTRIES_MAX` entries in which no key occurs twice; serde would keep the last.
 pub(crate) fn map<'de, L, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
 where
     L: Limit,
@@ -59,7 +59,7 @@ where
     deserializer.deserialize_option(Map::<L, _, _>::new(|entry: T| entry))
 }
 
-/// A map of structures, with the rules of [`map`] and [`object`].
+/// Reads a map of structures, by the rules of [`map`] and [`object`].
 pub(crate) fn object_map<'de, L, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
 where
     L: Limit,
@@ -104,7 +104,7 @@ impl Visitor<'_> for IntegerVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Integer, E> {
-        // The standard parser also reads a plus sign, which in a query is a space that lost its way.
+        // The standard parser also reads a plus sign, which in a query string is an encoded space.
         let plain = text.strip_prefix('-').unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
             Ok(value) if plain => Ok(Integer(value)),
@@ -113,7 +113,7 @@ impl Visitor<'_> for IntegerVisitor {
     }
 }
 
-/// A structure that must come as an object.
+/// A structure that must be an object on the wire.
 pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -136,7 +136,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Reads a list under the limit `L`, or nothing from null. An entry is read as `R`, and `keep` makes of it what is kept.
+/// Reads a list under the limit `L`, or nothing from null. Each entry is read as an `R`, which `keep`
+/// converts.
 struct List<L, R, K> {
     keep: K,
     entry: PhantomData<(L, R)>,
@@ -175,7 +176,8 @@ impl<'de, L: Limit, R: Deserialize<'de>, T, K: Fn(R) -> T> Visitor<'de> for List
     }
 }
 
-/// Reads a map under the limit `L`, or nothing from null. An entry is read as `R`, and `keep` makes of it what is kept.
+/// Reads a map under the limit `L`, or nothing from null. Each entry is read as an `R`, which `keep`
+/// converts.
 struct Map<L, R, K> {
     keep: K,
     entry: PhantomData<(L, R)>,

@@ -1,9 +1,9 @@
 //! The pool, identity and dataset that a request is about.
 
-/// The names in a request of the data that it is about, as the request wrote them: present or not, unparsed.
+/// The names of the data that a request is about, as received: possibly absent, and unparsed.
 ///
-/// Inputs implement it as their row of [`operations!`](crate::operations) says; a name that an input does not have
-/// is `None`.
+/// Inputs implement this trait from their row in [`operations!`](crate::operations). A name that an input
+/// does not have is `None`.
 pub trait Names {
     /// The pool's id.
     fn pool(&self) -> Option<&str> {

@@ -1,4 +1,4 @@
-//! The three services, and how each is named on the wire.
+//! The three services and their names on the wire.
 
 /// The services that share the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ impl Service {
         }
     }
 
-    /// What stands before the operation's name in `X-Amz-Target`; the query protocol has no such header.
+    /// The part of `X-Amz-Target` before the operation's name; the query protocol has no such header.
     pub const fn target_prefix(self) -> Option<&'static str> {
         match self {
             Self::Sync => Some("com.amazonaws.cognito.sync.model.AWSCognitoSyncService."),

@@ -1,6 +1,7 @@
-//! Structures that more than one operation uses, as the published models have them.
+//! Structures that several operations share, as in the published models.
 //!
-//! They are messages, not the program's own notion of a dataset or a pool: nothing here is checked or stored.
+//! They are messages, not the program's own model of a dataset or a pool. They are neither checked nor
+//! stored.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,13 +15,13 @@ use crate::limits;
 use crate::member;
 use crate::timestamp::Timestamp;
 
-/// Text that opens something: a token or a secret key. It goes over the wire and nowhere else, least of all into a
+/// A token or a secret key. It is sent over the wire and must not appear anywhere else, least of all in a
 /// log.
 #[derive(Clone, Default)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// The text itself.
+    /// The secret's text.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -50,27 +51,27 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// An answer, or a request, without members. It is read from any object, since unknown members are ignored.
+/// A message without members. It is read from any object, since unknown members are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Empty {}
 
-/// A dataset's description (`docs/protocol.md` section 7.9).
+/// The description of a dataset (`docs/protocol.md` section 7.9).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Dataset {
-    /// The identity that owns it.
+    /// The id of the identity that owns the dataset.
     pub identity_id: String,
-    /// Its name.
+    /// The dataset's name.
     pub dataset_name: String,
-    /// When its first record was written.
+    /// The time when its first record was written.
     pub creation_date: Timestamp,
-    /// When it was last written.
+    /// The time of the last write.
     pub last_modified_date: Timestamp,
-    /// Who wrote it last: a device, an identity or an account.
+    /// The last writer: a device, an identity or an account.
     pub last_modified_by: Option<String>,
-    /// The UTF-8 bytes of its keys and values.
+    /// The size of its keys and values, in UTF-8 bytes.
     pub data_storage: u64,
-    /// How many records it has, tombstones not counted.
+    /// The number of records, tombstones not counted.
     pub num_records: u64,
 }
 
@@ -78,22 +79,22 @@ pub struct Dataset {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Record {
-    /// Its key; shared, as a page holds a thousand of them.
+    /// The record's key. It is shared, because a page holds a thousand records.
     pub key: Arc<str>,
-    /// Its value; null, never empty, when it has been removed.
+    /// The record's value; null (never empty) if the record was removed.
     pub value: Option<String>,
-    /// The dataset's count when it was last written.
+    /// The dataset's count at the last write of the record.
     pub sync_count: u64,
-    /// When the server wrote it.
+    /// The server's time of the last write.
     pub last_modified_date: Timestamp,
-    /// Who wrote it: a device, an identity or an account.
+    /// The last writer: a device, an identity or an account.
     pub last_modified_by: Option<Arc<str>>,
-    /// When the device says that it wrote it; the server's time when the device did not say.
+    /// The device's time of the last write; the server's time if the device sent none.
     pub device_last_modified_date: Timestamp,
 }
 
 impl Record {
-    /// The size in a listing or an update, in bytes of JSON.
+    /// The size of the record in a listing or an update, in bytes of JSON.
     pub fn json_bytes(&self) -> usize {
         json_size::record(
             &self.key,
@@ -110,13 +111,13 @@ impl Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct IdentityPoolUsage {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// Sync sessions so far; null before the first.
+    /// The number of sync sessions so far; null before the first.
     pub sync_sessions_count: Option<u64>,
-    /// The UTF-8 bytes of all its records.
+    /// The size of all its records, in UTF-8 bytes.
     pub data_storage: u64,
-    /// When anything in it was last written.
+    /// The time of the last write in the pool.
     pub last_modified_date: Option<Timestamp>,
 }
 
@@ -124,15 +125,15 @@ pub struct IdentityPoolUsage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct IdentityUsage {
-    /// The identity.
+    /// The identity's id.
     pub identity_id: String,
-    /// Its pool.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// When any of its datasets was last written.
+    /// The time of the last write in any of its datasets.
     pub last_modified_date: Option<Timestamp>,
-    /// How many datasets it has.
+    /// The number of datasets.
     pub dataset_count: u64,
-    /// The UTF-8 bytes of all their records.
+    /// The size of all its records, in UTF-8 bytes.
     pub data_storage: u64,
 }
 
@@ -140,10 +141,10 @@ pub struct IdentityUsage {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct PushSync {
-    /// The SNS platform applications.
+    /// The ARNs of the SNS platform applications.
     #[serde(deserialize_with = "member::list::<limits::ApplicationArns, _, _>")]
     pub application_arns: Option<Vec<String>>,
-    /// The role that may publish to them.
+    /// The ARN of the role that may publish to them.
     pub role_arn: Option<String>,
 }
 
@@ -151,13 +152,14 @@ pub struct PushSync {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CognitoStreams {
-    /// The Kinesis stream.
+    /// The name of the Kinesis stream.
     pub stream_name: Option<String>,
-    /// The role that may write to it.
+    /// The ARN of the role that may write to the stream.
     pub role_arn: Option<String>,
     /// `ENABLED` or `DISABLED`.
     pub streaming_status: Option<String>,
-    /// Why the service switched streaming off. In the API documents but in no SDK's model; ignored when sent.
+    /// The reason why the service disabled streaming. The API documents have this member, no SDK's model
+    /// does; ignored in requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_reason: Option<String>,
 }
@@ -169,38 +171,38 @@ pub struct CognitoIdentityProvider {
     /// The user pool's issuer without the scheme.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_name: Option<String>,
-    /// The app client.
+    /// The id of the app client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// Whether to ask the user pool if a token has been revoked.
+    /// True to ask the user pool whether a token has been revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_side_token_check: Option<bool>,
 }
 
-/// An identity pool as it is described (`docs/protocol.md` section 10.1).
+/// The description of an identity pool (`docs/protocol.md` section 10.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct IdentityPool {
-    /// Its id, `region:uuid`.
+    /// The pool's id, `region:uuid`.
     pub identity_pool_id: String,
-    /// Its name.
+    /// The pool's name.
     pub identity_pool_name: String,
-    /// Whether guests get identities.
+    /// True if guests get identities.
     pub allow_unauthenticated_identities: bool,
-    /// Whether `AssumeRoleWithWebIdentity` is allowed.
+    /// True if `AssumeRoleWithWebIdentity` is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_classic_flow: Option<bool>,
-    /// Public login providers and the app's id at each.
+    /// The app's id at each public login provider, by the provider's name.
     #[serde(
         skip_serializing_if = "Option::is_none",
         default,
         deserialize_with = "member::map::<limits::SupportedLoginProviders, _, _>"
     )]
     pub supported_login_providers: Option<BTreeMap<String, String>>,
-    /// The name under which the developer's own backend vouches for users.
+    /// The provider name under which the developer's backend authenticates users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub developer_provider_name: Option<String>,
-    /// OpenID Connect providers.
+    /// ARNs of OpenID Connect providers.
     #[serde(
         rename = "OpenIdConnectProviderARNs",
         skip_serializing_if = "Option::is_none",
@@ -208,14 +210,14 @@ pub struct IdentityPool {
         deserialize_with = "member::list::<limits::OpenIdConnectProviderArns, _, _>"
     )]
     pub open_id_connect_provider_arns: Option<Vec<String>>,
-    /// User pools.
+    /// User pools that identities may log in with.
     #[serde(
         skip_serializing_if = "Option::is_none",
         default,
         deserialize_with = "member::objects::<limits::CognitoIdentityProviders, _, _>"
     )]
     pub cognito_identity_providers: Option<Vec<CognitoIdentityProvider>>,
-    /// SAML providers.
+    /// ARNs of SAML providers.
     #[serde(
         rename = "SamlProviderARNs",
         skip_serializing_if = "Option::is_none",
@@ -223,7 +225,7 @@ pub struct IdentityPool {
         deserialize_with = "member::list::<limits::SamlProviderArns, _, _>"
     )]
     pub saml_provider_arns: Option<Vec<String>>,
-    /// Tags.
+    /// The pool's tags.
     #[serde(
         skip_serializing_if = "Option::is_none",
         default,
@@ -232,21 +234,21 @@ pub struct IdentityPool {
     pub identity_pool_tags: Option<BTreeMap<String, String>>,
 }
 
-/// An identity as it is described (`docs/protocol.md` section 10.4).
+/// The description of an identity (`docs/protocol.md` section 10.4).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct IdentityDescription {
-    /// Its id, `region:uuid`.
+    /// The identity's id, `region:uuid`.
     pub identity_id: String,
     /// The names of its login providers; empty for a guest.
     pub logins: Vec<String>,
-    /// When it was made.
+    /// The time of creation.
     pub creation_date: Timestamp,
-    /// When its logins last changed.
+    /// The time of the last change of its logins.
     pub last_modified_date: Timestamp,
 }
 
-/// How roles are chosen for the users of one provider (`docs/protocol.md` section 10.6).
+/// The choice of roles for the users of one provider (`docs/protocol.md` section 10.6).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoleMapping {
@@ -269,7 +271,7 @@ pub struct RoleMapping {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RulesConfiguration {
-    /// In the order in which they are tried.
+    /// The rules, in the order in which they are tried.
     #[serde(deserialize_with = "member::objects::<limits::Rules, _, _>")]
     pub rules: Option<Vec<MappingRule>>,
 }
@@ -278,13 +280,13 @@ pub struct RulesConfiguration {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct MappingRule {
-    /// The claim that is looked at.
+    /// The name of the claim to compare.
     pub claim: Option<String>,
     /// `Equals`, `Contains`, `StartsWith` or `NotEqual`.
     pub match_type: Option<String>,
-    /// What it is compared with.
+    /// The value to compare the claim with.
     pub value: Option<String>,
-    /// The role when it matches.
+    /// The ARN of the role to use on a match.
     #[serde(rename = "RoleARN")]
     pub role_arn: Option<String>,
 }

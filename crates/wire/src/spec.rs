@@ -12,7 +12,7 @@ use crate::names::Names;
 use crate::ops;
 pub use crate::service::Service;
 
-/// The methods that the table uses.
+/// The HTTP methods that the table uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// `GET`
@@ -33,7 +33,7 @@ impl Method {
         }
     }
 
-    /// Reads a method; methods are case-sensitive.
+    /// Parses a method; methods are case-sensitive.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "GET" => Some(Self::Get),
@@ -44,7 +44,7 @@ impl Method {
     }
 }
 
-/// Who may call an operation (`docs/protocol.md` section 5.3).
+/// The callers that an operation admits (`docs/protocol.md` section 5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Developer keys only.
@@ -53,38 +53,38 @@ pub enum Access {
     Identity,
     /// Developer keys, and temporary credentials for the identity's own data.
     Either,
-    /// Anybody: a signature is not asked for, and not looked at when there is one.
+    /// Anybody. A signature is not required, and is ignored if present.
     Public,
     /// Anybody who signs.
     AnySigned,
 }
 
-/// Whether an operation changes anything.
+/// The effect of an operation on stored data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Leaves everything as it was.
+    /// Changes nothing.
     Read,
     /// May change what is stored.
     Write,
 }
 
-/// Where a member travels when it is not in the body (REST-JSON only).
+/// The location of a member outside the body (REST-JSON only).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// In the path, at the label that has the member's name.
+    /// The label in the path that has the member's name.
     Label,
-    /// In the query, under this name.
+    /// The query member with this name.
     Query(&'static str),
-    /// In this header, spelled as in the model; header names are compared without regard to case.
+    /// The header with this name, spelled as in the model; header names are compared case-insensitively.
     Header(&'static str),
 }
 
-/// One member and where it travels.
+/// A member bound to a location outside the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bind {
     /// The member's name in the model.
     pub member: &'static str,
-    /// Where it travels.
+    /// The location.
     pub from: Source,
 }
 
@@ -104,7 +104,7 @@ impl Bind {
         Self { member, from: Source::Header(name) }
     }
 
-    /// The name under which it travels.
+    /// The name of the member on the wire.
     pub const fn wire_name(&self) -> &'static str {
         match self.from {
             Source::Label => self.member,
@@ -125,9 +125,9 @@ pub struct Example {
 /// The declaration of one operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
-    /// Which operation this is.
+    /// The operation's name.
     pub name: OperationName,
-    /// Whose operation this is.
+    /// The service that has the operation.
     pub service: Service,
     /// The REST method; `POST` for the services that have no paths.
     pub method: Method,
@@ -135,63 +135,64 @@ pub struct Spec {
     pub path: &'static str,
     /// The members that REST carries outside the body.
     pub binds: &'static [Bind],
-    /// Who may call it.
+    /// The callers that it admits.
     pub access: Access,
-    /// Whether it changes anything.
+    /// The effect on stored data.
     pub effect: Effect,
     /// The faults that the published model lists for it.
     pub faults: &'static [FaultKind],
-    /// The largest body worth reading, in bytes.
+    /// The largest accepted body, in bytes.
     pub body_bytes_max: u32,
     /// A complete input and output.
     pub example: Example,
 }
 
 impl Spec {
-    /// Whether the operation may answer with this fault: it is modelled for it, or it is one of the protocol's own
-    /// (`docs/protocol.md` section 3.5).
+    /// True if the operation may answer with this fault: its model lists the fault, or the fault belongs to
+    /// the protocol itself (`docs/protocol.md` section 3.5).
     pub fn allows(&self, kind: FaultKind) -> bool {
         kind.is_protocol() || self.faults.contains(&kind)
     }
 }
 
-/// Bodies of operations that carry names, tokens and settings (64 KiB).
+/// Body limit of operations that carry names, tokens and settings (64 KiB).
 pub const SETTINGS_BODY_BYTES_MAX: u32 = 64 * 1024;
 
-/// Bodies that may carry a pool's role rules (1 MiB).
+/// Body limit of operations that may carry a pool's role rules (1 MiB).
 pub const ROLES_BODY_BYTES_MAX: u32 = 1024 * 1024;
 
-/// Bodies of `UpdateRecords`: a full dataset after the worst JSON escaping (8 MiB, `docs/protocol.md` section 6.2).
+/// Body limit of `UpdateRecords`: a full dataset after the worst JSON escaping (8 MiB, `docs/protocol.md`
+/// section 6.2).
 pub const RECORDS_BODY_BYTES_MAX: u32 = 8 * 1024 * 1024;
 
 /// An operation as a type: its declaration and both messages.
 pub trait Operation {
     /// The row of the table.
     const SPEC: Spec;
-    /// What the caller sends. Members are as they came: absent ones are `None`, constraints are not checked.
+    /// The input. Members are as received: absent ones are `None`, and constraints are not checked.
     type Input: DeserializeOwned + Serialize + Default + Names + Send;
-    /// What the caller gets.
+    /// The output.
     type Output: DeserializeOwned + Serialize + Send;
 
-    /// The size of an answer in bytes of JSON, where answers can be large enough for it to matter.
+    /// The size of an output in bytes of JSON, for operations whose outputs can be large.
     fn json_bytes(_output: &Self::Output) -> Option<usize> {
         None
     }
 }
 
-/// Something to do for an operation that is known by name only.
+/// Work to do for an operation that is known by name only.
 pub trait Visitor {
-    /// What comes of it.
+    /// The result of the visit.
     type Answer;
-    /// Does it for the operation as a type.
+    /// Does the work for the operation as a type.
     fn visit<O: Operation>(self) -> Self::Answer;
 }
 
 /// Calls a macro with the whole table: `operations!(then, tokens…)` expands to `then! { { tokens… } table }`.
 ///
-/// The table comes by service as `service { module::Operation(names…), … }`, where `names` are those members of
-/// [`Names`] that the operation's input has. Whatever needs one piece of code per operation takes it from here, so
-/// that adding an operation is one row.
+/// The table comes by service as `service { module::Operation(names…), … }`, where `names` are those members
+/// of [`Names`] that the operation's input has. Code that needs one piece per operation takes the table from
+/// here, so that adding an operation is one row.
 #[macro_export]
 macro_rules! operations {
     ($then:ident $(, $($with:tt)*)?) => {
@@ -261,14 +262,14 @@ macro_rules! declare {
                 }
             }
 
-            /// The name of the operation's file in every layer.
+            /// The file name of the operation in every layer.
             pub const fn file_name(self) -> &'static str {
                 match self {
                     $($(Self::$name => stringify!($module),)*)*
                 }
             }
 
-            /// The operation's row.
+            /// The operation's row in the table.
             pub const fn spec(self) -> &'static Spec {
                 match self {
                     $($(Self::$name => &<ops::$service::$module::$name as Operation>::SPEC,)*)*

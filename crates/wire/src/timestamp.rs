@@ -1,13 +1,13 @@
-//! Points in time as the wire knows them: epoch seconds in JSON, ISO 8601 in XML, milliseconds inside.
+//! Points in time on the wire: epoch seconds in JSON, ISO 8601 in XML, milliseconds in memory.
 //!
-//! `docs/protocol.md` section 2.4. No clock is read here.
+//! The formats are in `docs/protocol.md` section 2.4. No clock is read here.
 
 use std::fmt;
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The message for a date that came as a string, which the service is known for.
+/// The message for a date sent as a string. Clients of the service know this text.
 pub const STRING_DATE_MESSAGE: &str =
     "class java.lang.String can not be converted to milliseconds since epoch";
 
@@ -24,7 +24,7 @@ const DAY_SECONDS: i64 = 86_400;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The given number of milliseconds since 1970, or the nearest that four-digit years allow.
+    /// Converts milliseconds since 1970, clamped to the years 1 to 9999.
     pub const fn from_unix_milliseconds(milliseconds: i64) -> Self {
         if milliseconds < MIN_UNIX_MILLISECONDS {
             Self(MIN_UNIX_MILLISECONDS)
@@ -40,7 +40,7 @@ impl Timestamp {
         self.0
     }
 
-    /// `2014-10-04T20:00:06Z`, or with three fractional digits when there are milliseconds.
+    /// Formats the time as `2014-10-04T20:00:06Z`, with three fractional digits if there are milliseconds.
     pub fn to_iso8601(self) -> String {
         let seconds = self.0.div_euclid(1000);
         let milliseconds = self.0.rem_euclid(1000);
@@ -51,7 +51,7 @@ impl Timestamp {
         if milliseconds == 0 { format!("{whole}Z") } else { format!("{whole}.{milliseconds:03}Z") }
     }
 
-    /// Reads what [`Self::to_iso8601`] writes.
+    /// Parses the format of [`Self::to_iso8601`].
     pub fn from_iso8601(text: &str) -> Option<Self> {
         let text = text.strip_suffix('Z')?;
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -86,8 +86,9 @@ fn number(digits: &str) -> Option<i64> {
     digits.parse().ok()
 }
 
-/// The Gregorian date of a day counted from 1970-01-01. Years begin in March here, so that the leap day is the last
-/// of its year and months have a fixed rhythm; 719,468 days lie between 0000-03-01 and 1970-01-01.
+/// The Gregorian date of a day counted from 1970-01-01. Years begin in March here, so that the leap day is
+/// the last day of its year and month lengths follow a fixed pattern; 719,468 days lie between 0000-03-01 and
+/// 1970-01-01.
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -113,8 +114,8 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 impl Serialize for Timestamp {
     #[expect(clippy::cast_precision_loss, reason = "the range is below 2^53 milliseconds")]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A double has 15 decimal digits for certain, and twelve of seconds plus three of milliseconds are 15: the
-        // shortest form that reads back, which is what gets printed, is the exact decimal.
+        // An `f64` holds 15 decimal digits exactly, and twelve digits of seconds plus three of milliseconds
+        // are 15. The serializer prints the shortest text that reads back, so it prints the exact decimal.
         serializer.serialize_f64(self.0 as f64 / 1000.0)
     }
 }
@@ -167,7 +168,7 @@ impl Visitor<'_> for EpochSeconds {
     }
 }
 
-/// For members that are ISO 8601 text, which is what dates are in XML.
+/// Serde functions for members that are ISO 8601 text, the format of dates in XML.
 pub(crate) mod iso8601 {
     use super::{Deserialize, Deserializer, Error, Serializer, Timestamp};
 

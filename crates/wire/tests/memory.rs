@@ -1,6 +1,6 @@
-//! The peak memory of decoding, in a process of its own: the peak is the process's, so nothing else may run in it.
+//! The peak memory of decoding. The test has a process to itself, because the peak is that of the process.
 
-// The attribute tells clippy that helper functions in here are test code as well.
+// With this attribute clippy treats the helper functions here as test code.
 #![cfg(test)]
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,8 @@ use carryall_wire::ops::sync::{SetCognitoEvents, UpdateRecords};
 use carryall_wire::spec::Operation;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// More than the largest input that the limits admit takes apart from its texts, and far less than the bombs took.
+/// More than the largest input within the limits needs beside its texts, and far less than the attacks
+/// needed.
 const GROWTH_KIB_MAX: usize = 6 * 1024;
 
 fn peak_kib() -> usize {
@@ -21,7 +22,7 @@ fn peak_kib() -> usize {
 
 const PATH: &str = "/identitypools/p/identities/i/datasets/d";
 
-/// True if the body is refused when it comes to `path`, with the operation's target as well.
+/// True if the body is refused at `path`, and by the operation's target as well.
 fn is_refused<O: Operation>(path: &str, body: &[u8]) -> bool {
     let prefix = O::SPEC.service.target_prefix().expect("a service with targets");
     let target = HeaderValue::try_from(format!("{prefix}{}", O::SPEC.name.as_str())).expect("a header value");
@@ -32,7 +33,7 @@ fn is_refused<O: Operation>(path: &str, body: &[u8]) -> bool {
     codec::decode::<O>(&route, body).is_err()
 }
 
-/// A body of two mebibytes, from what it begins and ends with and an entry that is repeated in between.
+/// A body of two mebibytes: a beginning, an end, and an entry repeated in between.
 fn filled(begin: &str, entry: impl Fn(usize) -> String, end: &str) -> Vec<u8> {
     let mut body = begin.to_owned();
     for number in 0.. {

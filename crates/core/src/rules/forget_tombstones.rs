@@ -1,8 +1,8 @@
-//! The tombstones that a dataset forgets when it keeps too many (`docs/protocol.md` section 7.7).
+//! Forgetting of tombstones when a dataset has too many (`docs/protocol.md` section 7.7).
 //!
-//! The oldest go first, and an eighth of the limit at once, so that they are read once in many removals. A dataset
-//! remembers up to which count it has forgotten: a client that last listed below that count may keep a record that was
-//! removed.
+//! The oldest are forgotten first, an eighth of the limit at once, so that they are read only once in many
+//! removals. A dataset remembers the highest count that it has forgotten: a client whose last listing is
+//! below that count may keep a record that was removed.
 
 use std::collections::HashSet;
 
@@ -17,28 +17,28 @@ use crate::tombstone::{OldestTombstones, Tombstone};
 pub(crate) struct Tombstones {
     /// The number of them.
     pub(crate) count: u32,
-    /// UTF-8 bytes of their keys; `None` if the stored head does not say.
+    /// The UTF-8 bytes of their keys; `None` if the stored head does not have the number.
     pub(crate) key_bytes: Option<u64>,
-    /// The highest count of a tombstone that was forgotten; zero if none was.
+    /// The highest count of a forgotten tombstone; zero if none was forgotten.
     pub(crate) forgotten_through: SyncCount,
-    /// Stored tombstones to drop.
+    /// The stored tombstones to drop.
     pub(crate) forget: Vec<Tombstone>,
-    /// Keys of the update's own removals that leave no tombstone.
+    /// The keys of the update's own removals that leave no tombstone.
     pub(crate) unmarked: HashSet<RecordKey>,
 }
 
-/// The outcome of looking at the limits.
+/// The result of applying the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The tombstones after the update.
     Known(Tombstones),
-    /// The decision needs these of the stored tombstones.
+    /// The decision needs these stored tombstones.
     Load(OldestTombstones),
     /// The head counts fewer tombstones than the update replaces.
     Damaged,
 }
 
-/// Decides which tombstones are kept. `oldest` are those that an earlier [`Outcome::Load`] asked for.
+/// Decides which tombstones are kept. `oldest` are those that an earlier [`Outcome::Load`] requested.
 pub(crate) fn decide(
     life: Option<&Life>,
     patches: &[Patch],
@@ -60,7 +60,7 @@ pub(crate) fn decide(
     let forgotten_through = life.map_or(SyncCount::ZERO, |life| life.tombstones_forgotten_through);
     let Some(kept) = stored.checked_sub(replaced.count) else { return Outcome::Damaged };
     let kept_bytes = match (stored_bytes, oldest) {
-        // Heads of an earlier version do not say how many bytes there are: all keys were loaded to count them.
+        // Heads of an earlier version do not have the number of bytes, so all keys were loaded to count them.
         (None, Some(all)) if added.count > 0 => {
             Some(Amount::of(unpatched(all, patches).map(|t| &t.key)).bytes)
         }
@@ -105,7 +105,8 @@ impl Tombstones {
             unpatched(oldest, patches).take_while(|tombstone| excess.take(&tombstone.key)).cloned().collect();
         let last = self.forget.iter().map(|tombstone| tombstone.sync_count).max();
         self.forgotten_through = self.forgotten_through.max(last.unwrap_or_default());
-        // One call may remove more than is kept in all. Its removals have one count, so their keys give the order.
+        // One call may remove more records than the dataset keeps tombstones. All its removals have one
+        // count, so their keys determine the order.
         let mut own: Vec<&RecordKey> =
             patches.iter().filter(|patch| patch.value.is_none()).map(|patch| &patch.key).collect();
         own.sort_unstable();
@@ -155,7 +156,7 @@ struct Excess {
 }
 
 impl Excess {
-    /// Nothing within the limits; above one of them, whatever exceeds seven eighths of each.
+    /// Nothing within the limits; above either limit, the excess over seven eighths of each.
     fn of(after: Amount, limits: &Limits) -> Self {
         let count_max = u64::from(limits.tombstones_per_dataset_max);
         let bytes_max = limits.tombstone_key_bytes_per_dataset_max;
@@ -173,7 +174,7 @@ impl Excess {
         self.count == 0 && self.bytes == 0
     }
 
-    /// The tombstones to load: those that the update replaces stand among them and are not there to be forgotten.
+    /// The tombstones to load. They include those that the update replaces, which cannot be forgotten.
     fn load(&self, replaced: Amount) -> Option<OldestTombstones> {
         (!self.is_none()).then(|| OldestTombstones {
             count: self.count + replaced.count,
@@ -181,7 +182,7 @@ impl Excess {
         })
     }
 
-    /// True if one more has to be forgotten, which `key` then stands for.
+    /// True if another tombstone must be forgotten; counts `key` as forgotten then.
     fn take(&mut self, key: &RecordKey) -> bool {
         if self.is_none() {
             return false;

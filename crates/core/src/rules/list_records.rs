@@ -1,5 +1,5 @@
-//! ListRecords: what a client is told of a dataset, and which records it still lacks
-//! (`docs/protocol.md` sections 7.2 and 7.3).
+//! ListRecords: the answer about a dataset, and the records that a client still lacks (`docs/protocol.md`
+//! sections 7.2 and 7.3).
 
 use crate::cursor::{RecordsPage, Session};
 use crate::ids::{Generation, SyncCount};
@@ -9,37 +9,38 @@ use crate::refusal::{Refusal, TokenTrouble};
 use crate::store::{ListingRange, RecordCursor, RecordRange};
 use crate::time::UnixMillis;
 
-/// What one page of a listing says and reads.
+/// The decision on one page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// Whether the dataset exists.
+    /// True if the dataset exists.
     pub exists: bool,
-    /// Whether it was deleted after the count that the client named.
+    /// True if the dataset was deleted after the count that the client named.
     pub deleted_after: bool,
     /// The count that every page of the listing reports.
     pub dataset_sync_count: SyncCount,
-    /// The generation to read; its life may have ended by then.
+    /// The generation to read. Its life may end before the read.
     pub generation: Generation,
-    /// True if the client may keep a record whose tombstone was forgotten since the count that it named.
+    /// True if a tombstone was forgotten above the count that the client named, so that the client may keep a
+    /// removed record.
     pub below_forgotten: bool,
     /// The records to read; `None` if there can be none.
     pub range: Option<RecordRange>,
 }
 
-/// What a listing needs besides the head: a first page or a later one.
+/// The start of a page: the first page of a listing, or a later one.
 #[derive(Clone, Copy, Debug)]
 pub enum Begin<'a> {
-    /// From a count, all that is newer.
+    /// All changes since a count.
     First {
-        /// The count that the client has seen; zero for everything.
+        /// The count that the client knows; zero for everything.
         last_sync_count: SyncCount,
     },
-    /// Where an earlier page ended.
+    /// Everything after an earlier page.
     After(&'a RecordsPage),
 }
 
-/// Checks a sync session token that came with a listing: it may be used again and again until an update uses it up,
-/// also after the dataset was deleted.
+/// Checks a sync session token that came with a listing. It may be used repeatedly until an update uses it
+/// up, even after the dataset was deleted.
 pub fn check_session(
     session: &Session,
     at: &DatasetRef,
@@ -78,10 +79,10 @@ pub fn check_page(
     Err(Refusal::PageToken(trouble))
 }
 
-/// The records to read for a page. `records_max` is the page size if one was asked for, and `bytes_max` the most bytes of
-/// keys and values to load.
+/// The records to read for a page. `records_max` is the requested page size, if any, and `bytes_max` the
+/// largest number of bytes of keys and values to load.
 pub fn range(begin: Begin<'_>, records_max: Option<u32>, bytes_max: usize) -> ListingRange {
-    // One more than the page, so that a next page is promised only if it will hold something.
+    // One more than the page, so that a next page is announced only if it has something.
     let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);
     let (after, through) = match begin {
         Begin::After(page) => (page.cursor(), Some(page.dataset_sync_count)),
@@ -90,21 +91,22 @@ pub fn range(begin: Begin<'_>, records_max: Option<u32>, bytes_max: usize) -> Li
     ListingRange { after, through, max, bytes_max }
 }
 
-/// Decides one page. `records_max` is the page size if one was asked for.
+/// Decides one page. `records_max` is the requested page size, if any.
 pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result<Listing, Refusal> {
-    // One more than the page, so that a next page is promised only if it will hold something.
+    // One more than the page, so that a next page is announced only if it has something.
     let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);
     let forgotten = head.life.as_ref().map_or(SyncCount::ZERO, |life| life.tombstones_forgotten_through);
     let (after, through, deleted_after, below_forgotten) = match begin {
         Begin::After(page) => (page.cursor(), page.dataset_sync_count, page.deleted_after, false),
         Begin::First { last_sync_count } => {
-            // A name that was never used has no count to be above, so that clients heal after a server was rebuilt.
+            // A name that was never used has no count to compare with, so that clients recover after a server
+            // was rebuilt.
             let was_used = head.sync_count > SyncCount::ZERO;
             if was_used && last_sync_count > head.sync_count {
                 return Err(Refusal::NoSuchSyncCount(last_sync_count));
             }
             let deleted_after = last_sync_count > SyncCount::ZERO && last_sync_count < head.deleted_at;
-            // A client that is told of a deletion drops everything, and one that names zero has nothing.
+            // A client that learns of a deletion drops everything, and one that names zero has nothing.
             let below_forgotten =
                 last_sync_count > SyncCount::ZERO && last_sync_count < forgotten && !deleted_after;
             (RecordCursor::Count(last_sync_count), head.sync_count, deleted_after, below_forgotten)
@@ -122,16 +124,17 @@ pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result
     })
 }
 
-/// The records that were read for a page, as far as sizes matter.
+/// The sizes of the records that were read for a page.
 #[derive(Clone, Copy, Debug)]
 pub struct Loaded {
-    /// How many of them, one at least, fit the page as JSON.
+    /// The number of them, at least one, that fit the page as JSON.
     pub fitting: usize,
-    /// True if the reading stopped at its bound on bytes.
+    /// True if reading stopped at its limit of bytes.
     pub more: bool,
 }
 
-/// Cuts `records` to the page size, and to those that fit, and returns where the next page begins, if there is one.
+/// Cuts `records` to the page size and to those that fit, and returns the start of the next page, if there is
+/// one.
 pub fn cut(
     records: &mut Vec<Record>,
     listing: &Listing,
@@ -184,7 +187,7 @@ mod tests {
         decide(head, Begin::First { last_sync_count: SyncCount(count) }, None)
     }
 
-    /// (head, LastSyncCount) to (exists, deleted after, count, whether records are read).
+    /// Maps (head, LastSyncCount) to (exists, deleted after, count, whether records are read).
     #[test]
     fn every_row_of_the_truth_table() {
         let never = Floor::default().head();
@@ -260,7 +263,7 @@ mod tests {
         }
     }
 
-    /// The number of records on a page, and the count that the next page begins after.
+    /// The number of records on a page, and the count after which the next page begins.
     fn page(asked: Option<u32>, loaded: Loaded) -> (usize, Option<u64>) {
         let begin = Begin::First { last_sync_count: SyncCount::ZERO };
         let listing = decide(&head(5, 0, true), begin, asked).unwrap();

@@ -7,25 +7,26 @@ use crate::limits::PATCHES_PER_UPDATE_MAX;
 use crate::time::UnixMillis;
 use crate::violation::{Constraint, Violation};
 
-/// One change of one record.
+/// A change of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
     /// The record's key.
     pub key: RecordKey,
     /// The new value; `None` removes the record.
     pub value: Option<String>,
-    /// The count at which the client has seen the record: the record's own or the dataset's; zero for an absent one.
+    /// The count at which the client saw the record: the record's own or the dataset's; zero for an absent
+    /// record.
     pub sync_count: SyncCount,
-    /// When the device made the change, if it says so.
+    /// The device's time of the change, if the client sent one.
     pub device_modified: Option<UnixMillis>,
 }
 
-/// Patches of one request: not too many, and no key twice.
+/// The patches of one request: a bounded number, without a repeated key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patches(Vec<Patch>);
 
 impl Patches {
-    /// Accepts `patches` if there are at most [`PATCHES_PER_UPDATE_MAX`] and each names another key.
+    /// Accepts `patches` if there are at most [`PATCHES_PER_UPDATE_MAX`], each with a different key.
     pub fn new(patches: Vec<Patch>) -> Result<Self, Violation> {
         if patches.len() > PATCHES_PER_UPDATE_MAX {
             let constraint = Constraint::LengthMax(PATCHES_PER_UPDATE_MAX as u64);
@@ -54,7 +55,7 @@ impl Patches {
         self.0.iter()
     }
 
-    /// The keys, in the order of the patches: what to load before deciding.
+    /// The keys in the order of the patches, which are loaded before deciding.
     pub fn keys(&self) -> Vec<RecordKey> {
         self.0.iter().map(|patch| patch.key.clone()).collect()
     }

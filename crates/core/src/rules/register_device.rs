@@ -1,4 +1,5 @@
-//! RegisterDevice: one device for each platform and push token of an identity (`docs/protocol.md` section 9.4).
+//! RegisterDevice: keeps one device for each platform and push token of an identity (`docs/protocol.md`
+//! section 9.4).
 
 use std::collections::BTreeSet;
 
@@ -11,24 +12,24 @@ use crate::refusal::Refusal;
 use crate::rules::pool_stands;
 use crate::time::UnixMillis;
 
-/// A device that the push service knows by now.
+/// A device that the push service has already registered.
 #[derive(Clone, Debug)]
 pub struct RegisterDevice {
-    /// Whose device it is.
+    /// The identity that owns the device.
     pub owner: IdentityRef,
-    /// Its platform.
+    /// The device's push platform.
     pub platform: Platform,
-    /// The platform's name for it.
+    /// The device's push token.
     pub token: PushToken,
-    /// The platform application that it was registered with.
+    /// The ARN of the platform application that it was registered with.
     pub application_arn: String,
-    /// What the push service called it.
+    /// The endpoint that the push service returned.
     pub endpoint: String,
-    /// The id that it gets if it is new.
+    /// The id for a new device.
     pub fresh_id: DeviceId,
 }
 
-/// The platform application of `pool` that takes devices of `platform`: the first one of that platform.
+/// The first platform application of `pool` for `platform`.
 pub fn application(pool: &Pool, platform: Platform) -> Result<&str, Refusal> {
     let arns = pool.push.as_ref().map_or(&[][..], |push| &push.application_arns);
     if arns.is_empty() {
@@ -40,8 +41,9 @@ pub fn application(pool: &Pool, platform: Platform) -> Result<&str, Refusal> {
         .ok_or_else(|| Refusal::NoApplication { pool: pool.at.id.clone(), platform })
 }
 
-/// Decides `request` among the `devices` of its owner: the commit, and the device's id. The same token again keeps its
-/// id and subscriptions and is sent to again; one device too many drops the one that registered longest ago.
+/// Decides `request` given the `devices` of its owner. Returns the commit and the device's id. A known token
+/// keeps its id and subscriptions, and its device is enabled again. One device too many replaces the one
+/// whose registration is oldest.
 pub fn decide(devices: &Devices, now: UnixMillis, request: &RegisterDevice) -> (Changes, DeviceId) {
     let mut after = Devices { version: devices.version.next(), ..devices.clone() };
     let is_same = |device: &Device| device.platform == request.platform && device.token == request.token;

@@ -1,15 +1,16 @@
-//! SetCognitoEvents: which function an event calls (`docs/protocol.md` section 9.2).
+//! SetCognitoEvents: sets the functions that events call (`docs/protocol.md` section 9.2).
 
 use std::collections::BTreeMap;
 
 use crate::violation::{Constraint, Violation};
 
-/// The only event.
+/// The name of the only event.
 pub const SYNC_TRIGGER: &str = "SyncTrigger";
-/// Longest name or ARN of a function, in characters.
+/// The longest name or ARN of a function, in characters.
 const FUNCTION_CHARS_MAX: usize = 2048;
 
-/// Lays `changes` over `events`: a named event is set, or removed if its function is the empty string; others stay.
+/// Merges `changes` into `events`. A named event is set, or removed if its function is the empty string;
+/// others stay.
 pub fn apply(
     events: &mut BTreeMap<String, String>,
     changes: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! The settings of an identity pool that CreateIdentityPool and UpdateIdentityPool take, within their constraints
+//! The settings of an identity pool that CreateIdentityPool and UpdateIdentityPool set, and their constraints
 //! (`docs/protocol.md` section 10.1).
 
 use std::collections::BTreeMap;
@@ -23,26 +23,27 @@ const TAGS_COUNT_MAX: usize = 50;
 const TAG_KEY_CHARS_MAX: usize = 128;
 const TAG_VALUE_CHARS_MAX: usize = 256;
 
-/// What a caller may set of a pool, checked. The settings of push, streams, events and roles are set elsewhere.
+/// The settings that a caller can set, checked. The settings of push, streams, events and roles are set
+/// elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// What the operator calls the pool.
+    /// The pool's name.
     pub name: String,
-    /// Whether identities without a login are handed out.
+    /// True if the pool issues identities without a login.
     pub allow_guests: bool,
-    /// Whether the classic flow is allowed; counts as allowed when it was never said.
+    /// True if the classic flow is allowed; allowed if unset.
     pub allow_classic_flow: Option<bool>,
-    /// Login providers and their application ids.
+    /// The application id at each login provider, by the provider's name.
     pub login_providers: BTreeMap<String, String>,
-    /// The name under which a backend vouches for its own users.
+    /// The provider name under which a backend authenticates its own users.
     pub developer_provider: Option<String>,
-    /// OpenID Connect providers, as ARNs.
+    /// ARNs of OpenID Connect providers.
     pub open_id_providers: Vec<String>,
-    /// SAML providers, as ARNs.
+    /// ARNs of SAML providers.
     pub saml_providers: Vec<String>,
     /// User pools whose tokens count as logins.
     pub user_pools: Vec<UserPoolProvider>,
-    /// The operator's own labels.
+    /// The operator's tags.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -79,7 +80,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Checks that every user pool is named as the issuer of its tokens names it, without the scheme.
+    /// Checks that every user pool has the name that the issuer of its tokens has, without the scheme.
     pub fn check_user_pools(&self) -> Result<(), Refusal> {
         let names = self.user_pools.iter().filter_map(|provider| provider.provider.as_deref());
         match names.into_iter().find(|name| !is_user_pool(name)) {
@@ -88,7 +89,7 @@ impl Settings {
         }
     }
 
-    /// A new pool with these settings.
+    /// Creates a pool with these settings.
     pub fn create(self, at: PoolRef, now: UnixMillis) -> Pool {
         let mut pool = Pool {
             at,
@@ -113,8 +114,8 @@ impl Settings {
         pool
     }
 
-    /// Puts these settings in the place of those that `pool` had. A classic flow and a developer provider that were
-    /// left out stay as they were; lists and maps that were left out are cleared.
+    /// Replaces the settings of `pool`. An omitted classic flow or developer provider is kept; omitted lists
+    /// and maps are cleared.
     pub fn update(self, pool: &mut Pool) {
         let kept = Self {
             allow_classic_flow: self.allow_classic_flow.or(pool.allow_classic_flow),
@@ -124,7 +125,7 @@ impl Settings {
         kept.apply(pool);
     }
 
-    /// Puts these settings in the place of those that `pool` had.
+    /// Replaces the settings of `pool`.
     fn apply(self, pool: &mut Pool) {
         pool.name = self.name;
         pool.allow_guests = self.allow_guests;
@@ -167,7 +168,7 @@ fn check_length(member: &str, text: &str, min: usize, max: usize) -> Result<(), 
     Ok(())
 }
 
-/// A text of word characters and those that `also` admits.
+/// Checks a text of word characters and those that `also` admits.
 fn check_text(
     member: &str,
     text: &str,

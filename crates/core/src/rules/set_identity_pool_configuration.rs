@@ -1,4 +1,4 @@
-//! SetIdentityPoolConfiguration: constraints of push and stream settings, and how a change is laid over what is set
+//! SetIdentityPoolConfiguration: checks push and stream settings, and merges them into those of the pool
 //! (`docs/protocol.md` section 9.1).
 
 use crate::model::{CognitoStreams, Pool, PushSync, StreamingStatus};
@@ -9,21 +9,22 @@ const ROLE_ARN_CHARS_MIN: usize = 20;
 const ROLE_ARN_CHARS_MAX: usize = 2048;
 const APPLICATION_ARN_PATTERN: &str = r"arn:aws:sns:[-0-9a-z]+:\d+:app/[A-Z_]+/[a-zA-Z0-9_.-]+";
 const STREAM_NAME_CHARS_MAX: usize = 128;
-/// Platform applications of one pool: each platform has a production and a sandbox form, and apps have versions.
+/// Platform applications of one pool. Each platform has a production and a sandbox form, and apps have
+/// versions.
 const APPLICATION_ARNS_COUNT_MAX: usize = 100;
 
-/// A block of settings in a request: left out, emptied, or set.
+/// A block of settings in a request: omitted, empty, or set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block<T> {
-    /// The request says nothing of it: it stays.
+    /// The request omits the block, which stays unchanged.
     Unchanged,
-    /// The request has it without members: it goes.
+    /// The request has the block without members, which removes it.
     Removed,
-    /// The request sets it.
+    /// The request sets the block.
     Set(T),
 }
 
-/// Checks push settings as they came.
+/// Checks push settings as received.
 pub fn push(application_arns: Vec<String>, role_arn: Option<String>) -> Result<Block<PushSync>, Violation> {
     if application_arns.is_empty() && role_arn.is_none() {
         return Ok(Block::Removed);
@@ -42,7 +43,7 @@ pub fn push(application_arns: Vec<String>, role_arn: Option<String>) -> Result<B
     Ok(Block::Set(PushSync { application_arns, role_arn }))
 }
 
-/// Checks stream settings as they came.
+/// Checks stream settings as received.
 pub fn streams(
     stream_name: Option<String>,
     role_arn: Option<String>,
@@ -70,17 +71,18 @@ pub fn streams(
             return Err(Violation::new("cognitoStreams.streamingStatus", other, constraint));
         }
     };
-    // Whatever the server found wrong with the stream before is to be found again.
+    // An earlier error of the stream is cleared; the server will find it again if it persists.
     Ok(Block::Set(CognitoStreams { stream_name, role_arn, status, disabled_reason: None }))
 }
 
-/// Lays both blocks over the settings of `pool`.
+/// Merges both blocks into the settings of `pool`.
 pub fn apply(pool: &mut Pool, push: Block<PushSync>, streams: Block<CognitoStreams>) {
     lay_over(&mut pool.push, push);
     lay_over(&mut pool.streams, streams);
 }
 
-/// Notes what is wrong with the stream of `pool`, and switches it off unless `keep_on`; nothing if it has no stream.
+/// Records an error of the stream of `pool`, and switches streaming off unless `keep_on`. Does nothing if the
+/// pool has no stream.
 pub fn note_stream_trouble(pool: &mut Pool, reason: String, keep_on: bool) {
     if let Some(streams) = &mut pool.streams {
         streams.disabled_reason = Some(reason);
@@ -98,7 +100,7 @@ fn lay_over<T>(current: &mut Option<T>, block: Block<T>) {
     }
 }
 
-/// Checks the ARN of a role, if there is one.
+/// Checks the ARN of a role, if given.
 pub fn check_role_arn(member: &str, arn: Option<&str>) -> Result<(), Violation> {
     let Some(arn) = arn else { return Ok(()) };
     let chars = arn.chars().count();

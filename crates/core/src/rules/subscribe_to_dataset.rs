@@ -1,4 +1,4 @@
-//! SubscribeToDataset: a device is told of changes of a dataset from now on (`docs/protocol.md` section 9.4).
+//! SubscribeToDataset: sends changes of a dataset to a device from now on (`docs/protocol.md` section 9.4).
 
 use crate::changes::{Changes, Expect, Write};
 use crate::devices::Devices;
@@ -8,9 +8,9 @@ use crate::model::{DatasetRef, Head};
 use crate::refusal::Refusal;
 use crate::rules::pool_stands;
 
-/// Subscribes `device`, one of the owner's `devices`, to the dataset at `at`, whose head is `head`. `None` if it is
-/// subscribed already. The dataset must exist; that it still does at the commit is not asked, since subscriptions
-/// outlive deletion.
+/// Subscribes `device`, one of the owner's `devices`, to the dataset at `at`, whose head is `head`. `None` if
+/// it is already subscribed. The dataset must exist now, but not at the commit, because subscriptions outlive
+/// deletion.
 pub fn decide(
     devices: &Devices,
     head: Option<&Head>,

@@ -1,4 +1,4 @@
-//! The sync trigger: what a function is shown of an update, and what its answer makes of the update
+//! The sync trigger: the part of an update that a function sees, and the effect of its answer on the update
 //! (`docs/protocol.md` section 9.2).
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,7 +8,7 @@ use crate::model::Record;
 use crate::rules::patches::{Patch, Patches};
 use crate::violation::Violation;
 
-/// One record as the function is shown it.
+/// A record as the function sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The stored value; `None` if there is none.
@@ -17,26 +17,27 @@ pub struct Shown {
     pub new_value: Option<String>,
 }
 
-/// The records that the function answered, by key: the value that each is to have, `None` to remove it.
+/// The records in the function's answer: the value to store by key, `None` to remove the record.
 pub type Wanted = BTreeMap<RecordKey, Option<String>>;
 
-/// What the answer makes of the update.
+/// The update after the function's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Triggered {
-    /// What to apply: the client's patches as the function left them, then the function's own.
+    /// The patches to apply: the client's as the function left them, then the function's own.
     pub patches: Patches,
-    /// Keys of patches that the function left out of its answer; they are not applied.
+    /// The keys of patches that the function left out of its answer, which are not applied.
     pub left_out: Vec<RecordKey>,
 }
 
-/// What the function is shown: every record of the dataset, changed or not, and those that the update adds.
+/// The records that the function sees: every record of the dataset, changed or not, and those that the update
+/// adds.
 pub fn show(records: &[Record], patches: &Patches) -> BTreeMap<RecordKey, Shown> {
     let live = records.iter().filter_map(|record| Some((record.key.clone(), record.value.clone()?)));
     let mut shown: BTreeMap<RecordKey, Shown> = live
         .map(|(key, value)| (key, Shown { old_value: Some(value.clone()), new_value: Some(value) }))
         .collect();
     for patch in patches.iter() {
-        // A key that was removed before is shown like a new one.
+        // A removed key looks like a new one.
         let record =
             shown.entry(patch.key.clone()).or_insert_with(|| Shown { old_value: None, new_value: None });
         record.new_value.clone_from(&patch.value);
@@ -44,7 +45,8 @@ pub fn show(records: &[Record], patches: &Patches) -> BTreeMap<RecordKey, Shown>
     shown
 }
 
-/// Lays the function's answer over the patches. `records` are those that the function was shown the live ones of.
+/// Applies the function's answer to the patches. `records` are those of the dataset; the function saw the
+/// ones with a value.
 pub fn apply(records: &[Record], patches: &Patches, mut wanted: Wanted) -> Result<Triggered, Violation> {
     let mut left_out = Vec::new();
     let mut result = Vec::new();

@@ -1,4 +1,4 @@
-//! UnsubscribeFromDataset: a device is told no more (`docs/protocol.md` section 9.4).
+//! UnsubscribeFromDataset: stops sending changes of a dataset to a device (`docs/protocol.md` section 9.4).
 
 use crate::changes::{Changes, Expect, Write};
 use crate::devices::Devices;

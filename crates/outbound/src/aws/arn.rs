@@ -1,10 +1,11 @@
-//! Reads the region out of an ARN. ARNs come from whoever configures a pool, so nothing about them is taken for granted.
+//! Reads the region out of an ARN. ARNs come from the developer who configures a pool, so they are untrusted
+//! input.
 
-/// Long enough for every region's name.
+/// The longest accepted region, in characters.
 const REGION_CHARS_MAX: usize = 32;
 
-/// The region that an ARN names: its fourth part, if it is one. A region becomes part of a host name, so only what a
-/// host name may hold passes.
+/// The region that an ARN names: its fourth part, if valid. A region becomes part of a host name, so only
+/// characters of host names are accepted.
 pub(super) fn region(arn: &str) -> Option<&str> {
     let mut parts = arn.split(':');
     let (arn, _partition, _service, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

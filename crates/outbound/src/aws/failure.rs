@@ -1,4 +1,5 @@
-//! What the SDK's errors mean: one table for all services, and what a refused role looks like from inside a call.
+//! The meaning of the SDK's errors: one table for all services, and the form in which a refused role appears
+//! in another call.
 
 use std::error::Error;
 
@@ -21,37 +22,37 @@ use crate::port::Undelivered;
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) kind: Kind,
-    /// The peer's name for it; empty if the peer did not answer.
+    /// The peer's error code; empty if the peer did not answer.
     pub(super) code: String,
-    /// The peer's words; empty likewise. For deciding only, never shown.
+    /// The peer's message; empty likewise. It is used for decisions only and never shown.
     pub(super) message: String,
-    /// What operators read.
+    /// The text for operators.
     pub(super) cause: String,
 }
 
-/// What there is to do about it.
+/// The remedy that a failure needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// No answer, or none in time, or no credentials yet.
+    /// There is no answer, or none in time, or there are no credentials yet.
     Unreached,
-    /// The peer does not take the signature, or what it was made with.
+    /// The peer does not accept the signature or its credentials.
     Unauthenticated,
     /// The peer asks for fewer calls.
     Throttled,
-    /// The peer is out of order.
+    /// The peer has an internal error.
     Broken,
-    /// The peer refuses the caller.
+    /// The peer denies the caller access.
     Denied,
-    /// What the call is about is not there.
+    /// The resource of the call does not exist.
     Missing,
-    /// The peer refuses this call's content.
+    /// The peer rejects the contents of this call.
     Invalid,
-    /// The answer is larger than answers may be.
+    /// The answer exceeds the size limit.
     AnswerTooLarge,
 }
 
 impl Failure {
-    /// The general meaning; services that know better look at kind and code first.
+    /// The general meaning; services with a more precise one examine kind and code first.
     pub(super) fn undelivered(self) -> Undelivered {
         let cause = self.cause;
         match self.kind {
@@ -66,7 +67,7 @@ impl Failure {
     }
 }
 
-/// Reads the SDK's error of `call`, made under `role_arn`.
+/// Converts the SDK's error of `call`, which was made under `role_arn`.
 pub(super) fn failure<E>(call: &str, role_arn: Option<&str>, error: &SdkError<E>) -> Failure
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -87,7 +88,7 @@ where
             let cause = format!("{call}: the answer is larger than {TRIGGER_ANSWER_BYTES_MAX} bytes");
             unanswered(Kind::AnswerTooLarge, cause)
         }
-        // Dispatch failures, answers that make no sense, and what later versions of the SDK may add.
+        // Dispatch failures, invalid answers, and errors that later versions of the SDK may add.
         _ => unanswered(Kind::Unreached, format!("{call}: {}", chain(error))),
     }
 }
@@ -99,14 +100,14 @@ fn unanswered(kind: Kind, cause: String) -> Failure {
 fn answered(call: &str, code: Option<&str>, message: Option<&str>, status: u16) -> Failure {
     let (code, message) = (code.unwrap_or_default(), message.unwrap_or_default());
     let kind = kind_of_code(code).unwrap_or_else(|| kind_of_status(status));
-    // What is said of a wrong signature repeats the request that was signed, session token and all.
+    // The message about a wrong signature repeats the signed request, including the session token.
     let shown = if code.contains("Signature") { "" } else { message };
     let parts: Vec<&str> = [call, code, shown].into_iter().filter(|part| !part.is_empty()).collect();
     let cause = one_line(&format!("{} (status {status})", parts.join(": ")));
     Failure { kind, code: code.to_owned(), message: message.to_owned(), cause }
 }
 
-/// The services' own names come first: some say with a status of 400 what others say with 403, 404 or 429.
+/// The services' own codes come first: some use status 400 where others use 403, 404 or 429.
 fn kind_of_code(code: &str) -> Option<Kind> {
     let kind = match code {
         "Throttling"
@@ -123,8 +124,8 @@ fn kind_of_code(code: &str) -> Option<Kind> {
         | "KMSThrottlingException"
         | "EC2ThrottledException"
         | "SlowDown" => Kind::Throttled,
-        // Credentials that ran out or are being replaced, or a clock that is off for a while: that says nothing of the
-        // pool's settings, and the next attempt signs anew.
+        // Credentials that expired or are being replaced, or a clock that is off for a while, say nothing
+        // about the pool's settings, and the next attempt signs again.
         "ExpiredToken"
         | "ExpiredTokenException"
         | "IncompleteSignature"
@@ -172,20 +173,20 @@ fn kind_of_status(status: u16) -> Kind {
         401 | 403 => Kind::Denied,
         404 => Kind::Missing,
         429 => Kind::Throttled,
-        // A conflict is a resource that is just being changed.
+        // A conflict is a resource that is being changed at the moment.
         409 | 500.. => Kind::Broken,
         _ => Kind::Invalid,
     }
 }
 
-/// Why there are no credentials to make a call with. A role that STS refuses has to be mended; all else may pass, and
-/// missing credentials of the server's own are no reason to give a destination up.
+/// The reason why there are no credentials for a call. A role that STS refuses must be repaired. Any other
+/// failure may pass, and missing credentials of the server itself are no reason to give a destination up.
 pub(super) fn credentials_failure(role_arn: Option<&str>, error: &CredentialsError) -> Failure {
     let refused = role_arn.zip(beneath::<SdkError<AssumeRoleError>>(error));
     if let Some((role_arn, error)) = refused {
         let failure = failure("AssumeRole", None, error);
         let cause = one_line(&format!("role {role_arn}: {}", failure.cause));
-        // A role that is not there is refused like one that is; so is one whose name makes no sense.
+        // A missing role is refused like an existing one; so is an invalid role name.
         let kind = match failure.kind {
             Kind::Denied | Kind::Missing | Kind::Invalid => Kind::Denied,
             kind @ (Kind::Unreached
@@ -203,7 +204,7 @@ pub(super) fn credentials_failure(role_arn: Option<&str>, error: &CredentialsErr
     unanswered(Kind::Unreached, cause)
 }
 
-/// The outermost error of this type at or beneath `error`.
+/// The outermost error of this type in the chain of `error`.
 fn beneath<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -215,7 +216,7 @@ fn beneath<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&
     None
 }
 
-/// Bounds what a peer may answer: without it, the SDK reads whatever comes.
+/// Limits the size of a peer's answer, which the SDK would read without bound.
 #[derive(Debug)]
 pub(super) struct AnswerLimit;
 

@@ -1,4 +1,4 @@
-//! A stream of Kinesis: one `PutRecord` for each message, because only single records keep their order.
+//! A Kinesis stream: one `PutRecord` for each message, because only single records keep their order.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::Aws;
 use super::failure::failure;
 use crate::port::{Checked, Finding, Outcome, StreamMessage, StreamPort};
 
-/// The service's limit on a record, data and partition key together.
+/// The service's size limit of a record, data and partition key together.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A stream in the server's region.
@@ -59,7 +59,8 @@ impl StreamPort for KinesisStream {
         })
     }
 
-    /// Describing needs a permission that putting does not; where only that is missing, puts may still succeed.
+    /// Describing a stream needs a permission that putting does not. If only that permission is missing, puts
+    /// may still succeed.
     fn check(&self) -> Checked<'_> {
         Box::pin(self.describe())
     }

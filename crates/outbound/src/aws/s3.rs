@@ -1,4 +1,4 @@
-//! Objects in a bucket of S3, with presigned URLs to get them.
+//! Objects in an S3 bucket, with presigned URLs to get them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::cause::chain;
 use crate::port::{Checked, Finding, LargeObjectPort, Outcome, Undelivered};
 use crate::settings::LargeObjectSettings;
 
-/// S3 presigns for at most seven days.
+/// The longest lifetime of a presigned URL in S3: seven days.
 const URL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
-/// The object that a check writes.
+/// The key of the object that a check writes.
 const CHECK_KEY: &str = "carryall-check.json";
 
 /// A bucket in the server's region.
@@ -38,8 +38,8 @@ impl S3Objects {
         self.presign(&caller, &key).await
     }
 
-    /// Parts `.` and `..` between slashes, which a dataset's name may be, name other keys to peers that keep objects as
-    /// files: their full stops are written as `%2E`.
+    /// The key of an object, with its prefix. A dataset's name may be `.` or `..`; as a part between slashes
+    /// these name other keys at peers that store objects as files, so their full stops are written as `%2E`.
     fn whole_key(&self, key: &str) -> String {
         let part =
             |part: &str| if matches!(part, "." | "..") { part.replace('.', "%2E") } else { part.to_owned() };

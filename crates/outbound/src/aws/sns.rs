@@ -1,4 +1,4 @@
-//! A platform application of SNS: endpoints for device tokens, and pushes to them.
+//! A platform application of SNS: creates endpoints for device tokens, and pushes to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::{Aws, arn};
 use crate::port::{Checked, Device, Finding, Outcome, PushMessage, PushPort, PushUndelivered, Undelivered};
 use crate::push_json;
 
-/// How often an endpoint that disappears while it is being repaired is created again.
+/// The number of attempts to create an endpoint that disappears while it is being repaired.
 const REGISTER_ROUNDS_MAX: usize = 3;
 
-/// An application in the region that its ARN names.
+/// A platform application in the region that its ARN names.
 pub(crate) struct SnsPush {
     aws: Arc<Aws>,
     application_arn: String,
@@ -44,7 +44,8 @@ impl SnsPush {
         Err(Undelivered::Retry { cause })
     }
 
-    /// Creating finds an endpoint of the same token and attributes. One of other attributes is named by the refusal.
+    /// Creates the endpoint, or finds an existing one. SNS returns an endpoint with the same token and
+    /// attributes; of one with other attributes, the refusal has the ARN.
     async fn create_or_find(&self, caller: &Caller, token: &SecretString) -> Result<String, Undelivered> {
         let call = caller.sns().create_platform_endpoint().platform_application_arn(&self.application_arn);
         let failure = match call.token(token.expose_secret()).send().await {
@@ -57,14 +58,15 @@ impl SnsPush {
         if let Some(endpoint) = existing_endpoint(&failure) {
             return Ok(endpoint);
         }
-        // The application's name is refused, not the token: that is the pool's configuration, and no device's fault.
+        // The application's name was refused and not the token, so the pool's configuration is wrong and not
+        // the device.
         if failure.kind == Kind::Invalid && failure.message.contains("PlatformApplicationArn") {
             return Err(Undelivered::Gone { cause: failure.cause });
         }
         Err(failure.undelivered())
     }
 
-    /// Switches the endpoint on and makes its token current, if that is not so.
+    /// Enables the endpoint and updates its token, if necessary.
     async fn repair(&self, caller: &Caller, endpoint: &str, token: &SecretString) -> Result<(), Failure> {
         let got = caller.sns().get_endpoint_attributes().endpoint_arn(endpoint).send().await;
         let attributes = got
@@ -79,7 +81,7 @@ impl SnsPush {
         call.send().await.map(|_| ()).map_err(|error| self.failure("SetEndpointAttributes", &error, token))
     }
 
-    /// A refusal may repeat the token, which is nobody's to read.
+    /// Converts an error. A refusal may repeat the token, which must not be shown.
     fn failure<E>(&self, call: &str, error: &aws_sdk_sns::error::SdkError<E>, token: &SecretString) -> Failure
     where
         E: aws_sdk_sns::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -130,7 +132,8 @@ impl PushPort for SnsPush {
         Box::pin(self.send(device.clone(), message.clone()))
     }
 
-    /// Looking needs a permission that pushing does not; where only that is missing, pushes may still succeed.
+    /// Reading attributes needs a permission that pushing does not. If only that permission is missing,
+    /// pushes may still succeed.
     fn check(&self) -> Checked<'_> {
         Box::pin(self.look())
     }
@@ -156,7 +159,8 @@ fn existing_endpoint(failure: &Failure) -> Option<String> {
     (endpoint.starts_with("arn:") && endpoint.contains(":endpoint/")).then(|| endpoint.to_owned())
 }
 
-/// SNS says of a deleted endpoint that it is not found, or that the target is no valid parameter.
+/// Converts a failed publication. SNS reports a deleted endpoint as not found, or as an invalid target
+/// parameter.
 fn unpublished(failure: Failure) -> PushUndelivered {
     let disabled = matches!(failure.code.as_str(), "EndpointDisabled" | "EndpointDisabledException");
     let unknown = failure.kind == Kind::Invalid && failure.message.contains("TargetArn");

@@ -1,5 +1,6 @@
-//! One pooled client for all HTTP destinations: a POST with a signature, one attempt, everything bounded. Redirects are
-//! not followed, because a signed message belongs to the receiver that the operator named.
+//! One pooled client for all HTTP destinations. It makes one signed POST at a time, in a single attempt, with
+//! every size and time bounded. It does not follow redirects, because a signed message is meant for the
+//! receiver that the operator named.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,22 +21,22 @@ use super::signature::sign;
 use crate::cause::chain;
 use crate::settings::HttpDestination;
 
-/// How long making a connection may take.
+/// The time limit for making a connection.
 const CONNECT_MILLISECONDS_MAX: u64 = 3_000;
-/// Connections that are kept open without use, for each destination.
+/// The number of idle connections that are kept open, for each destination.
 const IDLE_CONNECTIONS_MAX: usize = 64;
-/// How long they are kept.
+/// The time for which idle connections are kept.
 const IDLE_MILLISECONDS_MAX: u64 = 30_000;
 
 type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Makes signed requests. Nothing is loaded before the first.
+/// Sends signed requests. Nothing is loaded before the first.
 pub(crate) struct HttpClient {
     connections: OnceLock<Result<Connections, String>>,
     unix_seconds: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
-/// A request's content and bounds.
+/// The contents and limits of a request.
 pub(super) struct Post<'a> {
     pub(super) event_id: &'a str,
     pub(super) json: Bytes,
@@ -43,19 +44,19 @@ pub(super) struct Post<'a> {
     pub(super) time_max: Duration,
 }
 
-/// A whole answer. Its body may be too large or cut off; many callers only want the status.
+/// An answer. Its body may be too large or cut off; many callers need only the status.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Result<Bytes, BodyTrouble>,
 }
 
-/// Why an answer's body is not there.
+/// The reason why an answer has no body.
 pub(super) enum BodyTrouble {
     TooLarge,
     CutOff { cause: String },
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 pub(super) enum NoAnswer {
     TimedOut {
         cause: String,
@@ -63,7 +64,7 @@ pub(super) enum NoAnswer {
     Unreached {
         cause: String,
     },
-    /// The request cannot be made of what was given.
+    /// The request cannot be built from the given values.
     Unmakeable {
         cause: String,
     },
@@ -74,14 +75,14 @@ impl HttpClient {
         Self { connections: OnceLock::new(), unix_seconds }
     }
 
-    /// One signed attempt.
+    /// Makes one signed attempt.
     pub(super) async fn post(&self, to: &HttpDestination, post: Post<'_>) -> Result<Answer, NoAnswer> {
         let (answer_bytes_max, time_max) = (post.answer_bytes_max, post.time_max);
         let request = self.request(to, post)?;
         self.exchange(to, request, answer_bytes_max, time_max).await
     }
 
-    /// Whether anybody answers at all, whatever the answer says. Nothing is delivered.
+    /// Checks that the destination answers at all, with any answer. Nothing is delivered.
     pub(super) async fn reach(&self, to: &HttpDestination, time_max: Duration) -> Result<(), String> {
         let request = Request::builder().method(Method::HEAD).uri(to.url.clone()).body(Full::default());
         let request = request.map_err(|error| chain(&error))?;
@@ -156,7 +157,8 @@ fn connections() -> Result<Connections, String> {
         .build(connector))
 }
 
-/// TLS against the system's roots. A system without any still reaches plain HTTP; certificates are then all unknown.
+/// TLS with the system's root certificates. A system without any can still reach plain HTTP; every
+/// certificate is then unknown.
 fn tls() -> Result<ClientConfig, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?;

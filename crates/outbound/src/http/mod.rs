@@ -1,4 +1,4 @@
-//! Destinations of one's own over HTTP: streams, pushes and triggers as signed POST requests.
+//! Self-hosted HTTP destinations: streams, pushes and triggers as signed POST requests.
 
 mod client;
 mod push;

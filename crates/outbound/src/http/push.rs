@@ -1,11 +1,11 @@
-//! Pushes as HTTP requests, for operators who bring their own push gateway. Each push is one POST:
+//! Pushes as HTTP requests, for operators with their own push gateway. Each push is one POST:
 //!
 //! ```json
 //! {"deviceId": "…", "platform": "GCM", "applicationArn": "…", "token": "…",
 //!  "message": {"source": "cognito-sync", "identityPoolId": "…", "identityId": "…", "datasetName": "…", "syncCount": "7"}}
 //! ```
 //!
-//! 410 says that this device is gone: it gets no more pushes until it registers again.
+//! The answer 410 means that this device is gone. It gets no further pushes until it registers again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::port::{Checked, Device, Outcome, PushMessage, PushPort, PushUndeliver
 use crate::push_json;
 use crate::settings::HttpDestination;
 
-/// A push gateway of one's own.
+/// A self-hosted push gateway.
 pub(crate) struct HttpPush {
     client: Arc<HttpClient>,
     destination: HttpDestination,
@@ -48,8 +48,8 @@ impl HttpPush {
 }
 
 impl PushPort for HttpPush {
-    /// Nobody is called: the gateway learns of a device with its first push. The name is the same for the same token,
-    /// which cannot be read from it.
+    /// Makes no call: the gateway learns of a device with its first push. The endpoint's name is a digest of
+    /// the token, so it is the same for the same token and does not reveal it.
     fn register(&self, token: &SecretString) -> Outcome<'_, String> {
         let digest = digest::digest(&digest::SHA256, token.expose_secret().as_bytes());
         let endpoint = format!("{}/endpoint/{}", self.application_arn, hex(&digest.as_ref()[..16]));

@@ -1,12 +1,13 @@
-//! What a receiver's status means for a message: one table for all HTTP destinations but triggers.
+//! The meaning of a receiver's status for a message: one table for all HTTP destinations but triggers.
 
 use http::StatusCode;
 
 use super::client::{Answer, NoAnswer};
 use crate::port::Undelivered;
 
-/// 2xx is success. 410 says that nothing will be taken here any more; 429 asks for fewer; 401, 403, 404, 408, 425 and 5xx
-/// may pass, as they do when a receiver is deployed anew; whatever else, redirects included, is about this message.
+/// Maps an answer to an outcome. 2xx is success. 410 means that the destination is gone, and 429 asks for
+/// fewer requests. 401, 403, 404, 408, 425 and 5xx may be temporary, as they are while a receiver is
+/// redeployed. Any other status, redirects included, refuses this message.
 pub(super) fn outcome(origin: &str, exchanged: Result<Answer, NoAnswer>) -> Result<(), Undelivered> {
     let status = match exchanged {
         Ok(answer) => answer.status,

@@ -1,4 +1,4 @@
-//! A stream as HTTP requests: each message is the body of one POST.
+//! A stream over HTTP: each message is the body of one POST.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use super::status::outcome;
 use crate::port::{Checked, Finding, Outcome, StreamMessage, StreamPort};
 use crate::settings::HttpDestination;
 
-/// How long one attempt may take.
+/// The time limit of one attempt.
 pub(super) const ATTEMPT_MILLISECONDS_MAX: u64 = 10_000;
-/// How much of an answer that nobody reads is taken in, so that its connection can be used again.
+/// The part of an unused answer that is read so that its connection can be reused.
 pub(super) const IGNORED_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// A stream of one's own.
+/// A self-hosted stream.
 pub(crate) struct HttpStream {
     client: Arc<HttpClient>,
     destination: HttpDestination,
@@ -47,7 +47,7 @@ impl StreamPort for HttpStream {
     }
 }
 
-/// The check of every HTTP destination: somebody answers. Whether the secret is right shows with the first message.
+/// The check of every HTTP destination: it answers. Only the first message shows if the secret is right.
 pub(super) async fn reachable(client: &HttpClient, destination: &HttpDestination) -> Vec<Finding> {
     let reached = client.reach(destination, Duration::from_millis(ATTEMPT_MILLISECONDS_MAX)).await;
     vec![Finding { what: format!("reach {}", destination.origin()), trouble: reached.err() }]

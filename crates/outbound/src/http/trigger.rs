@@ -1,4 +1,5 @@
-//! A trigger as an HTTP request: the event is the body of one POST, and the answer's body is the function's answer.
+//! A trigger over HTTP: the event is the body of one POST, and the body of its answer is the function's
+//! answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::port::{Checked, Outcome, TriggerEvent, TriggerPort, TriggerUndelivere
 use crate::settings::HttpDestination;
 use crate::{TRIGGER_ANSWER_BYTES_MAX, milliseconds};
 
-/// A function of one's own.
+/// A self-hosted function.
 pub(crate) struct HttpTrigger {
     client: Arc<HttpClient>,
     destination: HttpDestination,

@@ -1,4 +1,4 @@
-//! Streams into files.
+//! Streams to files.
 
 use std::fs;
 use std::num::NonZeroU32;

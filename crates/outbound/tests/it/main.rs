@@ -1,4 +1,4 @@
-//! Destinations of one's own over real sockets and real files. AWS's peers are driven from the acceptance tests.
+//! Self-hosted destinations over real sockets and real files. The acceptance tests use the AWS peers.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with the test")]
 
@@ -10,12 +10,12 @@ mod triggers;
 
 use carryall_outbound::{HttpDestination, Outbound, OutboundSettings, Route, StreamDestination};
 
-/// The secret that every test signs with.
+/// The secret of every signature in the tests.
 const SECRET: &str = "a shared secret";
-/// What the clock says.
+/// The time of the tests' clock.
 const NOW_UNIX_S: u64 = 1_700_000_000;
 
-/// Settings that send everything nowhere but to AWS.
+/// Settings without routes, which send everything to AWS.
 fn settings() -> OutboundSettings {
     OutboundSettings {
         region: "eu-west-1".to_owned(),
@@ -34,7 +34,7 @@ fn http(url: &str) -> HttpDestination {
     HttpDestination::new(url, SECRET.into()).unwrap()
 }
 
-/// Takes everything.
+/// A route that matches everything.
 fn every<D>(destination: D) -> Vec<Route<D>> {
     vec![Route { pool: Some("pool".to_owned()), name: None, destination }]
 }

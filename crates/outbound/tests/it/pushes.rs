@@ -59,7 +59,7 @@ async fn a_gateway_that_does_not_know_the_device_ends_its_pushes() {
     let receiver = Receiver::start(Reply::status(410)).await;
     let outcome = publish(&*port(&receiver)).await;
     assert!(matches!(outcome, Err(PushUndelivered::EndpointDead { .. })));
-    // A gateway that is being deployed anew says this of every device.
+    // A gateway that is being redeployed answers so for every device.
     let receiver = Receiver::start(Reply::status(404)).await;
     let outcome = publish(&*port(&receiver)).await;
     assert!(matches!(outcome, Err(PushUndelivered::Other(Undelivered::Retry { .. }))));

@@ -1,4 +1,4 @@
-//! A receiver on a socket of its own, which keeps what it was sent and answers as it is told.
+//! A receiver on its own socket, which records requests and gives a fixed answer.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ use tokio::net::TcpListener;
 
 use crate::SECRET;
 
-/// What is answered to each request.
+/// The answer to each request.
 #[derive(Clone)]
 pub enum Reply {
     /// An answer with this status and body.
     Status(u16, Bytes),
-    /// A redirect to this place.
+    /// A redirect to this location.
     Redirect(String),
-    /// Nothing, for ever.
+    /// No answer, for ever.
     Silence,
     /// The connection is closed.
     HangUp,
@@ -50,7 +50,7 @@ impl Received {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Verifies the signature the way a receiver would, from the documentation.
+    /// Verifies the signature as the documentation describes it for receivers.
     pub fn is_signed(&self) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
         let (timestamp, event_id) = (self.header("Carryall-Timestamp"), self.header("Carryall-Event-Id"));
@@ -77,12 +77,12 @@ impl Receiver {
         Self { origin, received }
     }
 
-    /// Everything that came, oldest first.
+    /// All requests so far, oldest first.
     pub fn take(&self) -> Vec<Received> {
         std::mem::take(&mut self.received.lock().unwrap())
     }
 
-    /// The one request that came.
+    /// The only request so far.
     pub fn only(&self) -> Received {
         let mut all = self.take();
         assert_eq!(all.len(), 1);

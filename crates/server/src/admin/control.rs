@@ -1,5 +1,6 @@
-//! The ear of a running server for the operators' verbs: a Unix socket in the data directory, one line of JSON in, one
-//! line of JSON out. Whoever may open the socket may do everything, so it is for this user alone.
+//! The control socket: operator commands sent to a running server. It is a Unix socket in the data directory,
+//! with one line of JSON in and one line of JSON out. Anyone who can open the socket can do everything, so
+//! only this user may.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -19,56 +20,56 @@ use crate::admin::{self, Answer, OperatorError, Verb};
 use crate::app::App;
 
 const SOCKET_FILE: &str = "control.sock";
-/// Longest path that the operating system takes for a socket, in bytes.
+/// The longest socket path that the operating system accepts, in bytes.
 const PATH_BYTES_MAX: usize = 100;
-/// Longest question, in bytes.
+/// The longest request, in bytes.
 const QUESTION_BYTES_MAX: u64 = 64 * 1024;
-/// Longest answer that is read, in bytes.
+/// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// Connections at a time; more wait to be accepted. A connection that sends no question is closed soon, so many of them
-/// delay a question but do not stop it.
+/// Connections at a time; more wait to be accepted. A connection that sends no request is closed soon, so
+/// many of them delay a request but do not stop it.
 const CONNECTIONS_MAX: usize = 256;
-/// Time for a connection to send its question.
+/// The time limit for a connection to send its request.
 const ARRIVAL_SECONDS_MAX: u64 = 2;
-/// Questions worked on at a time; more wait.
+/// Requests in progress at a time; more wait.
 const QUESTIONS_MAX: usize = 16;
-/// Time for one question, from its arrival to the end of the answer.
+/// The time limit of one request, from its arrival to the end of the answer.
 const QUESTION_SECONDS_MAX: u64 = 60;
 
-/// A question to a running server.
+/// A request to a running server.
 #[derive(Serialize, Deserialize)]
 enum Question {
     /// The address that it listens on.
     Address,
     /// Its readiness.
     Ready,
-    /// The result of a verb, which it carries out.
+    /// The result of a command, which the server carries out.
     Do(Verb),
 }
 
 /// An answer: the result, or the error in one line.
 type Reply<T> = Result<T, OperatorError>;
 
-/// A path to the socket that is short enough for the operating system, and what keeps it valid.
+/// A path to the socket that is short enough for the operating system, and the folder that keeps it valid.
 fn path(dir: &Path) -> io::Result<(PathBuf, Option<File>)> {
     let path = dir.join(SOCKET_FILE);
     if path.as_os_str().len() <= PATH_BYTES_MAX {
         return Ok((path, None));
     }
-    // Through an open folder any depth can be reached.
+    // An open folder makes a path of any depth short.
     let folder = File::open(dir)?;
     Ok((PathBuf::from(format!("/proc/self/fd/{}/{SOCKET_FILE}", folder.as_raw_fd())), Some(folder)))
 }
 
-/// The server's side. The socket is removed when it is dropped.
+/// The server's side. The socket is removed on drop.
 pub struct Control {
     listener: UnixListener,
     dir: PathBuf,
 }
 
 impl Control {
-    /// Opens the socket in `dir`, which the caller holds: one that lies there is a dead server's. The process's umask
-    /// makes it private from its first moment; its exact mode is set right after.
+    /// Opens the socket in `dir`, which the caller has locked, so that an existing socket is a dead server's.
+    /// The process's umask makes it private from the start; its exact mode is set right after.
     pub fn open(dir: &Path) -> io::Result<Self> {
         match std::fs::remove_file(dir.join(SOCKET_FILE)) {
             Ok(()) => {}
@@ -101,9 +102,9 @@ impl Control {
                 match converse(&app, &address, &questions, stream).await {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                        tracing::warn!(%error, "a question on the control socket took too long");
+                        tracing::warn!(%error, "a request on the control socket took too long");
                     }
-                    Err(error) => tracing::debug!(%error, "a question on the control socket failed"),
+                    Err(error) => tracing::debug!(%error, "a request on the control socket failed"),
                 }
             });
         }
@@ -112,12 +113,12 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // One that stays is removed by the next start.
+        // A socket that stays is removed by the next start.
         let _ = std::fs::remove_file(self.dir.join(SOCKET_FILE));
     }
 }
 
-/// Reads one question and answers it.
+/// Reads one request and answers it.
 async fn converse(app: &App, address: &str, questions: &Semaphore, mut stream: UnixStream) -> io::Result<()> {
     let Some(line) = question(&mut stream, Duration::from_secs(ARRIVAL_SECONDS_MAX)).await? else {
         return Ok(());
@@ -130,7 +131,7 @@ async fn converse(app: &App, address: &str, questions: &Semaphore, mut stream: U
     .await?
 }
 
-/// The line that the peer sends within `time`; `None` if it only looked for a server, or sends nothing.
+/// The line that the peer sends within `time`; `None` if it only probed for a server, or sends nothing.
 async fn question(stream: &mut UnixStream, time: Duration) -> io::Result<Option<String>> {
     let mut line = String::new();
     let mut reader = BufReader::new(stream.take(QUESTION_BYTES_MAX));
@@ -148,7 +149,7 @@ async fn answer(app: &App, address: &str, line: &str, mut stream: UnixStream) ->
             tracing::info!(?verb, "operator command");
             line_of(&admin::execute(app, verb).await)
         }
-        Err(error) => line_of(&Reply::<()>::Err(format!("the question is not understood: {error}").into())),
+        Err(error) => line_of(&Reply::<()>::Err(format!("the request is not understood: {error}").into())),
     };
     stream.write_all(reply?.as_bytes()).await?;
     stream.shutdown().await
@@ -160,7 +161,7 @@ fn line_of<T: Serialize>(value: &T) -> io::Result<String> {
     Ok(line)
 }
 
-/// Reaches the server that holds `dir`, if one answers.
+/// Connects to the server that has locked `dir`, if one answers.
 pub async fn connect(dir: &Path) -> io::Result<UnixStream> {
     let (path, _folder) = path(dir)?;
     UnixStream::connect(path).await
@@ -228,7 +229,7 @@ mod tests {
             idle.push(connect(home.path()).await.unwrap());
         }
         let stream = connect(home.path()).await.unwrap();
-        // Well below the time after which idle connections of old gave way.
+        // Well below the time after which earlier versions closed idle connections.
         let answer = tokio::time::timeout(Duration::from_secs(QUESTION_SECONDS_MAX / 2), ask_ready(stream));
         assert_eq!(answer.await.unwrap(), Ok(()));
         server.abort();

@@ -1,4 +1,4 @@
-//! The error of everything that operators do: one line that names the fault and its place.
+//! The error of operator commands: one line that names the error and its place.
 
 use carryall_core::store::StoreError;
 use carryall_core::violation::Violation;

@@ -1,4 +1,4 @@
-//! Verbs about developer keys.
+//! Commands about developer keys.
 
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::AccessKeyId;
@@ -12,7 +12,7 @@ use super::error::OperatorError;
 use crate::app::App;
 use crate::trust::root_key::RootKey;
 
-/// Longest description of a key, in characters.
+/// The longest description of a key, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 256;
 
 /// A request about developer keys.
@@ -20,10 +20,10 @@ const DESCRIPTION_CHARS_MAX: usize = 256;
 pub enum Verb {
     /// Create a key.
     Create {
-        /// The operator's note about it.
+        /// The operator's description of the key.
         description: String,
     },
-    /// List the keys of the store; the root key is not among them.
+    /// List the keys of the store, without the root key.
     List,
     /// Delete a key.
     Revoke {
@@ -35,7 +35,7 @@ pub enum Verb {
 /// The result of a request about developer keys.
 #[derive(Serialize, Deserialize)]
 pub enum Answer {
-    /// The created key, the only time that its secret is shown.
+    /// The created key; its secret is shown only here.
     Created(KeyCreated),
     /// All keys.
     Listed(KeyList),
@@ -47,11 +47,11 @@ pub enum Answer {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct KeyCreated {
-    /// The public half.
+    /// The access key id.
     pub access_key_id: String,
-    /// The secret half.
+    /// The secret access key.
     pub secret_access_key: String,
-    /// The operator's note.
+    /// The operator's description.
     pub description: String,
 }
 
@@ -59,19 +59,19 @@ pub struct KeyCreated {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct KeyList {
-    /// In the order of their ids.
+    /// The keys in the order of their ids.
     pub access_keys: Vec<KeyLine>,
 }
 
-/// One key of the list.
+/// A key in the list.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct KeyLine {
-    /// The public half.
+    /// The access key id.
     pub access_key_id: String,
     /// The time of its creation.
     pub create_date: String,
-    /// The operator's note.
+    /// The operator's description.
     pub description: String,
 }
 
@@ -79,7 +79,7 @@ pub struct KeyLine {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct KeyRevoked {
-    /// The public half.
+    /// The access key id.
     pub access_key_id: String,
 }
 

@@ -1,5 +1,6 @@
-//! The operators' verbs as values: a request of an operator, carried out on an open store, and its result. The same
-//! whether the command line has the store open itself or asks the server that has; the command line prints.
+//! Operator commands as values: a command, carried out on an open store, and its result. They are the same
+//! whether the command line has opened the store itself or asks the server that has. The command line prints
+//! results.
 
 pub mod control;
 mod error;
@@ -15,25 +16,26 @@ pub use self::error::OperatorError;
 pub use self::seed::seed_pools;
 use crate::app::App;
 
-/// A request of an operator, by the noun that it is about.
+/// An operator command, by the noun that it is about.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Verb {
     /// About identity pools.
     Pool(pool::Verb),
-    /// About events that could not be delivered.
+    /// About undeliverable events.
     Outbox(outbox::Verb),
     /// About developer keys.
     Key(key::Verb),
 }
 
-/// The result of a verb, in AWS's member names. Not printable by `Debug`: one case carries a secret.
+/// The result of a command, in AWS's member names. It has no `Debug` form, because one variant contains a
+/// secret.
 #[derive(Serialize, Deserialize)]
 pub enum Answer {
-    /// Of a verb about pools.
+    /// The result of a command about pools.
     Pool(pool::Answer),
-    /// Of a verb about the outbox.
+    /// The result of a command about the outbox.
     Outbox(outbox::Answer),
-    /// Of a verb about keys.
+    /// The result of a command about keys.
     Key(key::Answer),
 }
 

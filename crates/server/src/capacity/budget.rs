@@ -1,5 +1,5 @@
-//! A memory budget of two parts. The first 64 KiB of each item are paid for from a reserve, and what lies above from
-//! the rest, so that large items can never use up what small ones need.
+//! A memory budget in two parts. The first 64 KiB of each item are charged to a reserve, and the rest of it
+//! to the remainder, so that large items can never use up the memory of small ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +8,19 @@ use super::account::{Account, Resource};
 use super::gate::{Full, Gate, Permit};
 use crate::metrics::ServerLimit;
 
-/// The part of an item that is paid for from the reserve, in bytes.
+/// The part of an item that is charged to the reserve, in bytes.
 pub const SMALL_BYTES_MAX: usize = 64 * 1024;
-/// Bytes that every connection has for free. Most requests and answers fit, and need no account.
+/// The bytes that every connection may use without charge. Most requests and answers fit, and need no
+/// account.
 pub const FREE_BYTES: usize = 4 * 1024;
-/// The bytes that one permit stands for.
+/// The bytes of one permit.
 const PERMIT_BYTES: usize = 1024;
-/// One part in this many is the reserve for small items.
+/// The reserve for small items is one part in this many.
 const RESERVE_ONE_IN: usize = 4;
-/// One caller may hold one part in this many, of the reserve and of the rest.
+/// One caller may hold one part in this many of the reserve and of the remainder.
 const SHARE_ONE_IN: usize = 4;
 
-/// The budget.
+/// A memory budget.
 pub struct Budget {
     small: Arc<Gate>,
     large: Arc<Gate>,
@@ -30,13 +31,13 @@ pub struct Budget {
 pub struct Sizes {
     small: u32,
     large: u32,
-    /// The share of one caller of the reserve.
+    /// One caller's share of the reserve.
     pub small_share: u32,
-    /// The share of one caller of the rest. One item of the largest size always fits.
+    /// One caller's share of the remainder. One item of the largest size always fits.
     pub large_share: u32,
 }
 
-/// The memory that one item has paid for, given back when it is dropped.
+/// The memory charged for one item, returned on drop.
 #[derive(Default)]
 pub struct Charge {
     small: Option<Permit>,
@@ -44,7 +45,7 @@ pub struct Charge {
 }
 
 impl Sizes {
-    /// Divides `total_bytes`, of which one item takes at most `item_bytes_max`.
+    /// Divides `total_bytes`; one item takes at most `item_bytes_max`.
     pub fn of(total_bytes: usize, item_bytes_max: usize) -> Self {
         let small = permits(total_bytes / RESERVE_ONE_IN).max(permits(SMALL_BYTES_MAX));
         let item = permits(item_bytes_max);
@@ -60,7 +61,7 @@ impl Sizes {
 }
 
 impl Budget {
-    /// A budget of these sizes. A refusal counts as a hit of `limit`.
+    /// Creates a budget of these sizes. A refusal counts as a hit of `limit`.
     pub fn new(sizes: Sizes, kinds: [Resource; 2], limit: ServerLimit, wait_max: Duration) -> Self {
         let [small, large] = kinds;
         Self {
@@ -69,7 +70,7 @@ impl Budget {
         }
     }
 
-    /// Makes `charge` pay for an item of `bytes` in all: takes what is missing, or gives back what is too much.
+    /// Adjusts `charge` to an item of `bytes` in all: takes the missing permits, or returns the surplus.
     pub async fn pay(&self, account: &Arc<Account>, charge: &mut Charge, bytes: usize) -> Result<(), Full> {
         let small = if bytes > FREE_BYTES { permits(bytes.min(SMALL_BYTES_MAX)) } else { 0 };
         resize(&self.small, account, &mut charge.small, small).await?;
@@ -78,7 +79,7 @@ impl Budget {
 }
 
 impl Charge {
-    /// The bytes that were paid for, rounded up to whole permits.
+    /// The charged bytes, rounded up to whole permits.
     pub fn bytes(&self) -> usize {
         [&self.small, &self.large].into_iter().flatten().map(|permit| permit.amount() as usize).sum::<usize>()
             * PERMIT_BYTES

@@ -1,4 +1,5 @@
-//! A gate in front of one shared resource: a total for the server, a share per caller, and a bounded wait for either.
+//! A gate before one shared resource: a total for the server, a share per caller, and a bounded wait for
+//! either.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::account::{Account, Resource};
 use crate::failure::Failure;
 use crate::metrics::ServerLimit;
 
-/// The gate.
+/// A gate before one resource.
 pub struct Gate {
     resource: Resource,
     limit: ServerLimit,
@@ -17,7 +18,7 @@ pub struct Gate {
     wait_max: Duration,
 }
 
-/// An admission that was refused because something stayed used up for as long as a request may wait.
+/// A refused admission: a limit stayed used up for the longest wait of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// The caller's own share.
@@ -35,7 +36,7 @@ impl From<Full> for Failure {
     }
 }
 
-/// An amount of the resource, given back when it is dropped.
+/// An amount of the resource, returned on drop.
 pub struct Permit {
     gate: Arc<Gate>,
     account: Arc<Account>,
@@ -43,7 +44,8 @@ pub struct Permit {
 }
 
 impl Gate {
-    /// Admits `total` units of `resource` at a time. A refusal counts as a hit of `limit`.
+    /// Creates a gate that admits `total` units of `resource` at a time. A refusal counts as a hit of
+    /// `limit`.
     pub fn new(resource: Resource, limit: ServerLimit, total: u32, wait_max: Duration) -> Arc<Self> {
         Arc::new(Self { resource, limit, total: Semaphore::new(total as usize), wait_max })
     }
@@ -78,7 +80,7 @@ impl Gate {
         account.left(self.resource).add_permits(amount as usize);
     }
 
-    /// The units that nobody holds.
+    /// The units that are free.
     #[cfg(test)]
     pub fn left(&self) -> usize {
         self.total.available_permits()
@@ -86,7 +88,7 @@ impl Gate {
 }
 
 impl Permit {
-    /// Takes more, or gives back, until `amount` units are held.
+    /// Takes more units, or returns some, until `amount` are held.
     pub async fn resize(&mut self, amount: u32) -> Result<(), Full> {
         if let Some(more) = amount.checked_sub(self.amount) {
             if more > 0 {
@@ -99,7 +101,7 @@ impl Permit {
         Ok(())
     }
 
-    /// The units that are held.
+    /// The held units.
     pub fn amount(&self) -> u32 {
         self.amount
     }

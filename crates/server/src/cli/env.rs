@@ -1,4 +1,4 @@
-//! `carryall env`: exports for a shell.
+//! `carryall env`: prints exports for a shell.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -40,14 +40,14 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "export {name}={}", quote(value));
         }
-        // A session token left over from other credentials would be sent along and make every call fail.
+        // A session token left over from other credentials would be sent too, and make every call fail.
         text.push_str("unset AWS_SESSION_TOKEN\n");
         text
     })
 }
 
-/// Where the server is reached from this machine: as the one that runs on the data directory says, else as the
-/// settings say.
+/// The URL of the server from this machine: from the server that runs on the data directory, else from the
+/// settings.
 async fn server_url(config: &Config) -> Result<String, OperatorError> {
     let running = match config.data_dir() {
         Some(dir) => {

@@ -1,4 +1,4 @@
-//! `carryall healthcheck`: for supervisors and containers that have no HTTP client at hand.
+//! `carryall healthcheck`: for supervisors and containers without an HTTP client.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,9 +14,9 @@ use crate::admin::{OperatorError, control};
 use crate::cli::banner::reachable;
 use crate::config::Config;
 
-/// Time for the whole check.
+/// The time limit of the whole check.
 const CHECK_SECONDS_MAX: u64 = 5;
-/// Longest answer that is read, in bytes.
+/// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
@@ -29,7 +29,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
 }
 
 async fn check(config: &Config) -> Result<(), OperatorError> {
-    // With a data directory its own server is asked, whatever else may listen on the configured address.
+    // A data directory's own server is asked, whatever listens on the configured address.
     if let Some(dir) = config.data_dir() {
         ownership::check(dir)?;
         if let Ok(stream) = control::connect(dir).await {
@@ -48,7 +48,7 @@ async fn check(config: &Config) -> Result<(), OperatorError> {
     match head.split(' ').nth(1) {
         Some("200") => Ok(()),
         Some(status) => Err(format!("the server on {address} is not ready: {status} {body}").into()),
-        None => Err(format!("what answers on {address} does not speak HTTP").into()),
+        None => Err(format!("the answer from {address} is not HTTP").into()),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::admin::OperatorError;
 use crate::clock::Clock;
 use crate::config::{Config, Overrides, Secrets, Settings};
 
-/// Settings that can be given in three places.
+/// The settings that have flags and environment variables.
 #[derive(Args)]
 #[command(next_help_heading = "Settings")]
 pub(super) struct SettingsArgs {
@@ -27,12 +27,12 @@ pub(super) struct SettingsArgs {
     /// Account id, 12 digits [default: 000000000000]
     #[arg(long, global = true, value_name = "ID", env = "CARRYALL_ACCOUNT_ID")]
     account_id: Option<String>,
-    /// What to log: a level, or directives such as info,carryall=debug [default: info]
+    /// Log filter: a level, or directives such as info,carryall=debug [default: info]
     #[arg(long, global = true, value_name = "FILTER", env = "CARRYALL_LOG")]
     log: Option<String>,
 }
 
-/// The format in which verbs print.
+/// The output format of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
     /// For people
@@ -41,7 +41,7 @@ pub(super) enum Output {
     Json,
 }
 
-/// The parsed command line: the settings, checked, the keys that came with them, and the clock of the process.
+/// The parsed command line: the checked settings, the keys given with them, and the clock of the process.
 pub(super) struct Invocation {
     pub(super) config: Config,
     pub(super) secrets: Secrets,

@@ -24,7 +24,7 @@ use self::invocation::{Invocation, Output, SettingsArgs};
 use crate::admin::OperatorError;
 use crate::clock::Clock;
 
-/// Exit code of a command line that cannot be understood.
+/// The exit code of an invalid command line.
 const USAGE: u8 = 2;
 #[derive(Parser)]
 #[command(
@@ -38,7 +38,7 @@ const USAGE: u8 = 2;
 struct Command {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// How verbs print what came of them
+    /// Output format
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(subcommand)]
@@ -51,12 +51,12 @@ enum Verb {
     Serve,
     /// Print shell exports that point AWS clients at the server
     Env,
-    /// Ask the server whether it is ready
+    /// Check that the server is ready
     Healthcheck,
     /// Create, list, show and delete identity pools
     #[command(subcommand)]
     Pool(pool::Verb),
-    /// List, retry and drop what could not be delivered
+    /// List, retry and drop undeliverable events
     #[command(subcommand)]
     Outbox(outbox::Verb),
     /// Create, list and revoke developer keys
@@ -66,12 +66,12 @@ enum Verb {
     Completions(completions::Arguments),
 }
 
-/// Runs the command of the command line.
+/// Runs the given command line.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
         Err(error) if !error.use_stderr() => {
-            // Help or version, asked for.
+            // Help or version was requested.
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Err(error) => {
@@ -104,13 +104,13 @@ fn execute(command: Command) -> Result<(), OperatorError> {
     }
 }
 
-/// Runs a short verb to its end on this thread.
+/// Runs a short command to its end on this thread.
 fn waiting(verb: impl Future<Output = Result<(), OperatorError>>) -> Result<(), OperatorError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| format!("the runtime could not start: {error}"))?.block_on(verb)
 }
 
-/// Joins the lines of a message of the command-line parser into one.
+/// Joins the lines of an error of the command-line parser into one.
 fn usage_line(message: &str) -> String {
     let lines = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();

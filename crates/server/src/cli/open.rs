@@ -1,4 +1,4 @@
-//! Getting at the store: opened by this process, or through the server that has it open.
+//! Access to the store: opened by this process, or through the server that has opened it.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::trust::OpenError;
 use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
 
-/// The error when a running server of another version answers in an unknown form.
+/// The error for an unexpected answer of a running server, which may be of another version.
 pub(super) const ANOTHER_ANSWER: &str =
     "the running server answered something else; perhaps it is of another version";
 
-/// The keys that a start found or made.
+/// The keys that a start found or generated.
 pub(super) struct Keys {
     pub(super) master: MasterKey,
     pub(super) master_origin: Origin,
@@ -29,7 +29,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The keys for a directory that is held, or for a store without one.
+    /// The keys for a locked directory, or for a store without a directory.
     pub(super) fn find(
         secrets: Secrets,
         lock: Option<&DirLock>,
@@ -49,7 +49,7 @@ impl Keys {
     }
 }
 
-/// Opens the store of a directory that is held, or the one that needs none.
+/// Opens the store of a locked directory, or a store without one.
 pub(super) fn store(config: &Config, lock: Option<DirLock>) -> Result<Arc<dyn Store>, OperatorError> {
     let opened = match lock {
         Some(lock) => carryall_store::open_locked(lock, &config.store_options),
@@ -58,7 +58,7 @@ pub(super) fn store(config: &Config, lock: Option<DirLock>) -> Result<Arc<dyn St
     opened.map_err(|error| error.to_string().into())
 }
 
-/// Takes the store into use.
+/// Opens the program's state over the store.
 pub(super) async fn app(
     config: Config,
     store: Arc<dyn Store>,
@@ -73,7 +73,7 @@ pub(super) async fn app(
     })
 }
 
-/// Does a verb: on the store, or through the running server that holds it.
+/// Carries out a command: on the store, or through the running server that has locked it.
 pub(super) async fn execute(invocation: Invocation, verb: Verb) -> Result<Answer, OperatorError> {
     let Invocation { config, mut secrets, clock, .. } = invocation;
     let lock = match &config.store {
@@ -86,7 +86,8 @@ pub(super) async fn execute(invocation: Invocation, verb: Verb) -> Result<Answer
         }
         StoreUrl::Postgres => None,
     };
-    // No verb needs the root key, and the first start shows the one that it makes: a stand-in keeps it unmade.
+    // No command needs the root key, and the first start shows the one that it generates. A stand-in keeps
+    // commands from generating it.
     secrets.root.get_or_insert_with(|| RootKey::generate(&clock));
     let keys = Keys::find(secrets, lock.as_ref(), &clock)?;
     let store = store(&config, lock)?;

@@ -9,18 +9,18 @@ use crate::admin::{self, Answer, OperatorError};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
-    /// List the events that could not be delivered and wait for you
+    /// List undeliverable events
     List,
-    /// Deliver them once more
+    /// Retry undeliverable events
     Retry {
-        /// The event to begin with, as listed
+        /// The first event of the lane to retry, as listed
         #[arg(value_name = "EVENT_ID", required_unless_present = "all")]
         event: Option<String>,
-        /// Every one that is listed
+        /// Retry every listed event
         #[arg(long, conflicts_with = "event")]
         all: bool,
     },
-    /// Drop an event; those behind it go on
+    /// Drop an event; the events behind it are delivered
     Drop {
         /// The id of the event, as listed
         #[arg(value_name = "EVENT_ID")]
@@ -41,7 +41,7 @@ pub(super) async fn run(verb: Verb, invocation: Invocation) -> Result<(), Operat
     match answer {
         outbox::Answer::Listed(list) => print::either(output, &list, lines),
         outbox::Answer::Retried(retried) => {
-            print::either(output, &retried, |retried| format!("{} parked lanes go on", retried.lanes))
+            print::either(output, &retried, |retried| format!("retried {} parked lanes", retried.lanes))
         }
         outbox::Answer::Dropped(dropped) => {
             print::either(output, &dropped, |dropped| format!("dropped {}", dropped.event_id))
@@ -54,7 +54,7 @@ fn lines(list: &OutboxList) -> String {
         return "nothing is parked".to_owned();
     }
     let lane = |line: &ParkedLine| {
-        let note = if line.switched_off { ", goes on once streaming is switched on again" } else { "" };
+        let note = if line.switched_off { ", resumes when streaming is switched on again" } else { "" };
         format!(
             "{}\n  parked {}, {} waiting, {} deliveries failed{note}\n  {}\n",
             line.event_id, line.parked, line.events, line.attempts, line.trouble

@@ -14,10 +14,10 @@ pub(super) enum Verb {
         /// The name of the pool
         #[arg(long, default_value = "carryall")]
         name: String,
-        /// Keep the id of an existing app's pool; its region must be the server's
+        /// Use the id of an existing app's pool; its region must be the server's
         #[arg(long, value_name = "POOL_ID")]
         id: Option<String>,
-        /// Hand out no identities without a login
+        /// Do not issue identities without a login
         #[arg(long)]
         no_guests: bool,
     },
@@ -25,19 +25,19 @@ pub(super) enum Verb {
     List,
     /// Show an identity pool with its settings and usage
     Show {
-        /// The id
+        /// The pool's id
         #[arg(value_name = "POOL_ID")]
         id: String,
     },
-    /// Try everything that a pool's settings name: roles, platform applications, stream, function
+    /// Check everything that a pool's settings name: roles, platform applications, stream, function
     Check {
-        /// The id
+        /// The pool's id
         #[arg(value_name = "POOL_ID")]
         id: String,
     },
     /// Delete an identity pool with all its identities and data
     Delete {
-        /// The id
+        /// The pool's id
         #[arg(value_name = "POOL_ID")]
         id: String,
     },

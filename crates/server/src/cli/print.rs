@@ -1,4 +1,4 @@
-//! Printing what came of a verb. Unlike `print!`, a reader that went away is an error and not a panic.
+//! Printing of results. Unlike with `print!`, a reader that is gone is an error and not a panic.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::invocation::Output;
 use crate::admin::OperatorError;
 
-/// Prints `bytes` on standard output, past its buffer.
+/// Writes `bytes` to standard output, unbuffered.
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), OperatorError> {
     let mut out = std::io::stdout().lock();
     out.write_all(bytes)
@@ -31,7 +31,7 @@ pub(super) fn either<T: Serialize>(
     bytes(printed.as_bytes())
 }
 
-/// Lines of columns as wide as their widest cell.
+/// Formats rows as columns, each as wide as its widest cell.
 pub(super) fn columns<const N: usize>(rows: &[[&str; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);

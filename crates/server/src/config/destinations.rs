@@ -12,30 +12,30 @@ use serde::Deserialize;
 
 use super::error::{ConfigError, refuse};
 
-/// Longest life of a presigned URL: S3's own limit of seven days, in seconds.
+/// The longest lifetime of a presigned URL, in seconds: S3's limit of seven days.
 const URL_SECONDS_MAX: u32 = 604_800;
-/// Shortest secret for signing requests, in bytes.
+/// The shortest secret for signing requests, in bytes.
 const SECRET_BYTES_MIN: usize = 16;
 
-/// One `[[stream_destinations]]`, `[[trigger_destinations]]` or `[[push_destinations]]`.
+/// An entry of `[[stream_destinations]]`, `[[trigger_destinations]]` or `[[push_destinations]]`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct DestinationSettings {
     /// The name of the stream, function or platform application in a pool's settings.
     pub name: Option<String>,
-    /// The pool whose streams, functions or applications are meant.
+    /// The id of the pool whose streams, functions or applications match.
     pub pool: Option<String>,
-    /// Where requests are posted to.
+    /// The URL that requests are posted to.
     pub url: Option<String>,
-    /// The environment variable that holds the secret for signing them.
+    /// The environment variable with the secret that signs requests.
     pub secret_env: Option<String>,
-    /// The file that holds it.
+    /// The file with the secret that signs requests.
     pub secret_file: Option<PathBuf>,
-    /// The file that lines are appended to; for streams only.
+    /// The file to which lines are appended; for streams only.
     pub file: Option<PathBuf>,
-    /// Size at which the file is rotated.
+    /// The size at which the file is rotated.
     pub file_bytes_max: Option<u64>,
-    /// Rotated files that are kept.
+    /// The number of rotated files that are kept.
     pub files_max: Option<NonZeroU32>,
 }
 
@@ -48,7 +48,7 @@ pub struct BucketSettings {
     /// The prefix of every key in it.
     #[serde(default = "key_prefix_by_default")]
     pub key_prefix: String,
-    /// How long the URLs in stream records can be used.
+    /// The lifetime of the URLs in stream records.
     #[serde(default = "url_seconds_by_default")]
     pub url_seconds: u32,
 }
@@ -61,7 +61,7 @@ fn url_seconds_by_default() -> u32 {
     86_400
 }
 
-/// Size at which a file of a stream is rotated unless set otherwise: 64 MiB.
+/// The default size at which a stream's file is rotated: 64 MiB.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const FILES_MAX: NonZeroU32 = NonZeroU32::new(8).unwrap();
 
@@ -106,7 +106,7 @@ fn routes<D>(
     let route = |settings: DestinationSettings| {
         let refused = |why: String| refuse(table, why);
         if settings.name.is_none() && settings.pool.is_none() {
-            return Err(refused("one names neither a name nor a pool that leads to it".to_owned()));
+            return Err(refused("it has neither a name nor a pool to match".to_owned()));
         }
         if let Some(pool) = &settings.pool {
             PoolId::parse(pool).map_err(|why| refused(why.to_string()))?;

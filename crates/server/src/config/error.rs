@@ -1,8 +1,8 @@
-//! The error of a setting that cannot be used.
+//! The error of a setting.
 
 use std::fmt::Display;
 
-/// One line that names the setting, or the place in the file, and the reason.
+/// One line that names the setting, or the position in the file, and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(pub(super) String);
 

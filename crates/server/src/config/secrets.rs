@@ -1,4 +1,5 @@
-//! Keys that come with the settings: from the environment alone, so that they stand in no file or process list.
+//! Keys given with the settings. They come from the environment alone, so that no file or process list has
+//! them.
 
 use carryall_core::ids::AccessKeyId;
 
@@ -6,7 +7,7 @@ use super::error::{ConfigError, refuse};
 use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
 
-/// Keys that come with the settings: from the environment alone, so that they stand in no file or process list.
+/// The keys given with the settings.
 #[derive(Default)]
 pub struct Secrets {
     /// The root developer key, if set.
@@ -16,7 +17,8 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads the keys through `variable`, which looks up an environment variable. Messages never repeat a value.
+    /// Reads the keys through `variable`, which looks up an environment variable. Errors never repeat a
+    /// value.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
         let (id_name, secret_name) = ("CARRYALL_ROOT_ACCESS_KEY_ID", "CARRYALL_ROOT_SECRET_ACCESS_KEY");

@@ -101,7 +101,7 @@ pub(super) fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&S
         Refusal::AlreadyStreamed { pool, next } => Fault::new(
             FaultKind::AlreadyStreamed,
             format!(
-                "IdentityPool '{pool}' was published within the last 24 hours; it can be again from {}.",
+                "IdentityPool '{pool}' was published within the last 24 hours; the next publication may start at {}.",
                 Timestamp::from_unix_milliseconds(next.0).to_iso8601()
             ),
         ),
@@ -118,7 +118,7 @@ pub(super) fn refusal_fault(refusal: &Refusal, service: Service, spec: Option<&S
         ),
         Refusal::LoginsNotSupported => Fault::new(
             FaultKind::NotAuthorized,
-            "Logins are not supported by this version of the server; ask without 'Logins' for a guest identity.",
+            "Logins are not supported by this version of the server; omit 'Logins' to get a guest identity.",
         ),
         Refusal::ClassicFlowNotAllowed(_) => Fault::new(
             FaultKind::InvalidParameter,
@@ -156,7 +156,7 @@ pub(super) fn identity_token_fault(failure: &IdentityTokenFailure) -> Fault {
     }
 }
 
-/// Named for what the caller can do about it: throttled calls are worth repeating, the others are not.
+/// The fault says what the caller can do: only throttled calls are worth retrying.
 pub(super) fn trigger_fault(failure: &TriggerFailure) -> Fault {
     match failure {
         TriggerFailure::Throttled { .. } => Fault::new(
@@ -176,7 +176,8 @@ pub(super) fn trigger_fault(failure: &TriggerFailure) -> Fault {
     }
 }
 
-/// RegisterDevice models no fault for a push service that is away; the one for too many requests is retried.
+/// RegisterDevice models no fault for an unavailable push service; clients retry the one for too many
+/// requests.
 pub(super) fn push_fault(undelivered: &Undelivered) -> Fault {
     match undelivered {
         Undelivered::Retry { .. } => Fault::new(
@@ -195,15 +196,15 @@ pub(super) fn push_fault(undelivered: &Undelivered) -> Fault {
     }
 }
 
-/// Not every operation models a missing resource; those answer as they do for another account's
-/// (`docs/protocol.md` section 3.2).
+/// The fault for a missing resource, or, for an operation that does not model it, the one for another
+/// account's resource (`docs/protocol.md` section 3.2).
 fn not_found_or_forbidden(spec: Option<&Spec>, message: String) -> Fault {
     let modelled = spec.is_some_and(|spec| spec.allows(FaultKind::ResourceNotFound));
     let kind = if modelled { FaultKind::ResourceNotFound } else { FaultKind::NotAuthorized };
     Fault::new(kind, message)
 }
 
-/// One sentence for all, since clients and people search for it; the log says which trouble it was.
+/// The same sentence for every reason, because clients and people search for it; the log has the reason.
 fn session_text(trouble: TokenTrouble) -> &'static str {
     match trouble {
         TokenTrouble::Forged
@@ -238,7 +239,7 @@ fn limit_text(what: LimitKind, limit: u64, would_be: u64) -> String {
     }
 }
 
-/// The cause of a refusal for the log, without what users keep.
+/// The cause of a refusal for the log, without keys and values of records.
 pub(super) fn refusal_reason(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Violation(violation) => format!("Violation({})", violation.member),

@@ -2,21 +2,21 @@
 
 use carryall_wire::sigv4::Trouble;
 
-/// The failures of a signature, in the order in which they are found.
+/// The failures of authentication, in the order in which they are found.
 pub enum SignatureFailure {
-    /// The request has none.
+    /// The request has no signature.
     Missing,
-    /// It is malformed, out of its window, or wrong.
+    /// The signature is malformed, outside its time window, or wrong.
     Trouble(Trouble),
-    /// The key does not exist, or the token does not belong to it.
+    /// The key does not exist, or the session token does not belong to it.
     UnknownKey,
     /// The temporary credentials have expired.
     Expired,
 }
 
 impl std::fmt::Debug for SignatureFailure {
-    /// For the log: the message for the caller goes on to repeat the request, headers and all; its first line says
-    /// what was wrong.
+    /// The form for the log. The message for the caller repeats the request with its headers, so only its
+    /// first line, which names the error, is shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Missing => f.write_str("Missing"),
@@ -32,8 +32,8 @@ impl std::fmt::Debug for SignatureFailure {
 /// The failures of an identity token.
 #[derive(Debug)]
 pub enum IdentityTokenFailure {
-    /// It has expired.
+    /// The token has expired.
     Expired,
-    /// It was not issued here, or its pool or identity is gone.
+    /// The token was not issued by this server, or its pool or identity is gone.
     Invalid,
 }

@@ -2,29 +2,29 @@
 
 use std::fmt;
 
-/// Why an update was refused that its function should have seen.
+/// The reason why an update that a function has to see was refused.
 pub enum TriggerFailure {
-    /// The function, or its share of this server, has no room for another call.
+    /// The function, or its share of this server, is at its limit of calls.
     Throttled {
         /// For the log.
         cause: String,
     },
-    /// It gave no answer in time.
+    /// The function did not answer in time.
     TimedOut {
-        /// The time that it had, in milliseconds.
+        /// The time limit, in milliseconds.
         milliseconds_max: u64,
     },
-    /// It failed, could not be called, or answered what cannot be used.
+    /// The function failed, could not be called, or returned an unusable answer.
     Unusable {
-        /// For the caller alone, as it may name the caller's records: what is wrong, without values and without what an
-        /// operator alone may know.
+        /// The error for the caller alone, since it may name the caller's records. It has no values and
+        /// nothing that only an operator may know.
         told: String,
         /// For the log.
         cause: String,
     },
 }
 
-/// The log's face: the cause, and nothing of the text for the caller, which may hold keys of records.
+/// The form for the log: the cause, without the text for the caller, which may contain keys of records.
 impl fmt::Debug for TriggerFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

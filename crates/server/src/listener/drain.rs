@@ -1,4 +1,4 @@
-//! Reading and discarding what is left of a request's body after an early answer.
+//! Reading and discarding of the rest of a request's body after an early answer.
 //!
 //! A connection that is closed while bytes of the body are still arriving ends in a TCP reset, and the reset can
 //! overtake the answer: the client then sees a network error instead of the fault. So the server keeps reading for a
@@ -27,12 +27,12 @@ pub fn ends_connection(body: &impl Unread, body_bytes_max: usize) -> bool {
     body.size_hint().lower() > body_bytes_max.saturating_mul(BODIES) as u64
 }
 
-/// Discards what is left of `body` in a task of its own. `body_bytes_max` is the largest body that the server accepts.
+/// Discards the rest of `body` in its own task. `body_bytes_max` is the largest body that the server accepts.
 pub fn begin(body: impl Unread, body_bytes_max: usize) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let bytes_max = body_bytes_max.saturating_mul(BODIES);
     runtime.spawn(async move {
-        // What has not arrived by then is cut off.
+        // Anything that has not arrived by then is cut off.
         let _ = tokio::time::timeout(DRAIN_TIME_MAX, discard(body, bytes_max)).await;
     });
 }

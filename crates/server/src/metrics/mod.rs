@@ -1,5 +1,5 @@
-//! Numbers for operators, in Prometheus' text form. Recording is cheap: every series is resolved once and then found
-//! by index, and no label carries an id.
+//! Metrics for operators, in Prometheus' text format. Recording is cheap: every series is resolved once and
+//! then found by index. No label has an id.
 
 mod effects;
 mod tasks;
@@ -25,11 +25,11 @@ pub use self::tasks::TaskMetrics;
 
 /// The prefix of every name.
 const PREFIX: &str = "carryall";
-/// The operation of a request that names none, and the outcome that no table knows.
+/// The operation of a request without one, and the outcome that no table has.
 const OTHER: &str = "unknown";
-/// The label of a request that opens a live channel, in the log too; it is no operation of the API.
+/// The label of a request for a live channel, which the log uses too; it is no operation of the API.
 pub const LIVE_CHANNEL: &str = "Changes";
-/// The outcome of a request that was done.
+/// The outcome of a successful request.
 pub const OK: &str = "ok";
 /// Upper bounds of the latency buckets, in seconds.
 const BUCKETS: [f64; 14] =
@@ -122,7 +122,7 @@ impl ServerLimit {
     }
 }
 
-/// All numbers of the server. The store brings its own when the page is made.
+/// All metrics of the server. The store adds its own when the page is written.
 pub struct Metrics {
     registry: Registry,
     operations: HashMap<&'static str, usize>,
@@ -130,7 +130,7 @@ pub struct Metrics {
     outcome_names: Vec<&'static str>,
     operation_names: Vec<&'static str>,
     requests: Family<RequestLabels, Counter>,
-    /// One cell per operation and outcome, filled at first use: most never occur and need not be on the page.
+    /// One cell per operation and outcome, filled on first use: most never occur and are not on the page.
     request_cells: Box<[OnceLock<Counter>]>,
     durations: Family<OperationLabel, Histogram, fn() -> Histogram>,
     duration_cells: Box<[OnceLock<Histogram>]>,
@@ -151,7 +151,7 @@ pub struct Metrics {
     bodies_in_flight_bytes: Gauge,
 }
 
-/// Counts one more of something until it is dropped.
+/// Adds to a gauge until it is dropped.
 pub struct Counted<'m> {
     gauge: &'m Gauge,
     by: i64,
@@ -167,12 +167,12 @@ fn histogram() -> Histogram {
     Histogram::new(BUCKETS)
 }
 
-/// Position of each name, for lookups by text.
+/// The position of each name, for look-ups by text.
 fn positions(names: &[&'static str]) -> HashMap<&'static str, usize> {
     names.iter().enumerate().map(|(index, name)| (*name, index)).collect()
 }
 
-/// Outcomes that can occur: done, or any fault by its name in any service.
+/// The outcomes that can occur: success, or any fault by its name in any service.
 fn outcome_names() -> Vec<&'static str> {
     let services = [Service::Sync, Service::Identity, Service::Sts];
     let mut names: Vec<&'static str> =
@@ -195,7 +195,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All numbers at zero.
+    /// Creates all metrics, at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let requests = Family::<RequestLabels, Counter>::default();
@@ -213,13 +213,14 @@ impl Metrics {
             registry.register(name, help, counter.clone());
             counter
         };
-        let conflicts = counter("conflicts", "Updates refused since a record had changed");
-        let help = "Tombstones forgotten since a dataset had too many";
+        let conflicts = counter("conflicts", "Updates refused because a record had changed");
+        let help = "Tombstones forgotten because a dataset had too many";
         let tombstones_forgotten = counter("tombstones_forgotten", help);
         let help =
             "Listings from a count below that of a forgotten tombstone: the device may keep a removed record";
         let listings_below_forgotten = counter("listings_below_forgotten_tombstones", help);
-        let commits_retried = counter("commits_retried", "Commits decided again since the state had moved");
+        let commits_retried =
+            counter("commits_retried", "Commits decided again because the state had changed");
         let sessions = counter("sync_sessions", "Sync sessions begun");
         let request_bytes = counter("request_body_bytes", "Bytes of request bodies");
         let response_bytes = counter("response_body_bytes", "Bytes of response bodies");
@@ -229,7 +230,7 @@ impl Metrics {
             gauge
         };
         let connections = gauge("connections", "Connections that are open");
-        let requests_in_flight = gauge("requests_in_flight", "Requests that are worked on");
+        let requests_in_flight = gauge("requests_in_flight", "Requests in progress");
         let bodies_in_flight_bytes = gauge("bodies_in_flight_bytes", "Memory held by request bodies");
         Self {
             effects: EffectMetrics::register(&mut registry),
@@ -258,7 +259,8 @@ impl Metrics {
         }
     }
 
-    /// Counts a request of `operation`, empty if it named none, that ended with `outcome`: [`OK`] or the fault's name.
+    /// Counts a request of `operation` (empty if it named none) that ended with `outcome`: [`OK`] or the
+    /// fault's name.
     pub fn record_request(&self, operation: &str, outcome: &str, seconds: f64) {
         let operation = self.operations.get(operation).copied().unwrap_or(0);
         let outcome = self.outcomes.get(outcome).copied().unwrap_or(0);
@@ -279,17 +281,17 @@ impl Metrics {
         self.tombstones_forgotten.inc_by(count);
     }
 
-    /// Counts a listing that may leave a removed record on a device, since its tombstone was forgotten.
+    /// Counts a listing that may leave a removed record on a device, because its tombstone was forgotten.
     pub fn listed_below_forgotten(&self) {
         self.listings_below_forgotten.inc();
     }
 
-    /// Counts an update that was refused since a record had changed.
+    /// Counts an update that was refused because a record had changed.
     pub fn conflict(&self) {
         self.conflicts.inc();
     }
 
-    /// Counts a commit that has to be decided again.
+    /// Counts a commit that is decided again.
     pub fn commit_retried(&self) {
         self.commits_retried.inc();
     }
@@ -310,22 +312,22 @@ impl Metrics {
         self.limits_hit[limit as usize].inc();
     }
 
-    /// Counts a connection until the answer is dropped.
+    /// Counts a connection until the returned value is dropped.
     pub fn connection(&self) -> Counted<'_> {
         counted(&self.connections, 1)
     }
 
-    /// Counts a request in flight until the answer is dropped.
+    /// Counts a request in flight until the returned value is dropped.
     pub fn request(&self) -> Counted<'_> {
         counted(&self.requests_in_flight, 1)
     }
 
-    /// Counts the memory of a body until the answer is dropped.
+    /// Counts the memory of a body until the returned value is dropped.
     pub fn body(&self, bytes: usize) -> Counted<'_> {
         counted(&self.bodies_in_flight_bytes, i64::try_from(bytes).unwrap_or(i64::MAX))
     }
 
-    /// The page: the server's numbers, then the store's.
+    /// Formats the page: the server's metrics, then the store's.
     pub fn page(&self, store: &[Figure]) -> Result<String, std::fmt::Error> {
         let mut page = String::with_capacity(16 * 1024);
         encode_registry(&mut page, &self.registry)?;

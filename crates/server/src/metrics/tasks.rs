@@ -1,4 +1,4 @@
-//! Counters of the tasks that run as long as the server does.
+//! Counters of background tasks, which run as long as the server does.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -18,12 +18,12 @@ pub struct TaskMetrics {
 }
 
 impl TaskMetrics {
-    /// All counters at zero, on the page of `registry`.
+    /// Registers all counters, at zero, on the page of `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let of = Self::default();
-        let help = "Background tasks that panicked or ended too early and were started again, by task";
+        let help = "Background tasks that panicked or ended too early and were restarted, by task";
         registry.register("task_restarts", help, of.restarts.clone());
-        let help = "Sweeps of deleted identities that failed and are tried again later";
+        let help = "Sweeps of deleted identities that failed and are retried later";
         registry.register("sweeps_put_off", help, of.sweeps_put_off.clone());
         of
     }

@@ -26,7 +26,7 @@ use crate::source::Source;
 use crate::trust::root_key::RootKey;
 use crate::trust::seal::MasterKey;
 
-/// Which store to test, with what outlives the process.
+/// The store to test, and the resources that outlive the process.
 pub(super) enum Home {
     Memory(Arc<dyn Store>),
     Embedded(TempDir),
@@ -46,7 +46,7 @@ impl Home {
             Self::Memory(store) => Arc::clone(store),
             Self::Embedded(dir) => {
                 let url = StoreUrl::Embedded(dir.path().join("data"));
-                // Few heads in memory, so that they are also read from the store.
+                // Few heads are kept in memory, so that they are also read from the store.
                 let options = StoreOptions { heads_entries_max: 2, ..StoreOptions::default() };
                 carryall_store::open(&url, &options).unwrap()
             }
@@ -54,7 +54,7 @@ impl Home {
     }
 }
 
-/// Settings under which limits are hit.
+/// Settings whose limits are reached soon.
 pub(super) fn settings(limits: &Limits, developer_updates: bool) -> Settings {
     let mut settings = Settings { allow_developer_updates: developer_updates, ..Settings::default() };
     settings.limits.datasets_per_identity_max = limits.datasets_per_identity_max;
@@ -82,7 +82,7 @@ pub(super) fn developer() -> Caller {
     Caller::Developer { key: AccessKeyId::parse("AKIA0000000000000000").unwrap() }
 }
 
-/// Creates a pool with the given id and says which incarnation it got, and when it was created.
+/// Creates a pool with the given id, and returns its incarnation and the time of its creation.
 pub(super) async fn create_pool(app: &App, id: &str) -> Result<(PoolRef, UnixMillis), OperatorError> {
     let verb = Verb::Pool(pool::Verb::Create {
         id: Some(id.to_owned()),
@@ -94,7 +94,7 @@ pub(super) async fn create_pool(app: &App, id: &str) -> Result<(PoolRef, UnixMil
     Ok((pool.at, pool.created))
 }
 
-/// One authorised call, as the pipeline makes it.
+/// One authorised call, as the pipeline would make it.
 pub(super) async fn call<O: Handler>(
     app: &App,
     caller: Option<Caller>,

@@ -1,7 +1,7 @@
-//! The reference: what `docs/protocol.md` sections 7 and 8 say, as maps and plain arithmetic. It is written from the
+//! The reference: `docs/protocol.md` sections 7 and 8 as maps and plain arithmetic. It is written from the
 //! document and shares no rule with the program, only the shapes of answers.
 //!
-//! Tokens are opaque here: the model remembers what it meant by each one that was handed out.
+//! Tokens are opaque here: the model remembers the meaning of each one that was issued.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -36,14 +36,14 @@ fn refuse_with<T>(kind: FaultKind, message: impl Into<String>) -> Told<T> {
     Err(Refused { kind, message: Some(message.into()) })
 }
 
-/// Who asks. An identity's credentials are of one life of its pool.
+/// The caller. An identity's credentials belong to one incarnation of its pool.
 #[derive(Clone, Debug)]
 pub(super) enum Who {
     Developer,
     Identity { pool: String, life: u64, identity: String },
 }
 
-/// A dataset name, in the words of a request.
+/// A dataset name as a request has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) pool: String,
@@ -51,7 +51,7 @@ pub(super) struct Place {
     pub(super) dataset: String,
 }
 
-/// What a sync session token stands for (section 7.4).
+/// The meaning of a sync session token (section 7.4).
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pool_life: u64,
@@ -64,7 +64,7 @@ pub(super) struct Session {
     expires: i64,
 }
 
-/// What a page token of a listing stands for (section 7.3).
+/// The meaning of a page token of a listing (section 7.3).
 #[derive(Clone, Debug)]
 pub(super) struct Page {
     session: Session,
@@ -74,7 +74,7 @@ pub(super) struct Page {
     after: (u64, String),
 }
 
-/// What a page token of a list of names stands for.
+/// The meaning of a page token of a list of names.
 #[derive(Clone, Debug)]
 pub(super) struct NamesPage {
     pool_life: u64,
@@ -112,7 +112,7 @@ struct Life {
     modified: i64,
     by: String,
     records: BTreeMap<String, shapes::Record>,
-    /// Up to which count tombstones were forgotten (section 7.7).
+    /// The count up to which tombstones were forgotten (section 7.7).
     forgotten: u64,
 }
 
@@ -127,12 +127,12 @@ impl Life {
             .sum()
     }
 
-    /// Records, bytes.
+    /// The number of records, and their bytes.
     fn sizes(&self) -> [u64; 2] {
         [self.live().count() as u64, self.data_bytes()]
     }
 
-    /// Section 7.7: above a limit the oldest tombstones go, until an eighth of each limit is free.
+    /// Section 7.7: above a limit the oldest tombstones are forgotten, until an eighth of each limit is free.
     fn forget_tombstones(&mut self, limits: &Limits) {
         let count_max = u64::from(limits.tombstones_per_dataset_max);
         let bytes_max = limits.tombstone_key_bytes_per_dataset_max;
@@ -160,7 +160,7 @@ impl Life {
     }
 }
 
-/// A dataset name that has a row: a dataset, or the marker of a deleted one.
+/// A dataset name with a row: a dataset, or the marker of a deleted one.
 #[derive(Clone, Debug, Default)]
 struct Name {
     generation: u64,
@@ -178,7 +178,7 @@ struct Owner {
 }
 
 impl Owner {
-    /// The name as it answers: one without a row answers as deleted at the floor (section 7.10).
+    /// The name as answers show it: one without a row is shown as deleted at the floor (section 7.10).
     fn name(&self, dataset: &str) -> Name {
         self.names.get(dataset).cloned().unwrap_or_else(|| Name {
             generation: self.floor_generation,
@@ -246,7 +246,7 @@ impl Pool {
         }
     }
 
-    /// Everything that the identity holds goes; the floor is the caller's affair.
+    /// Removes everything of the identity, without touching the floor.
     fn clear(&mut self, identity: &str, now: i64) {
         let owner = self.owners.entry(identity.to_owned()).or_default();
         if owner.lives().next().is_some() {
@@ -294,7 +294,7 @@ impl Model {
 
     // Pools and identities.
 
-    /// A pool begins a new life; returns its number.
+    /// Starts a new incarnation of a pool and returns its number.
     pub(super) fn create_pool(&mut self, id: &str, created: i64) -> u64 {
         self.pool_lives += 1;
         let (owners, handed_out) = (BTreeMap::new(), BTreeSet::new());
@@ -317,7 +317,7 @@ impl Model {
         }
     }
 
-    /// Section 10.5. Names answer as deleted afterwards, so that counts do not fall for credentials that are out.
+    /// Section 10.5. Names answer as deleted afterwards, so that counts do not fall for issued credentials.
     pub(super) fn delete_identity(&mut self, identity: &str) {
         let now = self.now;
         let Some(pool) = self.pools.values_mut().find(|pool| pool.handed_out.contains(identity)) else {
@@ -330,7 +330,7 @@ impl Model {
         pool.clear(identity, now);
     }
 
-    /// What the last credentials of deleted identities wrote is cleared.
+    /// Clears the data that was written under the last credentials of deleted identities.
     pub(super) fn sweep(&mut self) {
         let now = self.now;
         let (due, later) = self.sweeps.drain(..).partition(|(not_before, ..)| *not_before <= now);
@@ -349,7 +349,7 @@ impl Model {
         }
     }
 
-    /// Puts markers of names deleted long ago.
+    /// Inserts markers of names that were deleted long ago.
     pub(super) fn add_markers(&mut self, place: &Place, markers: &[(String, u64, u64)]) {
         let Some(pool) = self.pools.get_mut(&place.pool) else { return };
         let owner = pool.owners.entry(place.identity.clone()).or_default();
@@ -419,7 +419,7 @@ impl Model {
                 let unusable =
                     self.check_session(session, pool, place).is_err() || name.used.contains(&session.number);
                 if unusable && matches!(ask.page, Token::Forged) {
-                    // Which of two bad tokens the text names is not said.
+                    // The document does not say which of two bad tokens the text names.
                     return refuse(FaultKind::InvalidParameter);
                 }
                 if unusable {
@@ -599,7 +599,7 @@ impl Model {
         }
     }
 
-    /// `creates` is how many datasets there are if there will be one more (section 6.2).
+    /// `creates` is the number of datasets if there will be one more (section 6.2).
     fn check_limits(&self, creates: Option<u64>, before: [u64; 2], after: [u64; 2]) -> Told<()> {
         let limits = [u64::from(self.limits.records_per_dataset_max), self.limits.dataset_bytes_max];
         let grown_beyond = (0..2).any(|which| after[which] > limits[which] && after[which] > before[which]);

@@ -1,5 +1,5 @@
-//! What may happen in a run, as values that proptest can make and shrink. Everything is an index or a choice that is
-//! resolved when the step is taken, so that a shrunk run still makes sense.
+//! The steps of a run, as values that proptest can generate and shrink. Everything is an index or a choice
+//! that is resolved when the step is taken, so that a shrunk run still makes sense.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -14,7 +14,7 @@ pub(super) const KEYS: [&str; 8] = ["a", "b", "c", "d", "é", "long key", "longe
 pub(super) const VALUES: [&str; 6] =
     ["", "v", "ü", "ten bytes.", "twenty bytes of text", "one byte over the max"];
 
-/// Which dataset, by numbers.
+/// A dataset, by numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Where {
     pub(super) pool: usize,
@@ -28,19 +28,19 @@ pub(super) enum By {
     Developer,
     /// Another identity of the same pool.
     Neighbour,
-    /// The identity, with credentials of an earlier life of the pool if there was one.
+    /// The identity, with credentials of an earlier incarnation of the pool if there was one.
     OldCredentials,
 }
 
-/// How to choose among the tokens handed out so far.
+/// The choice among the tokens issued so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TokenChoice {
-    /// One from a listing made for the purpose.
+    /// One from a new listing.
     Fresh,
-    /// The last one handed out for this dataset.
+    /// The last one issued for this dataset.
     Latest,
     Any(u8),
-    /// The one handed out so many before the last.
+    /// One issued before the last, counted back.
     Before(usize),
     Absent,
     Forged,
@@ -109,11 +109,12 @@ pub(super) enum Operation {
         session: TokenChoice,
         patches: Option<Vec<Patch>>,
     },
-    /// An update that succeeded, sent once more as it was.
+    /// A successful update, sent once more unchanged.
     RepeatUpdate {
         which: u8,
     },
-    /// More updates of one dataset than sessions are remembered, then with the oldest that is and the one before.
+    /// More updates of one dataset than sessions are remembered, then one with the oldest remembered session
+    /// and one with the session before it.
     UpdateManyTimes {
         at: Where,
     },
@@ -143,7 +144,7 @@ pub(super) enum Operation {
         by: By,
         max: i64,
     },
-    /// As many markers of deleted names as may be kept, less this many.
+    /// The largest number of markers of deleted names, less this many.
     DeletedLongAgo {
         at: Where,
         less: u8,
@@ -246,7 +247,7 @@ fn patch() -> impl Strategy<Value = Patch> {
 }
 
 fn patches() -> impl Strategy<Value = Option<Vec<Patch>>> {
-    // Mostly one patch a key, since repeated keys refuse the whole call.
+    // Mostly one patch a key, because a repeated key refuses the whole call.
     let apart = btree_map(0..6_usize, patch(), 1..4)
         .prop_map(|patches| patches.into_iter().map(|(key, patch)| Patch { key, ..patch }).collect());
     prop_oneof![
@@ -329,7 +330,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// A whole run: whether developers may update, and what happens.
+/// A whole run: true if developers may update, and the steps.
 pub(super) fn run() -> impl Strategy<Value = (bool, Vec<Operation>)> {
     (prop_oneof![1 => Just(false), 3 => Just(true)], vec(operation(), 1..100))
 }

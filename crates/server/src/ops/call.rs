@@ -1,4 +1,4 @@
-//! One request on its way through an operation: who calls, when, from where, and the lookups that operations share.
+//! One call of an operation: the caller, the time, the source, and look-ups that operations share.
 
 use std::sync::Arc;
 
@@ -18,17 +18,19 @@ use crate::effects::effects;
 use crate::failure::Failure;
 use crate::source::Source;
 
-/// The facts about a request that operations know besides its input. None of them is of HTTP, and none is secret.
+/// The facts about a request that operations know besides its input. They include nothing of HTTP and no
+/// secret.
 pub struct Call<'a> {
     /// The program.
     pub app: &'a App,
-    /// Who signed; `None` for an operation that asks for no signature.
+    /// The caller; `None` for an operation that requires no signature.
     pub caller: Option<Caller>,
-    /// When the request came; the only time that operations know.
+    /// The time of the request; the only time that operations know.
     pub now: UnixMillis,
-    /// Where it came from.
+    /// The source of the request.
     pub source: Source,
-    /// The permits and memory that the request holds until its answer is written. Operations add to it through methods.
+    /// The permits and memory that the request holds until its answer is written. Operations increase them
+    /// through methods.
     holding: Mutex<Holding>,
 }
 
@@ -44,17 +46,17 @@ impl<'a> Call<'a> {
         Self { app, caller, now, source, holding: Mutex::new(holding) }
     }
 
-    /// Makes the request pay for an answer of `bytes`.
+    /// Charges the request for an answer of `bytes`.
     pub async fn pay_answer(&self, bytes: usize) -> Result<(), Failure> {
         Ok(self.holding.lock().await.pay_answer(&self.app.capacity, bytes).await?)
     }
 
-    /// Waits until the request may load and encode a large answer, and makes it pay for the largest.
+    /// Waits until the request may load and encode a large answer, and charges it for the largest.
     pub async fn build(&self) -> Result<(), Failure> {
         Ok(self.holding.lock().await.build(&self.app.capacity).await?)
     }
 
-    /// Notes that the answer is encoded.
+    /// Records that the answer is encoded.
     pub async fn built(&self) {
         self.holding.lock().await.built();
     }
@@ -66,7 +68,8 @@ impl<'a> Call<'a> {
 }
 
 impl Call<'_> {
-    /// The pool that the request names; it exists, and the caller's credentials are of its present life.
+    /// The pool that the request names. It exists, and the caller's credentials belong to its present
+    /// incarnation.
     pub async fn pool(&self, input: &impl Names) -> Result<Arc<Pool>, Failure> {
         let id = PoolId::parse(required("identityPoolId", input.pool())?)?;
         let pool = self.app.state.pool(&id).await?;
@@ -74,12 +77,12 @@ impl Call<'_> {
         match &self.caller {
             None | Some(Caller::Developer { .. }) => Ok(pool),
             Some(Caller::Identity { at, .. }) if at.pool == pool.at => Ok(pool),
-            // The pool was deleted and made anew since the credentials were issued.
+            // The pool was deleted and created again since the credentials were issued.
             Some(Caller::Identity { .. }) => Err(Refusal::NotAuthorized.into()),
         }
     }
 
-    /// The identity that the request names, in its pool. It need not have been handed out.
+    /// The identity that the request names, in its pool. It need not have been issued.
     pub async fn owner(&self, input: &impl Names) -> Result<IdentityRef, Failure> {
         let identity = IdentityId::parse(required("identityId", input.identity())?)?;
         let pool = self.pool(input).await?;
@@ -98,7 +101,7 @@ impl Call<'_> {
         effects(self.app, owner).await
     }
 
-    /// Where a page of a listing by name begins, from the token of the page before it.
+    /// The start of a page of a listing by name, from the token of the page before it.
     pub fn names_page(&self, list: &str, token: Option<&str>) -> Result<Option<String>, Failure> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
         let opened = self.app.trust.open_page(token);
@@ -109,8 +112,8 @@ impl Call<'_> {
         }
     }
 
-    /// Cuts `rows`, read with one more than fits, to the page size, and makes the token of the next page if there
-    /// is one.
+    /// Cuts `rows`, read with one more than fits, to the page size, and seals the token of the next page if
+    /// there is one.
     pub fn cut_names<T>(
         &self,
         list: String,
@@ -128,12 +131,12 @@ impl Call<'_> {
     }
 }
 
-/// A member that has to be there.
+/// Returns a required member.
 pub fn required<'t, T: ?Sized>(member: &str, value: Option<&'t T>) -> Result<&'t T, Violation> {
     value.ok_or_else(|| Violation::missing(member))
 }
 
-/// A page size of Sync: absent, or at least one. More than `max` means `max`.
+/// Checks a page size of Sync: absent, or at least one. More than `max` means `max`.
 pub fn page_size(max_results: Option<i64>, max: u32) -> Result<Option<u32>, Violation> {
     match max_results {
         None => Ok(None),
@@ -142,7 +145,7 @@ pub fn page_size(max_results: Option<i64>, max: u32) -> Result<Option<u32>, Viol
     }
 }
 
-/// A page size of Identity: it has to be there, from one to `max`.
+/// Checks a page size of Identity: required, from one to `max`.
 pub fn required_page_size(max_results: Option<i64>, max: u32) -> Result<usize, Violation> {
     let asked = *required("maxResults", max_results.as_ref())?;
     if asked > i64::from(max) {

@@ -1,6 +1,6 @@
-//! From the name of an operation to its type, by the table of the wire crate.
+//! Dispatch from the name of an operation to its type, by the table of the wire crate.
 
-/// Calls `$run::<Operation>` for the operation that a name stands for.
+/// Calls `$run::<Operation>` for the operation with this name.
 macro_rules! dispatch {
     ($name:expr, $run:ident($($argument:expr),* $(,)?)) => {
         carryall_wire::operations!(dispatch_rows, ($name, $run($($argument),*)))

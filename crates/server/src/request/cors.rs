@@ -1,4 +1,4 @@
-//! Cross-origin requests of browsers: preflights, and what scripts may read of an answer
+//! Cross-origin requests of browsers: preflights, and the headers of an answer that scripts may read
 //! (`docs/protocol.md` section 2.6).
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::config::AllowedOrigins;
 /// The response headers that an SDK in a browser must be able to read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("x-amzn-ErrorType, x-amzn-RequestId, Date");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
-/// How long a browser may keep the answer to a preflight: a day, in seconds.
+/// The time for which a browser may keep the answer to a preflight: a day, in seconds.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("86400");
 
 /// True if a request is a browser's preflight.
@@ -25,7 +25,8 @@ pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
         && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Answers a preflight. An origin that is not allowed gets no permission, and the browser does the rest.
+/// Answers a preflight. An origin that is not allowed gets no permission, and the browser then blocks the
+/// request.
 pub fn preflight(allowed: &AllowedOrigins, request: &HeaderMap) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -33,7 +34,7 @@ pub fn preflight(allowed: &AllowedOrigins, request: &HeaderMap) -> Response<Full
     if allow_origin(allowed, request, headers) {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
         headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
-        // SDKs sign headers of their own making; whatever a browser asks for may be sent, since none carries rights.
+        // SDKs sign additional headers. Any requested header is allowed, since none carries rights.
         if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }
@@ -41,7 +42,7 @@ pub fn preflight(allowed: &AllowedOrigins, request: &HeaderMap) -> Response<Full
     response
 }
 
-/// Lets a script of an allowed origin read an answer.
+/// Allows a script of an allowed origin to read an answer.
 pub fn expose(allowed: &AllowedOrigins, request: &HeaderMap, headers: &mut HeaderMap) {
     if allow_origin(allowed, request, headers) {
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
@@ -50,7 +51,7 @@ pub fn expose(allowed: &AllowedOrigins, request: &HeaderMap, headers: &mut Heade
 
 fn allow_origin(allowed: &AllowedOrigins, request: &HeaderMap, headers: &mut HeaderMap) -> bool {
     if let AllowedOrigins::List(_) = allowed {
-        // Also without an origin: a cache must not keep that answer for a page that may read its own.
+        // Set without an origin too: a cache must not serve that answer to a page that may read its own.
         headers.insert(VARY, HeaderValue::from_static("Origin"));
     }
     let Some(origin) = request.get(ORIGIN) else { return false };

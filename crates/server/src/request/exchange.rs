@@ -18,35 +18,35 @@ use crate::request::cors;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// Where and when a request arrived.
+/// The place and time at which a request arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// The other end of the connection.
+    /// The address of the connection's peer.
     pub peer: SocketAddr,
     /// The address of the client: the peer's, or the one that a trusted proxy names.
     pub client: IpAddr,
-    /// When its head was complete.
+    /// The time at which its head was complete.
     pub received: Instant,
 }
 
-/// The facts about a request that its answer and its log line are made from; they become known one by one.
+/// The facts about a request from which its answer and its log line are made. They become known one by one.
 pub struct Exchange {
-    /// Its id.
+    /// The request's id.
     pub request_id: String,
-    /// The name in the log and the metrics of a request that names no operation.
+    /// The name in the log and the metrics for a request without an operation.
     pub label: &'static str,
-    /// Who signed, for the log.
+    /// The signer, for the log.
     pub caller: Option<String>,
-    /// The form of the answer.
+    /// The dialect of the answer.
     pub dialect: Dialect,
     /// The operation, once it is known.
     pub operation: Option<OperationName>,
-    /// Size of the body that was read.
+    /// The size of the body that was read, in bytes.
     pub body_bytes: usize,
 }
 
 impl Exchange {
-    /// The facts of a request of which nothing has been read.
+    /// The facts about a request of which nothing has been read.
     pub fn begin(app: &App) -> Self {
         Self {
             request_id: app.clock.uuid().to_string(),
@@ -58,7 +58,8 @@ impl Exchange {
         }
     }
 
-    /// The failure of a request that names no operation. Its answer has the form that the request seems to have.
+    /// The failure of a request without an operation. Its answer has the dialect that the request seems to
+    /// use.
     pub fn not_routed(&mut self, refused: Refused) -> Failure {
         self.dialect = refused.dialect;
         Failure::Rejected(refused.rejection)
@@ -161,8 +162,8 @@ impl Exchange {
     }
 }
 
-/// The failure and its verdict. An operation may fail only in the ways that its model, or the protocol, knows; any
-/// other failure is a bug and becomes one.
+/// The failure and its verdict. An operation may fail only with faults of its model or of the protocol. Any
+/// other failure is a bug, and is replaced by one.
 fn modelled(failure: Failure, service: Service, spec: Option<&Spec>) -> (Failure, Verdict) {
     let verdict = failure.verdict(service, spec);
     let kind = verdict.fault.kind;

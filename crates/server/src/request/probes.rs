@@ -9,22 +9,22 @@ use serde_json::json;
 
 use crate::app::App;
 
-/// The unsigned requests that are no part of the API.
+/// The unsigned requests outside the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// Liveness: the process runs.
     Live,
-    /// Readiness: the store answers and takes writes.
+    /// Readiness: the store answers and accepts writes.
     Ready,
-    /// The page of numbers.
+    /// The metrics page.
     Metrics,
 }
 
 impl Probe {
-    /// The methods that probes take, as an `Allow` header has them.
+    /// The methods that probes accept, as an `Allow` header has them.
     pub const ALLOW: &str = "GET, HEAD";
 
-    /// The probe that a request asks for; everything else is for the API to answer.
+    /// The probe that a request asks for; `None` for requests to the API.
     pub fn of(method: &Method, path: &str) -> Option<Self> {
         if method != Method::GET && method != Method::HEAD {
             return None;
@@ -32,7 +32,7 @@ impl Probe {
         Self::at(path)
     }
 
-    /// The probe that has this path.
+    /// The probe with this path.
     pub fn at(path: &str) -> Option<Self> {
         match path {
             "/health/live" => Some(Self::Live),

@@ -61,8 +61,8 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Announces a commit, whichever node made it. Caches forget what it touches even if it was not made, or if its
-    /// outcome is unknown; the relay and live channels hear only of what is stored.
+    /// Announces a commit, of this node or another. Caches drop the entries that it touches even if it was
+    /// refused or its outcome is unknown; the relay and live channels are notified only of stored changes.
     pub(super) fn announce(&self, announcement: Announcement, is_stored: bool) {
         let Announcement { pools, keys, lanes, counts } = announcement;
         if !pools.is_empty() {

@@ -1,4 +1,4 @@
-//! The open live channels: how many there are, for whom, and which datasets they show.
+//! The open live channels: their number, their owners, and the datasets that they show.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +10,14 @@ use tokio::sync::broadcast;
 use crate::config::LiveSettings;
 use crate::lock::Lock;
 
-/// Counts that a channel which is slow to take them keeps; after more it is told the newest alone.
+/// The number of counts kept for a channel that is slow to take them; beyond it only the newest is sent.
 const COUNTS_WAITING_MAX: usize = 16;
 
-/// The channels that are open.
+/// The open channels.
 pub struct LiveChannels {
     subscribers_max: usize,
     subscribers_per_identity_max: usize,
-    /// As many as there are in `state`; a commit looks here first.
+    /// The number of channels in `state`, which commits read without taking the lock.
     open: AtomicUsize,
     state: Lock<State>,
 }
@@ -29,7 +29,7 @@ struct State {
 }
 
 impl LiveChannels {
-    /// None is open.
+    /// Creates an empty registry.
     pub fn new(settings: &LiveSettings) -> Self {
         Self {
             subscribers_max: settings.subscribers_max.get() as usize,
@@ -39,12 +39,12 @@ impl LiveChannels {
         }
     }
 
-    /// True if a channel shows this dataset. Costs nothing while none is open.
+    /// True if a channel shows this dataset. Takes no lock while no channel is open.
     pub fn shows(&self, at: &DatasetRef) -> bool {
         self.open.load(Ordering::Acquire) > 0 && self.state.lock().datasets.contains_key(at)
     }
 
-    /// Sends these counts, which are stored, to the channels that show their datasets.
+    /// Sends stored counts to the channels that show their datasets.
     pub fn tell(&self, counts: Vec<(DatasetRef, SyncCount)>) {
         if counts.is_empty() {
             return;
@@ -52,13 +52,13 @@ impl LiveChannels {
         let state = self.state.lock();
         for (at, count) in counts {
             if let Some(sender) = state.datasets.get(&at) {
-                // Nobody may be left.
+                // The last receiver may be gone.
                 let _ = sender.send(count);
             }
         }
     }
 
-    /// Takes a place; `None` if there is none left.
+    /// Subscribes to a dataset; `None` if there are too many channels.
     pub fn subscribe(&self, at: &DatasetRef) -> Option<broadcast::Receiver<SyncCount>> {
         let mut state = self.state.lock();
         if self.open.load(Ordering::Acquire) >= self.subscribers_max {
@@ -75,7 +75,7 @@ impl LiveChannels {
         Some(sender.subscribe())
     }
 
-    /// Gives back the place of a subscriber whose receiver has been dropped.
+    /// Removes a subscriber whose receiver has been dropped.
     pub fn unsubscribe(&self, at: &DatasetRef) {
         let mut state = self.state.lock();
         self.open.fetch_sub(1, Ordering::AcqRel);

@@ -1,4 +1,5 @@
-//! Sync sessions begun, per pool, gathered in memory so that a listing costs no write (`docs/protocol.md` section 8.3).
+//! Counts of new sync sessions, per pool, gathered in memory so that a listing costs no write
+//! (`docs/protocol.md` section 8.3).
 
 use std::collections::HashMap;
 
@@ -6,14 +7,16 @@ use carryall_core::model::PoolRef;
 
 use crate::lock::Lock;
 
-/// Pools whose sessions may be waiting at a time; beyond that a session is not counted until the next handover.
+/// The number of pools with unstored counts. While it is reached, sessions of other pools are not counted
+/// until the next handover.
 const POOLS_WAITING_MAX: usize = 65_536;
 
-/// Counts that have not reached the store.
+/// The counts that have not reached the store.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     waiting: Lock<HashMap<PoolRef, u64>>,
-    /// Held while counts are on their way to the store: a reader of usage has to find the earlier ones there.
+    /// Held while counts are on their way to the store, because a reader of usage has to find earlier counts
+    /// there.
     pub(super) handover: tokio::sync::Mutex<()>,
 }
 
@@ -28,12 +31,12 @@ impl Sessions {
         }
     }
 
-    /// Takes the counts of all pools.
+    /// Removes and returns the counts of all pools.
     pub(super) fn take(&self) -> Vec<(PoolRef, u64)> {
         self.waiting.lock().drain().collect()
     }
 
-    /// Takes the counts of these pools.
+    /// Removes and returns the counts of these pools.
     pub(super) fn take_of(&self, pools: &[&PoolRef]) -> Vec<(PoolRef, u64)> {
         let mut waiting = self.waiting.lock();
         pools.iter().filter_map(|pool| waiting.remove_entry(*pool)).collect()

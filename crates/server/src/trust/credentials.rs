@@ -1,5 +1,5 @@
-//! Temporary credentials of identities: made out of a sealed token, so that nothing about them is stored and every
-//! node can check them alone (`docs/protocol.md` section 5.2).
+//! Temporary credentials of identities. They are derived from a sealed token, so that nothing about them is
+//! stored and every node can verify them alone (`docs/protocol.md` section 5.2).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use carryall_core::ids::{AccessKeyId, IdentityEpoch, IdentityId, PoolId, PoolIncarnation};
@@ -11,39 +11,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::trust::seal::{Purpose, Sealer};
 
-/// Version of [`Sealed`]'s layout, inside the seal.
+/// The version of [`Sealed`]'s layout, inside the seal.
 const LAYOUT_VERSION: u8 = 1;
 
-/// Life of credentials from GetCredentialsForIdentity, in seconds.
+/// The lifetime of credentials from GetCredentialsForIdentity, in seconds.
 pub const CREDENTIALS_SECONDS: u32 = 3600;
-/// Shortest life that AssumeRoleWithWebIdentity can ask for, in seconds.
+/// The shortest lifetime that AssumeRoleWithWebIdentity accepts, in seconds.
 pub const CREDENTIALS_SECONDS_MIN: u32 = 900;
 const _: () = assert!(CREDENTIALS_SECONDS <= CREDENTIALS_SECONDS_MAX);
 
 /// The claims of temporary credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Temporary {
-    /// Whose credentials they are.
+    /// The identity that the credentials are for.
     pub identity: IdentityRef,
-    /// The identity's epoch when they were made.
+    /// The identity's epoch when the credentials were issued.
     pub epoch: IdentityEpoch,
     /// True if the identity had proved a login.
     pub authenticated: bool,
     /// The providers of its logins.
     pub providers: Vec<String>,
-    /// When they stop working.
+    /// The expiry time.
     pub expires: UnixMillis,
 }
 
-/// Credentials as they are handed out.
+/// Credentials for the caller.
 pub struct Issued {
-    /// The public half; begins with `ASIA` as temporary keys do.
+    /// The access key id; it begins with `ASIA` as temporary keys do.
     pub access_key_id: String,
-    /// The secret half.
+    /// The secret access key.
     pub secret: SecretString,
     /// The sealed token that must accompany every request.
     pub credentials_token: String,
-    /// When they stop working.
+    /// The expiry time.
     pub expires: UnixMillis,
 }
 
@@ -59,7 +59,7 @@ struct Sealed {
     expires: i64,
 }
 
-/// Makes credentials for `temporary`.
+/// Issues credentials for `temporary`.
 pub(super) fn issue(sealer: &Sealer, temporary: &Temporary) -> Issued {
     let sealed = Sealed {
         pool: temporary.identity.pool.id.to_string(),
@@ -82,23 +82,23 @@ pub(super) fn issue(sealer: &Sealer, temporary: &Temporary) -> Issued {
     }
 }
 
-/// Credentials that a request presented, opened.
+/// The opened credentials of a request.
 pub struct Opened {
     /// Their claims. The caller checks the expiry.
     pub temporary: Temporary,
-    /// The secret that they sign with.
+    /// The secret access key.
     pub(super) secret: SecretString,
     access_key_id: String,
 }
 
 impl Opened {
-    /// True if the token was issued with the key id `key`.
+    /// True if the token was issued with the access key id `key`.
     pub fn belongs_to(&self, key: &AccessKeyId) -> bool {
         self.access_key_id == key.as_str()
     }
 }
 
-/// Opens a session token; `None` unless it was issued here.
+/// Opens a session token; `None` unless this installation issued it.
 pub(super) fn open(sealer: &Sealer, credentials_token: &str) -> Option<Opened> {
     let plain = sealer.open_text(Purpose::Credentials, credentials_token)?;
     let (version, json) = plain.split_first()?;
@@ -122,7 +122,7 @@ pub(super) fn open(sealer: &Sealer, credentials_token: &str) -> Option<Opened> {
     })
 }
 
-/// The key id of a token: derived, so that key and token cannot be mixed.
+/// The access key id of a token. It is derived, so that key ids and tokens cannot be mixed.
 fn access_key_id(credentials_token: &str) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let hash = digest(&SHA256, credentials_token.as_bytes());

@@ -1,8 +1,8 @@
-//! Identity tokens of the classic flow: signed JWTs that GetOpenIdToken hands out and AssumeRoleWithWebIdentity takes
-//! (`docs/protocol.md` section 5.5).
+//! Identity tokens of the classic flow: signed JWTs that GetOpenIdToken issues and AssumeRoleWithWebIdentity
+//! accepts (`docs/protocol.md` section 5.5).
 //!
-//! The signing key is derived from the master key, so every node signs and checks with the same one and nothing is
-//! stored.
+//! The signing key is derived from the master key, so every node signs and verifies with the same key and
+//! nothing is stored.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use carryall_core::ids::{IdentityEpoch, IdentityId, PoolId, PoolIncarnation};
@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::trust::seal::Sealer;
 
-/// Life of a token, in seconds.
+/// The lifetime of a token, in seconds.
 pub const IDENTITY_TOKEN_SECONDS: u32 = 600;
-/// Longest token that is looked at, in characters.
+/// The longest accepted token, in characters.
 pub const IDENTITY_TOKEN_CHARS_MAX: usize = 20_000;
 const ISSUER: &str = "https://cognito-identity.amazonaws.com";
 
-/// Signs and checks identity tokens.
+/// Signs and verifies identity tokens.
 pub struct IdentityTokens {
     sign: EncodingKey,
     check: DecodingKey,
@@ -29,20 +29,20 @@ pub struct IdentityTokens {
 /// The claims of a token that has been verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedToken {
-    /// The identity.
+    /// The identity that the token is for.
     pub identity: IdentityRef,
-    /// Its epoch when the token was made.
+    /// The identity's epoch when the token was issued.
     pub epoch: IdentityEpoch,
     /// `unauthenticated`, or `authenticated` and the providers of its logins.
     pub amr: Vec<String>,
 }
 
-/// Why a token is not taken.
+/// The reason why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untrusted {
-    /// It was genuine once.
+    /// The token is genuine, but has expired.
     Expired,
-    /// It was not issued here, was changed, or is no token at all.
+    /// The token was not issued by this installation, was changed, or is no token at all.
     Invalid,
 }
 
@@ -54,13 +54,13 @@ struct Claims {
     amr: Vec<String>,
     iat: i64,
     exp: i64,
-    /// The pool's incarnation and the identity's epoch, under a name that no standard claims.
+    /// The pool's incarnation and the identity's epoch, under a name that no standard uses.
     #[serde(rename = "carryall:life")]
     life: (u64, u64),
 }
 
 impl IdentityTokens {
-    /// Takes the signing key that `sealer` derives.
+    /// Uses the signing key that `sealer` derives.
     #[expect(
         clippy::expect_used,
         reason = "any 32 bytes are an Ed25519 seed, and a key pair has a PKCS #8 form"
@@ -93,14 +93,14 @@ impl IdentityTokens {
         encode(&Header::new(Algorithm::EdDSA), &claims, &self.sign).expect("the claims can be signed")
     }
 
-    /// Checks `token` at `now`.
+    /// Verifies `token` at `now`.
     pub fn check(&self, token: &str, now: UnixMillis) -> Result<VerifiedToken, Untrusted> {
         if token.len() > IDENTITY_TOKEN_CHARS_MAX {
             return Err(Untrusted::Invalid);
         }
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
-        // The library would read the clock itself; the moment is an argument here.
+        // The library would read the clock itself; here the time is an argument.
         validation.validate_exp = false;
         validation.validate_aud = false;
         let claims: Claims = decode(token, &self.check, &validation).map_err(|_| Untrusted::Invalid)?.claims;

@@ -1,5 +1,5 @@
-//! Secrets and everything that is sealed or signed with them: developer keys, temporary credentials, identity tokens
-//! and the tokens that callers bring back. No secret leaves this room, apart from those that are being issued.
+//! Secrets and everything that is sealed or signed with them: developer keys, temporary credentials, identity
+//! tokens, and tokens that callers return. No secret leaves this room, except those that are being issued.
 
 pub mod credentials;
 mod developer_keys;
@@ -30,14 +30,15 @@ use crate::clock::Clock;
 
 /// The plain text of the value that checks the master key.
 const MASTER_KEY_CHECK: &[u8] = b"carryall";
-/// Opened session tokens of temporary credentials kept in memory.
+/// The number of opened session tokens of temporary credentials kept in memory.
 const CREDENTIALS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
-/// Longest time for which an opened session token is kept. What it holds never changes, but most have expired by then.
+/// The longest time for which an opened session token is kept. Its contents never change, but most have
+/// expired by then.
 const CREDENTIALS_AGE_MAX: Duration = Duration::from_hours(1);
 
 /// The keys of the installation and the values that they seal and sign.
 pub struct Trust {
-    /// For reading developer keys, and nothing else.
+    /// The store, for reading developer keys only.
     store: Arc<dyn Reads>,
     sealer: Sealer,
     /// Identity tokens of the classic flow.
@@ -47,7 +48,7 @@ pub struct Trust {
     credentials: Cache<String, Arc<Opened>>,
 }
 
-/// The reasons why a store cannot be taken into use.
+/// The reasons why a store cannot be opened.
 #[derive(Debug)]
 pub enum OpenError {
     /// The store's secrets were sealed under another master key.
@@ -68,8 +69,8 @@ impl std::fmt::Display for OpenError {
 }
 
 impl Trust {
-    /// Derives the keys of the installation from `master` and checks that the store belongs to it. A new store is
-    /// marked as belonging to it.
+    /// Derives the keys of the installation from `master`, and checks that the store belongs to it. A new
+    /// store is marked as belonging to it.
     pub async fn open(
         store: Arc<dyn Store>,
         master: &MasterKey,
@@ -88,7 +89,7 @@ impl Trust {
         })
     }
 
-    /// The key that a developer signs with in this scope, if the developer's key exists.
+    /// The signing key of a developer key in this scope, if the developer key exists.
     pub async fn developer_signing_key(
         &self,
         id: &AccessKeyId,
@@ -98,8 +99,8 @@ impl Trust {
         Ok(secret.map(|secret| self.signing_keys.signing_key(in_scope, &secret)))
     }
 
-    /// The temporary credentials that a session token was issued with, expired or not, and the key that they sign with
-    /// in this scope. `None` if the token was not issued here, or not together with the key id `id`.
+    /// The temporary credentials of a session token, expired or not, and their signing key in this scope.
+    /// `None` if this installation did not issue the token, or not together with the key id `id`.
     pub fn temporary_signing_key(
         &self,
         id: &AccessKeyId,
@@ -114,7 +115,8 @@ impl Trust {
         Some((opened, key))
     }
 
-    /// True if the caller's key still exists. Temporary credentials stand until they expire, which their holder checks.
+    /// True if the caller's key still exists. Temporary credentials are valid until they expire, which the
+    /// caller of this function checks.
     pub async fn still_stands(&self, caller: &Caller) -> Result<bool, StoreError> {
         match caller {
             Caller::Developer { key } => Ok(self.developer_secret(key).await?.is_some()),
@@ -138,22 +140,22 @@ impl Trust {
         developer_keys::seal(&self.sealer, secret)
     }
 
-    /// Seals a sync session into the token that the caller brings back.
+    /// Seals a sync session into the token that the caller will return.
     pub fn seal_sync_session(&self, session: Vec<u8>) -> String {
         self.sealer.seal_text(Purpose::SyncSession, session)
     }
 
-    /// Opens a sync session token; `None` unless it was sealed here.
+    /// Opens a sync session token; `None` unless this installation sealed it.
     pub fn open_sync_session(&self, token: &str) -> Option<Vec<u8>> {
         self.sealer.open_text(Purpose::SyncSession, token)
     }
 
-    /// Seals the place where a listing continues into a page token.
+    /// Seals the position where a listing continues into a page token.
     pub fn seal_page(&self, page: Vec<u8>) -> String {
         self.sealer.seal_text(Purpose::Page, page)
     }
 
-    /// Opens a page token; `None` unless it was sealed here.
+    /// Opens a page token; `None` unless this installation sealed it.
     pub fn open_page(&self, token: &str) -> Option<Vec<u8>> {
         self.sealer.open_text(Purpose::Page, token)
     }

@@ -1,8 +1,8 @@
-//! Sealing: values that leave the server and come back, or lie in a store, without being read or changed by others
-//! (`docs/protocol.md` section 5.2).
+//! Sealing: values that leave the server and return, or lie in a store, and that others can neither read nor
+//! change (`docs/protocol.md` section 5.2).
 //!
-//! One master key; one derived key per purpose, so that one kind of value never opens as another. The cipher is
-//! AES-256-GCM-SIV, which stays safe if a random nonce should ever repeat.
+//! There is one master key, and one derived key per purpose, so that one kind of value never opens as
+//! another. The cipher is AES-256-GCM-SIV, which stays safe if a random nonce should ever repeat.
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -13,11 +13,11 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use crate::clock::Clock;
 
-/// First byte of everything sealed: version 1 is a 12-byte nonce and AES-256-GCM-SIV.
+/// The first byte of every sealed value. Version 1 is a 12-byte nonce and AES-256-GCM-SIV.
 const SEAL_VERSION: u8 = 1;
 const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
-/// The longest token that is worth opening, in characters; the longest that is issued is about 2,200.
+/// The longest token that is opened, in characters; the longest issued one has about 2,200.
 pub const TOKEN_CHARS_MAX: usize = 8192;
 
 /// The key from which all others are derived; every node of an installation shares it.
@@ -34,18 +34,18 @@ impl std::fmt::Display for NotAMasterKey {
 }
 
 impl MasterKey {
-    /// Reads a key written as base64, white space around it ignored.
+    /// Parses a key written as base64, ignoring white space around it.
     pub fn from_base64(text: &str) -> Result<Self, NotAMasterKey> {
         let bytes = STANDARD.decode(text.trim()).map_err(|_| NotAMasterKey)?;
         Ok(Self(SecretBox::new(Box::new(bytes.try_into().map_err(|_| NotAMasterKey)?))))
     }
 
-    /// Makes a new key.
+    /// Generates a new key.
     pub fn generate(clock: &Clock) -> Self {
         Self(SecretBox::init_with_mut(|bytes: &mut [u8; KEY_BYTES]| clock.fill(bytes)))
     }
 
-    /// The key as base64, for the one file that keeps it.
+    /// The key as base64, for the only file that keeps it.
     pub fn to_base64(&self) -> SecretString {
         STANDARD.encode(self.0.expose_secret()).into()
     }
@@ -62,7 +62,7 @@ pub enum Purpose {
     Page,
     /// Secrets of developer keys at rest.
     DeveloperSecret,
-    /// The value that shows which master key a store belongs to.
+    /// The value that shows to which master key a store belongs.
     MasterKeyCheck,
 }
 
@@ -81,7 +81,7 @@ impl Purpose {
     }
 }
 
-/// Seals and opens values, and derives the keys that are not for sealing.
+/// Seals and opens values, and derives keys for other uses.
 pub struct Sealer {
     keys: [LessSafeKey; Purpose::ALL.len()],
     secrets: hmac::Key,
@@ -149,7 +149,7 @@ impl Sealer {
         sealed
     }
 
-    /// Opens what [`Self::seal`] made for the same purpose; `None` for anything else.
+    /// Opens a value of [`Self::seal`] for the same purpose; `None` for anything else.
     pub fn open(&self, purpose: Purpose, sealed: &[u8]) -> Option<Vec<u8>> {
         let (version, rest) = sealed.split_first()?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES)?;
@@ -164,12 +164,12 @@ impl Sealer {
         Some(buffer)
     }
 
-    /// Seals `plain` into text that survives URLs and headers unchanged.
+    /// Seals `plain` into text that URLs and headers carry unchanged.
     pub fn seal_text(&self, purpose: Purpose, plain: Vec<u8>) -> String {
         URL_SAFE_NO_PAD.encode(self.seal(purpose, plain))
     }
 
-    /// Opens what [`Self::seal_text`] made.
+    /// Opens a text of [`Self::seal_text`].
     pub fn open_text(&self, purpose: Purpose, text: &str) -> Option<Vec<u8>> {
         if text.len() > TOKEN_CHARS_MAX {
             return None;
@@ -177,10 +177,11 @@ impl Sealer {
         self.open(purpose, &URL_SAFE_NO_PAD.decode(text).ok()?)
     }
 
-    /// The secret half of temporary credentials: a function of their sealed token, so that nothing is stored.
+    /// The secret access key of temporary credentials: a function of their sealed token, so that it is not
+    /// stored.
     pub fn temporary_secret(&self, token: &str) -> SecretString {
         let tag = hmac::sign(&self.secrets, token.as_bytes());
-        // Forty characters, the length that credential files and validators know.
+        // Forty characters is the length that credential files and validators expect.
         STANDARD.encode(&tag.as_ref()[..30]).into()
     }
 

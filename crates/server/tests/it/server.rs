@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long anything may take before a test gives up.
+/// The time after which a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A command line with none of the settings of whoever runs the tests.
+/// A command line without the settings of the environment in which the tests run.
 pub fn carryall(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carryall"));
     for (name, _) in std::env::vars_os() {
@@ -29,7 +29,7 @@ pub fn run(arguments: &[&str]) -> Output {
     carryall(arguments).output().unwrap()
 }
 
-/// What a command line that has to succeed prints.
+/// The output of a command line that has to succeed.
 pub fn printed(arguments: &[&str]) -> String {
     succeeded(&run(arguments))
 }
@@ -39,7 +39,7 @@ pub fn succeeded(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The one line with which a command line that has to fail says why.
+/// The one line of error of a command line that has to fail.
 pub fn refused(output: &Output) -> String {
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let told = String::from_utf8(output.stderr.clone()).unwrap();
@@ -61,12 +61,12 @@ impl Home {
         self.folder.path().join("data")
     }
 
-    /// The setting that names the store in here.
+    /// The setting that names the store in this directory.
     pub fn store(&self) -> String {
         format!("embedded:{}", self.data().display())
     }
 
-    /// Writes a file beside the data directory.
+    /// Writes a file next to the data directory.
     pub fn file(&self, name: &str, content: &str) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
@@ -77,7 +77,7 @@ impl Home {
         self.folder.path()
     }
 
-    /// A server on a free port that keeps its data in here.
+    /// A server on a free port with its data in this directory.
     pub fn serve(&self, more: &[&str]) -> Server {
         let store = self.store();
         let mut arguments = vec!["serve", "--store", &store, "--listen", "127.0.0.1:0"];
@@ -89,12 +89,12 @@ impl Home {
 /// A running server; killed with the test.
 pub struct Server {
     child: Child,
-    /// All that it printed on standard output by the time it was ready.
+    /// The standard output up to the moment at which it was ready.
     pub banner: String,
-    /// Where it listens.
+    /// The server's address.
     pub address: SocketAddr,
     log: Receiver<String>,
-    /// The log up to where it has been read.
+    /// The log that has not been read yet.
     pub logged: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ impl Server {
         let log = lines(child.stderr.take().unwrap());
         let address = "0.0.0.0:0".parse().unwrap();
         let mut server = Self { child, banner: String::new(), address, log, logged: Vec::new() };
-        // The banner is written whole before the log says this.
+        // The whole banner is written before this log line.
         server.wait_for_log("\"ready\"");
         let mut take = |line: String| {
             if let Some((_, address)) = line.split_once("listening on http") {
@@ -142,7 +142,7 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Ends it with SIGTERM; the exit code.
+    /// Ends it with SIGTERM and returns the exit code.
     pub fn stop(mut self) -> Option<i32> {
         self.signal(Signal::TERM);
         self.wait()
@@ -166,12 +166,12 @@ impl Server {
     /// Sends `request` and reads the answers until the server closes.
     pub fn send(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
-        // The server may close before it has read all.
+        // The server may close before it has read everything.
         let _ = stream.write_all(request);
         rest(&mut stream)
     }
 
-    /// Asks for a path and closes.
+    /// Requests a path and closes.
     pub fn get(&self, path: &str) -> String {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes())
     }
@@ -184,7 +184,7 @@ impl Drop for Server {
     }
 }
 
-/// All that still comes, until the other side closes.
+/// Everything that still arrives until the other side closes.
 pub fn rest(stream: &mut impl Read) -> String {
     let mut answer = Vec::new();
     let mut piece = [0; 4096];

@@ -1,4 +1,4 @@
-//! The operators' verbs, on a store of their own and through a running server.
+//! Operator commands, on a store that they open and through a running server.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&printed(&all)).unwrap()
 }
 
-/// A pool and a key come, are shown and go.
+/// Creates, shows and deletes a pool and a key.
 fn a_round_of_verbs(home: &Home) {
     let store = home.store();
     let on = |verb: &[&str]| {
@@ -65,7 +65,7 @@ fn a_round_of_verbs(home: &Home) {
 fn verbs_work_on_a_store_that_nobody_has_open() {
     let home = Home::new();
     a_round_of_verbs(&home);
-    // The first start still shows the secret of the root key: verbs make none.
+    // The first start still shows the secret of the root key: commands generate none.
     let server = home.serve(&[]);
     assert!(server.banner.contains("AWS_SECRET_ACCESS_KEY"), "{}", server.banner);
 }

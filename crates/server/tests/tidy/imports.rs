@@ -1,8 +1,8 @@
-//! Which file of a crate uses an item of which other file, from the paths in its code: `use` declarations, and paths
+//! The uses of items between files of a crate, from the paths in the code: `use` declarations, and paths
 //! through a module that is imported or declared.
 //!
-//! A re-export is no use: whoever imports a name from a module that only passes it on uses the file that has it. Test
-//! modules may use everything.
+//! A re-export is no use: a file that imports a name from a module that only re-exports it uses the file that
+//! defines it. Test modules may use everything.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,7 +17,7 @@ pub struct Import {
     pub to: usize,
     /// Number of the line, from 1.
     pub line: usize,
-    /// The path as it is written.
+    /// The path as written.
     pub path: String,
 }
 
@@ -79,7 +79,7 @@ fn test_only(files: &[Source], parsed: &[Parsed]) -> Vec<Path> {
             }
         }
     }
-    // A module in a file of another name is a test's, too: its path says nothing of where it belongs.
+    // A module in a file of another name is a test's, too: its path does not tell where it belongs.
     modules.extend(
         parsed
             .iter()
@@ -111,7 +111,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// The file that `path`, written in `module`, leads to, and whether it names an item there and not the module.
+    /// The file to which `path`, written in `module`, leads, and whether it names an item there and not the
+    /// module.
     fn resolve(&self, path: &[String], module: &[String], depth: usize) -> Option<(usize, bool)> {
         // Re-exports of re-exports end somewhere, or the compiler would have complained.
         if depth > 8 {
@@ -191,7 +192,7 @@ fn parse(source_folder: &str, file: &Source) -> Parsed {
     parsed
 }
 
-/// Reads the tree that begins at `at`, below `path`, and returns where it ends.
+/// Reads the tree that begins at `at`, below `path`, and returns its end.
 fn use_tree(
     tokens: &[(&str, usize)],
     mut at: usize,

@@ -1,4 +1,4 @@
-//! No file is longer than a reader takes in at one go.
+//! Files are short enough to be read in one sitting.
 
 use crate::source::below;
 

@@ -1,7 +1,7 @@
 //! The members that travel outside the body: in path, query and headers.
 //!
-//! `docs/protocol.md` section 2.1. They are text here; whether a text is the number that it should be is found out
-//! by the input's own reader.
+//! The rules are in `docs/protocol.md` section 2.1. Values are texts here; the input's own reader parses
+//! numbers.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -23,20 +23,20 @@ pub(super) struct Bound<'r> {
     values: Vec<BoundValue<'r>>,
 }
 
-/// One bound member with its text.
+/// A bound member with its text.
 pub(super) struct BoundValue<'r> {
     bind: &'static Bind,
     text: Cow<'r, str>,
 }
 
 impl<'r> Bound<'r> {
-    /// No bound members, as in every dialect but REST.
+    /// Returns no bound members, as in every dialect but REST.
     pub(super) const fn none() -> Self {
         Self { binds: &[], values: Vec::new() }
     }
 
-    /// Collects the bound members of a request. Query names that are not bound belong to somebody else, such as a
-    /// presigned signature, and are passed over.
+    /// Collects the bound members of a request. Other query names, such as those of a presigned signature,
+    /// are ignored.
     pub(super) fn collect(
         binds: &'static [Bind],
         labels: &'r [Label<'r>],
@@ -76,12 +76,13 @@ impl<'r> Bound<'r> {
         Ok(())
     }
 
-    /// The members that came.
+    /// The members that are present.
     pub(super) fn values(&self) -> &[BoundValue<'r>] {
         &self.values
     }
 
-    /// Whether a member is bound, so that the body has no say in it, even when it did not come.
+    /// True if a member is bound, so that the body's value for it is ignored, even if the bound value is
+    /// absent.
     pub(super) fn binds(&self, member: &str) -> bool {
         self.binds.iter().any(|bind| bind.member == member)
     }
@@ -93,18 +94,18 @@ impl<'r> BoundValue<'r> {
         self.bind.member
     }
 
-    /// Hands the text to the input's reader.
+    /// A deserializer of the text, for the input's reader.
     pub(super) fn deserializer<E>(&'r self) -> TextDeserializer<'r, E> {
         TextDeserializer { text: &self.text, error: PhantomData }
     }
 
-    /// What to say when the input's reader refused the text: only numbers can be refused.
+    /// The rejection of a text that the input's reader refused. Only numbers can be refused.
     pub(super) fn rejection(&self) -> Rejection {
         Rejection::QueryNumber { name: self.bind.wire_name(), value: echo(&self.text) }
     }
 }
 
-/// A text that is always there, whatever optional type it goes into.
+/// A deserializer of a text that is present, for optional types too.
 pub(super) struct TextDeserializer<'r, E> {
     text: &'r str,
     error: PhantomData<E>,

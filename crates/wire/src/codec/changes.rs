@@ -1,5 +1,5 @@
-//! The live channel's place: `GET /identitypools/{P}/identities/{I}/datasets/{D}/changes`, which is no operation of the
-//! published API and so no row of its table (`docs/protocol.md` section 13.5).
+//! The path of the live channel: `GET /identitypools/{P}/identities/{I}/datasets/{D}/changes`. It is no
+//! operation of the published API and has no row in the table (`docs/protocol.md` section 13.5).
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use super::percent;
 use super::rejection::Rejection;
 use crate::names::Names;
 
-/// The name of the query member that says which count the client knows.
+/// The query member with the count that the client knows.
 const LAST_SYNC_COUNT: &str = "lastSyncCount";
 
-/// Which dataset a live channel is about, as its path says.
+/// The dataset of a live channel, as named by the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes<'r> {
     /// The pool's id.
@@ -35,7 +35,7 @@ impl Names for Changes<'_> {
     }
 }
 
-/// Reads a raw path; `None` if it is not a live channel's. Labels are decoded after the path was split.
+/// Parses a raw path; `None` if it is not a live channel's. Labels are decoded after the path was split.
 pub fn changes(path: &str) -> Option<Result<Changes<'_>, Rejection>> {
     let segments: Vec<&str> = path.strip_prefix('/')?.splitn(8, '/').collect();
     let ["identitypools", pool, "identities", identity, "datasets", dataset, "changes"] = segments[..] else {
@@ -51,7 +51,7 @@ pub fn changes(path: &str) -> Option<Result<Changes<'_>, Rejection>> {
     }))
 }
 
-/// The count that the query says the client knows, if it says one.
+/// The count that the client knows, if the query has one.
 pub fn last_sync_count(query: &str) -> Result<Option<u64>, Rejection> {
     let mut values =
         percent::pairs(query).filter(|(name, _)| *name == LAST_SYNC_COUNT).map(|(_, value)| value);

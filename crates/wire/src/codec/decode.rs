@@ -1,20 +1,20 @@
-//! From a routed request and its body to an operation's input.
+//! Decoding of a routed request and its body to an operation's input.
 
 use super::bound::Bound;
 use super::rejection::Rejection;
 use super::{Dialect, Route, envelope, form, json};
 use crate::spec::Operation;
 
-/// An input, and how to answer it.
+/// An input, and the dialect of its answer.
 #[derive(Debug)]
 pub struct Decoded<I> {
-    /// The members as they came; constraints are not checked.
+    /// The members as received; constraints are not checked.
     pub input: I,
-    /// The dialect of the answer, now that the body has shown its wrapping.
+    /// The dialect of the answer. For RPC it includes the wrapping, which only the body shows.
     pub dialect: Dialect,
 }
 
-/// Reads the input of the operation that the route leads to; `O` must be that operation.
+/// Decodes the input of the operation that the route leads to; `O` must be that operation.
 pub fn decode<O: Operation>(route: &Route<'_>, body: &[u8]) -> Result<Decoded<O::Input>, Rejection> {
     debug_assert_eq!(route.operation, O::SPEC.name, "the route decides which operation is decoded");
     let dialect = route.dialect;

@@ -1,11 +1,11 @@
-//! The dialects: how a message is wrapped, apart from what it says.
+//! The dialects: the wrapping of messages, apart from their contents.
 
 use crate::spec::Service;
 
-/// How a request is written, and so how it is answered.
+/// The format of a request and of its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// Cognito Sync as every SDK speaks it (`docs/protocol.md` section 1.1).
+    /// Cognito Sync as every SDK sends it (`docs/protocol.md` section 1.1).
     Rest,
     /// Cognito Sync on `POST /` with a target (`docs/protocol.md` section 1.2).
     Rpc(Wrapping),
@@ -15,7 +15,7 @@ pub enum Dialect {
     Query,
 }
 
-/// Whether an RPC message wraps its members.
+/// The wrapping of an RPC message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wrapping {
     /// `Operation`, `Service` and `Input` in; `Output` and `Version` out.
@@ -25,7 +25,7 @@ pub enum Wrapping {
 }
 
 impl Dialect {
-    /// The service that speaks it.
+    /// The service that uses the dialect.
     pub const fn service(self) -> Service {
         match self {
             Self::Rest | Self::Rpc(_) => Service::Sync,

@@ -1,6 +1,7 @@
-//! From an output or a fault to the bytes of an answer.
+//! Encoding of an output or a fault to the bytes of an answer.
 //!
-//! `docs/protocol.md` sections 2.3 and 3.1. The request id header, `Date` and CORS are the server's.
+//! The formats are in `docs/protocol.md` sections 2.3 and 3.1. The server adds the request id header, `Date`
+//! and CORS.
 
 use serde::Serialize;
 
@@ -8,20 +9,21 @@ use super::{Dialect, Wrapping, envelope, json, xml};
 use crate::fault::{Fault, FaultKind};
 use crate::spec::Operation;
 
-/// What to send, free of any server's types.
+/// An answer, independent of any HTTP server's types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// The content type.
     pub content_type: &'static str,
-    /// The value of `x-amzn-ErrorType` for a fault, trailing colon included; a success must not carry the header.
+    /// The value of `x-amzn-ErrorType` for a fault, trailing colon included. A success must not have the
+    /// header.
     pub error_type: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// An output that cannot be written. The shapes of this crate always can; a new one that cannot is a bug.
+/// An output that cannot be serialized. All shapes of this crate can be, so this error is a bug in a new one.
 #[derive(Debug)]
 pub struct EncodeError(String);
 
@@ -33,7 +35,7 @@ impl std::fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-/// Writes a success. The request id goes into the body where the dialect has a place for it.
+/// Encodes a success. The request id goes into the body in the dialects that have a member for it.
 pub fn encode<O: Operation>(
     dialect: Dialect,
     request_id: &str,
@@ -58,8 +60,8 @@ fn json_error(error: serde_json::Error) -> EncodeError {
     EncodeError(error.to_string())
 }
 
-/// Writes a fault. Its name stands in the header and in the body, because some clients look only in one of them and
-/// some look for the header in one spelling only.
+/// Encodes a fault. Its name is in the header and in the body, because some clients read only one of them,
+/// and some know only one spelling of the header.
 pub fn encode_fault(dialect: Dialect, request_id: &str, fault: &Fault) -> Answer {
     let service = dialect.service();
     let (name, status) = (fault.kind.name(service), fault.kind.status(service));
@@ -75,7 +77,7 @@ struct FaultBody<'f> {
     #[serde(rename = "__type")]
     name: &'f str,
     message: &'f str,
-    /// Denials by policy are known to spell it so.
+    /// Denials by policy are known to use this spelling.
     #[serde(rename = "Message", skip_serializing_if = "Option::is_none")]
     capital_message: Option<&'f str>,
 }
@@ -83,7 +85,7 @@ struct FaultBody<'f> {
 fn json_fault(name: &str, fault: &Fault) -> Vec<u8> {
     let capital_message = (fault.kind == FaultKind::AccessDenied).then_some(fault.message.as_str());
     let body = FaultBody { name, message: &fault.message, capital_message };
-    // Strings alone are always writable; an empty object keeps the answer readable should that ever change.
+    // Strings can always be serialized; an empty object keeps the answer readable should that ever change.
     serde_json::to_vec(&body).unwrap_or_else(|_| b"{}".to_vec())
 }
 

@@ -1,7 +1,7 @@
 //! The envelope of the RPC form: `{"Operation", "Service", "Input"}` in, `{"Output", "Version"}` out.
 //!
-//! `docs/protocol.md` section 1.2. The API reference's own sample leaves the envelope away, so a body without any of
-//! the three members is taken as the input itself, and answered without an envelope too.
+//! The rules are in `docs/protocol.md` section 1.2. The API reference's own sample has no envelope, so a body
+//! without any of the three members is the input itself, and its answer has no envelope either.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ struct Envelope<'t> {
     input: Option<&'t RawValue>,
 }
 
-/// Takes the envelope off, if there is one, and checks that it says the same as the target.
+/// Removes the envelope, if there is one, and checks that it agrees with the target.
 pub(super) fn open(operation: OperationName, text: &str) -> Result<(Wrapping, &str), Rejection> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let envelope = member::object::<_, Envelope<'_>>(&mut deserializer)
@@ -63,10 +63,10 @@ struct Typed<'o, O> {
     members: &'o O,
 }
 
-/// An envelope without the name of its type and without the members; these bring one brace too many.
+/// An envelope without the name of its type and without the members; the members bring one brace too many.
 const ENVELOPE: &str = r#"{"Output":{"__type":"",},"Version":"1.0"}"#;
 
-/// Puts an answer into its envelope. `json_bytes` is the answer's own size, if it is known.
+/// Wraps an answer in its envelope. `json_bytes` is the answer's own size, if known.
 pub(super) fn seal<O: Serialize>(
     operation: OperationName,
     output: &O,

@@ -1,6 +1,6 @@
 //! The query protocol of STS: a form that names its action, with lists spelled `Member.member.1.Sub`.
 //!
-//! `docs/protocol.md` section 1.4. Answers are XML and elsewhere.
+//! The rules are in `docs/protocol.md` section 1.4. Answers are XML, see [`super::xml`].
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::rejection::{Rejection, echo};
 use super::{json, percent};
 use crate::spec::{OperationName, SETTINGS_BODY_BYTES_MAX, Service};
 
-/// The largest form worth reading before its action is known.
+/// The largest form that is read before its action is known.
 pub const FORM_BODY_BYTES_MAX: u32 = SETTINGS_BODY_BYTES_MAX;
 
 /// The API version that forms name.
@@ -21,13 +21,13 @@ pub(super) const VERSION: &str = "2011-06-15";
 /// The content type of a form.
 pub(super) const CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// The most members of a form; the largest input needs 18.
+/// The largest number of members of a form; the largest input needs 18.
 const MEMBERS_COUNT_MAX: usize = 256;
 
-/// How many parts a name may have; the deepest input needs four.
+/// The largest number of parts of a name; the deepest input needs four.
 const NAME_PARTS_MAX: usize = 8;
 
-/// Finds out which action a form names.
+/// Returns the operation that a form names.
 pub(super) fn operation(body: &[u8]) -> Result<OperationName, Rejection> {
     let members = parse(body)?;
     let text = |name| members.get(name).and_then(Value::as_str);
@@ -37,7 +37,7 @@ pub(super) fn operation(body: &[u8]) -> Result<OperationName, Rejection> {
         .ok_or_else(|| Rejection::UnknownAction { action: echo(action), version: echo(version) })
 }
 
-/// Reads an input from a form.
+/// Decodes an input from a form.
 pub(super) fn members<T: DeserializeOwned>(body: &[u8]) -> Result<T, Rejection> {
     json::members_of(parse(body)?)
 }
@@ -46,7 +46,7 @@ fn malformed(message: &str) -> Rejection {
     Rejection::BodyMalformed { message: echo(message) }
 }
 
-/// A form as the tree that its dotted names describe.
+/// Parses a form into the tree that its dotted names describe.
 fn parse(body: &[u8]) -> Result<Map<String, Value>, Rejection> {
     let text = std::str::from_utf8(body).map_err(|_| Rejection::BodyNotUtf8)?;
     let mut members = Map::new();
@@ -69,7 +69,7 @@ fn parse(body: &[u8]) -> Result<Map<String, Value>, Rejection> {
     members.into_iter().map(|(name, value)| Ok((name, with_lists(value)?))).collect()
 }
 
-/// Puts a value at its dotted name, unless something is there already.
+/// Inserts a value at its dotted name; `None` if the name is taken.
 fn insert(members: &mut Map<String, Value>, name: &str, value: String) -> Option<()> {
     let Some((first, rest)) = name.split_once('.') else {
         let Entry::Vacant(vacant) = members.entry(name) else { return None };
@@ -80,7 +80,8 @@ fn insert(members: &mut Map<String, Value>, name: &str, value: String) -> Option
     insert(inner.as_object_mut()?, rest, value)
 }
 
-/// Turns what has nothing but numbered parts under `member` into a list in the order of the numbers.
+/// Converts every object whose members are all numbered parts under `member` to a list in the order of the
+/// numbers.
 fn with_lists(value: Value) -> Result<Value, Rejection> {
     let Value::Object(mut members) = value else { return Ok(value) };
     if members.len() != 1 || !members.get("member").is_some_and(Value::is_object) {

@@ -1,7 +1,7 @@
-//! Reading an input from a JSON object, with the members that travelled elsewhere laid over it.
+//! Decoding of an input from a JSON object, overlaid with the members that travelled outside the body.
 //!
-//! The members are handed to the input's own reader one by one, so no tree is built in between. `docs/protocol.md`
-//! section 2.2.
+//! Members are passed to the input's reader one by one, so no tree is built in between. The rules are in
+//! `docs/protocol.md` section 2.2.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -17,11 +17,11 @@ use super::rejection::{JSON_DEPTH_MAX, Rejection, echo};
 use crate::limits;
 use crate::timestamp::STRING_DATE_MESSAGE;
 
-/// What is reserved for an answer of unknown size.
+/// The bytes reserved for an answer of unknown size.
 const SMALL_ANSWER_BYTES: usize = 128;
 
-/// A body as text, once it is known to be UTF-8, not too deep and free of unpaired surrogates, also in members that
-/// are ignored. An empty body stands for an empty object.
+/// Returns a body as text after checking, in ignored members too, that it is UTF-8, not too deep and free of
+/// unpaired surrogates. An empty body stands for an empty object.
 pub(super) fn text(body: &[u8]) -> Result<&str, Rejection> {
     if body.is_empty() {
         return Ok("{}");
@@ -36,8 +36,8 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Rejection> {
     Ok(text)
 }
 
-/// True if some `\uD800` to `\uDBFF` has no `\uDC00` to `\uDFFF` right behind it, or one of these stands alone. The
-/// parser finds this itself only where it makes a string, and it makes none of a member that is ignored.
+/// True if some `\uD800` to `\uDBFF` has no `\uDC00` to `\uDFFF` right after it, or one of these stands
+/// alone. The parser finds this only in strings that it builds, and it builds none for an ignored member.
 fn has_unpaired_surrogate(text: &str) -> bool {
     let mut rest = text;
     while let Some((_, escape)) = rest.find('\\').and_then(|start| rest.split_at_checked(start)) {
@@ -46,7 +46,7 @@ fn has_unpaired_surrogate(text: &str) -> bool {
             (Some(Surrogate::Leading), Some(Surrogate::Trailing)) => 12,
             (Some(Surrogate::Leading | Surrogate::Trailing), _) => return true,
         };
-        // An escape of anything but one byte is none, and the parser says so.
+        // An escape of a character beyond one byte is invalid, which the parser reports.
         rest = escape.get(length..).unwrap_or_default();
     }
     false
@@ -57,7 +57,7 @@ enum Surrogate {
     Trailing,
 }
 
-/// The half of a surrogate pair that a text begins with, as an escape.
+/// The half of a surrogate pair that the text begins with, as an escape.
 fn surrogate(text: &str) -> Option<Surrogate> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     match u16::from_str_radix(digits, 16).ok()? {
@@ -67,8 +67,8 @@ fn surrogate(text: &str) -> Option<Surrogate> {
     }
 }
 
-/// Counting brackets is cheap and settles it for nearly every body; only one with many brackets is looked at
-/// closely. Broken JSON may be misjudged either way, and is refused by the parser if not here.
+/// True if a body nests too deep. Counting brackets is cheap and decides nearly every body; only a body with
+/// many brackets is scanned. Broken JSON may be misjudged either way; the parser refuses it in any case.
 fn is_too_deep(body: &[u8]) -> bool {
     let opening = body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
     if opening <= JSON_DEPTH_MAX {
@@ -92,7 +92,7 @@ fn is_too_deep(body: &[u8]) -> bool {
     false
 }
 
-/// Whether the string goes on after this byte; an escape takes the byte behind it along.
+/// True if the string continues after this byte; a backslash also consumes the byte after it.
 fn skip_in_string(byte: u8, bytes: &mut std::slice::Iter<'_, u8>) -> bool {
     if byte == b'\\' {
         bytes.next();
@@ -100,7 +100,8 @@ fn skip_in_string(byte: u8, bytes: &mut std::slice::Iter<'_, u8>) -> bool {
     byte != b'"'
 }
 
-/// Reads an input from text: first the bound members, then those of the body whose names are not bound.
+/// Decodes an input from text: first the bound members, then those members of the body whose names are not
+/// bound.
 pub(super) fn members<T: DeserializeOwned>(text: &str, bound: &Bound<'_>) -> Result<T, Rejection> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     read(bound, |visitor| {
@@ -109,12 +110,12 @@ pub(super) fn members<T: DeserializeOwned>(text: &str, bound: &Bound<'_>) -> Res
     })
 }
 
-/// Reads an input from a tree that another syntax than JSON was turned into.
+/// Decodes an input from a tree that was converted from a syntax other than JSON.
 pub(super) fn members_of<T: DeserializeOwned>(tree: Map<String, Value>) -> Result<T, Rejection> {
     read(&Bound::none(), |visitor| Value::Object(tree).deserialize_map(visitor))
 }
 
-/// Writes a value into exactly as many bytes as it needs, if its size is known.
+/// Serializes a value; if its size is known, into a buffer of exactly that size.
 pub(super) fn written<T: Serialize>(
     value: &T,
     json_bytes: Option<usize>,
@@ -137,8 +138,8 @@ fn read<'b, T>(
     })
 }
 
-/// What a caller is told of a parser's complaint. A value of the wrong type is not repeated: it may be a token that
-/// ended up in the wrong place, and messages are logged.
+/// The rejection for a parser's error. A value of the wrong type is not repeated: it may be a token in the
+/// wrong member, and messages are logged.
 pub(super) fn malformed(error: &serde_json::Error, member: &str) -> Rejection {
     let message = error.to_string();
     if message.starts_with(limits::VIOLATION) {
@@ -146,7 +147,7 @@ pub(super) fn malformed(error: &serde_json::Error, member: &str) -> Rejection {
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         return Rejection::TooManyEntries { message };
     }
-    // Clients know this text as it stands, without the parser's position behind it.
+    // Clients know this text as it is, without the parser's position.
     if message.starts_with(STRING_DATE_MESSAGE) {
         return Rejection::BodyMalformed { message: STRING_DATE_MESSAGE.to_owned() };
     }
@@ -160,12 +161,12 @@ pub(super) fn malformed(error: &serde_json::Error, member: &str) -> Rejection {
     Rejection::BodyMalformed { message: echo(&message) }
 }
 
-/// How far reading got, for whoever has to say why it ended.
+/// The progress of reading, for the error text if it fails.
 #[derive(Default)]
 struct Progress<'b> {
     /// The bound member whose text was refused.
     refused: Cell<Option<&'b BoundValue<'b>>>,
-    /// The body's member that was read last.
+    /// The member of the body that was read last.
     member: RefCell<String>,
 }
 
@@ -189,7 +190,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for InputVisitor<'_, T> {
     }
 }
 
-/// The bound members followed by the body's.
+/// The bound members followed by those of the body.
 struct Chained<'b, A> {
     values: std::slice::Iter<'b, BoundValue<'b>>,
     next: Option<&'b BoundValue<'b>>,

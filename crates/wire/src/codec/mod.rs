@@ -1,8 +1,8 @@
-//! From bytes to members and back, for every dialect.
+//! Decoding of requests and encoding of answers, for every dialect.
 //!
-//! Reading takes two steps, because who may call must be known before a body is worth reading: [`route()`] looks at
-//! the head alone, [`decode()`] lays path, query and headers over the body. One generic body of code serves all
-//! operations; what differs between them is in the table ([`crate::spec`]).
+//! Decoding takes two steps, because the caller must be admitted before a body is read: [`route()`] reads the
+//! head alone, and [`decode()`] combines path, query and headers with the body. The same generic code serves
+//! all operations; their differences are in the table ([`crate::spec`]).
 
 mod bound;
 mod changes;

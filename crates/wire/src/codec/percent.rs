@@ -1,6 +1,7 @@
-//! Percent-encoding, strict in what it reads: a broken escape or bytes that are not UTF-8 are refused, not guessed.
+//! Percent-encoding. Decoding is strict: a broken escape, or bytes that are not UTF-8, are refused and not
+//! guessed.
 //!
-//! `docs/protocol.md` section 2.1.
+//! The rules are in `docs/protocol.md` section 2.1.
 
 use std::borrow::Cow;
 
@@ -25,8 +26,9 @@ pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
 
-/// Decodes one name or value of a query or a form, in which a plus is a space. Signatures read a query the same way
-/// (`docs/protocol.md` section 4.1), so that no two queries of different meaning share one; SDKs send neither.
+/// Decodes one name or value of a query or a form, in which a plus is a space. Signatures decode a query
+/// alike (`docs/protocol.md` section 4.1), so that no two queries of different meaning share one. SDKs send
+/// neither.
 pub(super) fn decode_plus(text: &str) -> Option<Cow<'_, str>> {
     if text.contains('+') {
         decode(&text.replace('+', " ")).map(|decoded| Cow::Owned(decoded.into_owned()))

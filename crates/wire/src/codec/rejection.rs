@@ -1,6 +1,6 @@
-//! Why a request could not be read, precisely, and what its caller is told.
+//! The reasons why a request cannot be decoded, and the fault of each.
 //!
-//! Broken constraints are not among these: what is rejected here never became an input.
+//! Broken constraints are not among these: a rejected request never became an input.
 
 use std::fmt;
 
@@ -10,33 +10,33 @@ use crate::service::Service;
 /// The deepest nesting of a body, in brackets; the deepest input needs six.
 pub const JSON_DEPTH_MAX: usize = 32;
 
-/// The longest part of a caller's own text that is repeated in a message.
+/// The longest part of a client's own text that a message repeats.
 const ECHO_CHARACTERS_MAX: usize = 256;
 
-/// Why a request could not be read.
+/// The reason why a request cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// No operation has this path.
     UnknownPath,
     /// No operation has this target.
     UnknownTarget,
-    /// A `POST /` that has neither a target nor a form that names an action.
+    /// A `POST /` has neither a target nor a form that names an action.
     NoTarget,
-    /// No operation of STS has this action and version.
+    /// STS has no operation with this action and version.
     UnknownAction {
-        /// The action, as far as it is fit to print.
+        /// The action, truncated by [`echo`].
         action: String,
-        /// The version that the form names, as far as it is fit to print.
+        /// The version that the form names, truncated by [`echo`].
         version: String,
     },
     /// The path has operations, but none with this method.
     MethodNotAllowed {
-        /// The methods that it has, as in an `Allow` header.
+        /// The path's methods, as in an `Allow` header.
         allow: &'static str,
     },
-    /// The body is coded in another way than `chunked`, which nothing here undoes.
+    /// The body has a transfer coding other than `chunked`, which the server does not decode.
     TransferCoding,
-    /// A path segment is empty, `.` or `..`, as it is or after decoding.
+    /// A path segment is empty, `.` or `..`, before or after decoding.
     PathSegment,
     /// A path segment has a broken escape, or is not UTF-8 after decoding.
     PathEncoding,
@@ -45,7 +45,7 @@ pub enum Rejection {
         /// The name in the query.
         name: &'static str,
     },
-    /// A query member comes twice.
+    /// A query member occurs twice.
     QueryDuplicate {
         /// The name in the query.
         name: &'static str,
@@ -54,39 +54,39 @@ pub enum Rejection {
     QueryNumber {
         /// The name in the query.
         name: &'static str,
-        /// What came, as far as it is fit to print.
+        /// The value, truncated by [`echo`].
         value: String,
     },
     /// The body is not UTF-8.
     BodyNotUtf8,
     /// The body nests deeper than [`super::JSON_DEPTH_MAX`].
     BodyTooDeep,
-    /// The body escapes one half of a surrogate pair without the other, which stands for no character.
+    /// The body escapes one half of a surrogate pair without the other, which encodes no character.
     BodyUnpairedSurrogate,
-    /// A list or map has more entries than the operation reads.
+    /// A list or map has more entries than the operation accepts.
     TooManyEntries {
         /// The broken constraint, with member and limit.
         message: String,
     },
-    /// The body is not what the operation reads: broken, of wrong types, or with a member twice.
+    /// The body is broken, has a value of the wrong type, or has a member twice.
     BodyMalformed {
-        /// What is wrong, with the member or the place if it is known.
+        /// The error, with the member or the position if known.
         message: String,
     },
-    /// The envelope of the RPC form names another operation or service than the target does.
+    /// The envelope of the RPC form names another operation or service than the target.
     Envelope {
-        /// Which of its members disagrees.
+        /// The member of the envelope that disagrees.
         member: &'static str,
     },
 }
 
 impl Rejection {
-    /// The answer of `service` to the caller.
+    /// The fault with which `service` answers.
     pub fn fault(&self, service: Service) -> Fault {
         Fault::new(self.kind(service), self.to_string())
     }
 
-    /// The methods that the path has, for the `Allow` header that a 405 needs.
+    /// The path's methods, for the `Allow` header that a 405 needs.
     pub fn allow(&self) -> Option<&'static str> {
         if let Self::MethodNotAllowed { allow } = self { Some(allow) } else { None }
     }
@@ -157,7 +157,7 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// The beginning of a text that came from outside, short enough to be repeated.
+/// The beginning of a text from outside, short enough to be repeated in a message.
 pub(super) fn echo(text: &str) -> String {
     text.chars().take(ECHO_CHARACTERS_MAX).collect()
 }

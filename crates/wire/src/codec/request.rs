@@ -1,6 +1,6 @@
-//! The other direction: from an operation's input to a request, through the same table.
+//! Encoding in the other direction: from an operation's input to a request, through the same table.
 //!
-//! For clients and load generators. Signing is [`crate::sigv4`]'s business.
+//! It is for clients and load generators. Signing is in [`crate::sigv4`].
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -10,23 +10,23 @@ use serde_json::{Map, Value};
 use super::{form, percent};
 use crate::spec::{Method, Operation, Service, Source, Spec};
 
-/// A request that has yet to be signed and sent.
+/// A request that is neither signed nor sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// The path, encoded as SDKs encode it (a colon is `%3A`), with the query behind it if there is one.
+    /// The path and, if there is one, the query. The path is encoded as SDKs do it (a colon is `%3A`).
     pub path_and_query: String,
-    /// Header names in lower case, with their values; the content type is among them when there is a body.
+    /// Header names in lower case, with their values, including the content type if there is a body.
     pub headers: Vec<(&'static str, String)>,
-    /// The body; empty when every member travels elsewhere.
+    /// The body; empty if every member travels outside it.
     pub body: Vec<u8>,
 }
 
-/// Why an input cannot be sent.
+/// The reason why an input cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// A member of the path is absent, or a text that no path segment can carry.
+    /// A member of the path is absent, or has a value that a path segment cannot carry.
     Label(&'static str),
     /// The input does not serialize to an object; a bug in its shape.
     Shape,
@@ -56,7 +56,7 @@ pub fn request<O: Operation>(input: &O::Input) -> Result<Request, RequestError> 
     }
 }
 
-/// Absent members are null in an input and nothing on the wire.
+/// Removes null members: absent members are null in an input and missing on the wire.
 fn without_nulls(members: Map<String, Value>) -> Map<String, Value> {
     members
         .into_iter()
@@ -126,7 +126,7 @@ fn query(spec: &Spec, members: Map<String, Value>) -> Request {
     }
 }
 
-/// Spells members as `Name`, members of members as `Name.Sub`, and list items as `Name.member.1`.
+/// Appends a value under its name: members of members as `Name.Sub`, list items as `Name.member.1`.
 fn flatten(form: &mut String, name: &str, value: Value) {
     match value {
         Value::Object(members) => {

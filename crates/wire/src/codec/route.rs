@@ -1,7 +1,8 @@
-//! Which operation a request is for, found from its head: method, raw path and headers.
+//! Routing: the operation of a request, from its head (method, raw path and headers).
 //!
-//! `docs/protocol.md` sections 1.1 to 1.5 and 2.1. Only a form has to be read before its operation is known. No
-//! signature is looked at here; the path is taken raw, because signatures cover it raw.
+//! The rules are in `docs/protocol.md` sections 1.1 to 1.5 and 2.1. Only a form must be read before its
+//! operation is known. Signatures are not checked here. The path is used raw, because signatures cover it
+//! raw.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -17,20 +18,20 @@ use super::{Dialect, Wrapping};
 use crate::names::Names;
 use crate::spec::{Method, OPERATIONS, OperationName, Service, Spec};
 
-/// The most segments a path of the table has.
+/// The largest number of segments of a path in the table.
 const SEGMENTS_MAX: usize = 8;
 
-/// Where a request leads.
+/// The destination of a request.
 #[derive(Debug)]
 pub enum Routed<'r> {
-    /// To a known operation.
+    /// An operation that the head names.
     Operation(Route<'r>),
-    /// To an operation of STS that the body names.
+    /// An operation of STS that the body names.
     Form(Form<'r>),
 }
 
 impl Routed<'_> {
-    /// The dialect in which to answer, as far as it is known.
+    /// The dialect of the answer, as far as it is known.
     pub const fn dialect(&self) -> Dialect {
         match self {
             Self::Operation(route) => route.dialect,
@@ -46,7 +47,7 @@ impl Routed<'_> {
         }
     }
 
-    /// The method as it was signed.
+    /// The method that was signed.
     pub const fn method(&self) -> Method {
         match self {
             Self::Operation(route) => route.method,
@@ -54,7 +55,7 @@ impl Routed<'_> {
         }
     }
 
-    /// The largest body worth reading, in bytes.
+    /// The largest accepted body, in bytes.
     pub const fn body_bytes_max(&self) -> u32 {
         match self {
             Self::Operation(route) => route.operation.spec().body_bytes_max,
@@ -68,16 +69,16 @@ impl Routed<'_> {
 pub struct Route<'r> {
     /// The operation.
     pub operation: OperationName,
-    /// How the request is written; for RPC, [`super::decode()`] tells the wrapping.
+    /// The dialect of the request; for RPC, [`super::decode()`] finds the wrapping.
     pub dialect: Dialect,
-    /// The method as it was meant and signed, which an override header may have changed.
+    /// The effective, signed method, which may come from an override header.
     pub method: Method,
     pub(super) labels: Vec<Label<'r>>,
     pub(super) query: &'r str,
     pub(super) headers: &'r HeaderMap,
 }
 
-/// The names in the path, which are known before the body is read. Other dialects have none there.
+/// The names in the path, known before the body is read. Other dialects have none there.
 impl Names for Route<'_> {
     fn pool(&self) -> Option<&str> {
         self.label("IdentityPoolId")
@@ -93,7 +94,7 @@ impl Names for Route<'_> {
 }
 
 impl Route<'_> {
-    /// The operation's row.
+    /// The operation's row in the table.
     pub const fn spec(&self) -> &'static Spec {
         self.operation.spec()
     }
@@ -113,12 +114,12 @@ pub struct Form<'r> {
 }
 
 impl<'r> Form<'r> {
-    /// The dialect in which to answer while the body is not known.
+    /// The dialect of the answer while the body is unknown.
     pub const fn dialect(&self) -> Dialect {
         if self.is_declared { Dialect::Query } else { Dialect::Rest }
     }
 
-    /// Finds the operation that the body names.
+    /// Returns the route to the operation that the body names.
     pub fn resolve(self, body: &[u8]) -> Result<Route<'r>, Refused> {
         if !self.is_declared && !body.starts_with(b"Action=") {
             return Err(Refused { dialect: Dialect::Rest, rejection: Rejection::NoTarget });
@@ -136,16 +137,16 @@ impl<'r> Form<'r> {
     }
 }
 
-/// A request that leads nowhere.
+/// A request without a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The dialect in which to say so.
+    /// The dialect of the answer.
     pub dialect: Dialect,
-    /// Why.
+    /// The reason.
     pub rejection: Rejection,
 }
 
-/// One path of the table with its operations.
+/// A path of the table with its operations.
 struct PathPattern {
     segments: Vec<Segment>,
     specs: Vec<&'static Spec>,
@@ -183,8 +184,7 @@ fn segment(text: &'static str) -> Segment {
     }
 }
 
-/// Finds the operation of a request. `path` and `query` are as they came, undecoded; the query is without its
-/// question mark.
+/// Routes a request. `path` and `query` are undecoded; the query is without its question mark.
 pub fn route<'r>(
     method: &str,
     path: &'r str,
@@ -203,14 +203,15 @@ pub fn route<'r>(
         .map_err(|rejection| Refused { dialect: Dialect::Rest, rejection })
 }
 
-/// The HTTP library undoes the last coding, `chunked`, and would hand the ones below it over as if they were the body.
+/// True if the body has no transfer coding but `chunked`. The HTTP library removes `chunked`, the last
+/// coding, and would hand over the remaining ones as if they were the body.
 fn is_chunked_alone(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let only = codings.next().filter(|_| codings.next().is_none());
     only.is_some_and(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
-/// `POST /`: the RPC form, Cognito Identity, or a form.
+/// Routes `POST /`: the RPC form, Cognito Identity, or a form.
 fn front_door<'r>(method: &str, query: &'r str, headers: &'r HeaderMap) -> Result<Routed<'r>, Refused> {
     if method != Method::Post.as_str() {
         let rejection = Rejection::MethodNotAllowed { allow: Method::Post.as_str() };
@@ -264,9 +265,9 @@ fn rest<'r>(
     Ok(Route { operation: spec.name, dialect: Dialect::Rest, method, labels, query, headers })
 }
 
-/// The method that a request is routed and signed by. Old Unity clients send `POST` and name `DELETE`, which they
-/// also sign, in a header; the header has no other use (`docs/protocol.md` section 1.1). `None` for an override of
-/// another kind, for two that differ, and for a method that no operation has.
+/// The method by which a request is routed and signed. Old Unity clients send `POST` and name `DELETE` in a
+/// header, which they also sign; the header has no other use (`docs/protocol.md` section 1.1). `None` for any
+/// other override, for two overrides that differ, and for a method that no operation has.
 fn effective_method(method: &str, headers: &HeaderMap) -> Option<Method> {
     let method = Method::parse(method)?;
     let mut overrides = headers.get_all("x-http-method-override").iter().peekable();
@@ -277,8 +278,8 @@ fn effective_method(method: &str, headers: &HeaderMap) -> Option<Method> {
     overrides.all(|named| named.as_bytes() == delete.as_str().as_bytes()).then_some(delete)
 }
 
-/// Splits a path before anything in it is decoded, so that an encoded slash is part of a value. The count may be
-/// larger than the array, in which case no operation has the path.
+/// Splits a path before it is decoded, so that an encoded slash is part of a value. The count may exceed the
+/// array's length, in which case no operation has the path.
 fn segments(path: &str) -> Result<([&str; SEGMENTS_MAX], usize), Rejection> {
     let mut segments = [""; SEGMENTS_MAX];
     let mut count = 0;

@@ -8,7 +8,7 @@ use crate::spec::OperationName;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// A success: the result between the response's own tags, and the request id behind it.
+/// Encodes a success: the result inside the response's element, followed by the request id.
 pub(super) fn success<O: Serialize>(
     operation: OperationName,
     request_id: &str,
@@ -24,7 +24,7 @@ pub(super) fn success<O: Serialize>(
     .into_bytes())
 }
 
-/// A fault, blamed on the sender unless its status says otherwise.
+/// Encodes a fault, blamed on the sender unless its status says otherwise.
 pub(super) fn fault(name: &str, status: u16, request_id: &str, message: &str) -> Vec<u8> {
     let blamed = if status < 500 { "Sender" } else { "Receiver" };
     let (message, request_id) = (text(message), text(request_id));
@@ -35,7 +35,8 @@ pub(super) fn fault(name: &str, status: u16, request_id: &str, message: &str) ->
     .into_bytes()
 }
 
-/// Text between tags. A message may repeat what a caller sent, and XML has no way to write most control characters.
+/// Escapes text between tags. A message may repeat a client's text, and XML cannot represent most control
+/// characters.
 fn text(text: &str) -> String {
     let writable = |character: char| match character {
         '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'.. => character,

@@ -1,28 +1,29 @@
-//! The notice that a dataset has a new count, as devices and live channels get it (`docs/protocol.md` section 13.3).
+//! The notice that a dataset has a new count, for devices and live channels (`docs/protocol.md` section
+//! 13.3).
 
 use serde::{Deserialize, Serialize};
 
-/// What `source` says.
+/// The value of `source`.
 pub const SOURCE: &str = "cognito-sync";
 
-/// The notice. The Android manager reads all five members, and all of them as text.
+/// The notice. The Android manager reads all five members, each as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeNotice {
     /// [`SOURCE`].
     pub source: String,
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// Whose dataset changed.
+    /// The id of the identity that owns the dataset.
     pub identity_id: String,
-    /// Which one.
+    /// The dataset's name.
     pub dataset_name: String,
-    /// The dataset's count now, in decimal digits.
+    /// The dataset's present count, in decimal digits.
     pub sync_count: String,
 }
 
 impl ChangeNotice {
-    /// The notice of one count of one dataset.
+    /// The notice of a dataset's count.
     pub fn new(identity_pool_id: &str, identity_id: &str, dataset_name: &str, sync_count: u64) -> Self {
         Self {
             source: SOURCE.to_owned(),

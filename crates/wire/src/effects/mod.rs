@@ -1,5 +1,5 @@
-//! Messages that leave the server by themselves: records of a stream, the event of the sync trigger and its answer,
-//! and the notice that a dataset has changed. How they travel is not decided here.
+//! Messages that the server sends unasked: records of a stream, the event of the sync trigger and its answer,
+//! and the notice that a dataset has changed. Their transport is not decided here.
 
 pub mod change_notice;
 pub mod stream_record;

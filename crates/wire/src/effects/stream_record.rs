@@ -1,74 +1,75 @@
-//! What a stream gets of one synchronization, one deletion or one dataset of a bulk publication
+//! The stream's message for one synchronization, one deletion or one dataset of a bulk publication
 //! (`docs/protocol.md` section 13.4).
 
 use serde::Serialize;
 
-/// What happened to the dataset, or to a record of it.
+/// The change to the dataset, or to a record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Operation {
-    /// It was written.
+    /// Written.
     Replace,
-    /// It was removed; the dataset as a whole if the message has no records.
+    /// Removed. A message without records is about the dataset as a whole.
     Remove,
 }
 
-/// Where the records of a message are.
+/// The place of a message's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum PayloadType {
-    /// In the message.
+    /// The message.
     Inline,
-    /// In an object that the message names by a URL.
+    /// An S3 object whose URL is in the message.
     S3Url,
 }
 
-/// One message of a stream. Both spellings of the dataset's name are there: the documents have one, the published
+/// A message of a stream. It has both spellings of the dataset's name: the documents have one, the published
 /// consumer reads the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamRecord<'a> {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: &'a str,
-    /// Whose dataset it is.
+    /// The id of the identity that owns the dataset.
     pub identity_id: &'a str,
-    /// The dataset.
+    /// The dataset's name.
     #[serde(rename = "dataSetName")]
     pub data_set_name: &'a str,
-    /// The dataset, as the published consumer spells it.
+    /// The dataset's name, as the published consumer spells the member.
     #[serde(rename = "datasetName")]
     pub dataset_name: &'a str,
-    /// What happened to it.
+    /// The change to the dataset.
     pub operation: Operation,
-    /// The records; empty for a deletion, and when they are in an object.
+    /// The records; empty for a deletion, and if they are in an object.
     pub kinesis_sync_records: &'a [SyncRecord<'a>],
-    /// When it happened, in milliseconds since the epoch.
+    /// The time of the change, in milliseconds since the epoch.
     pub last_modified_date: i64,
-    /// Where the records are if not here; left out otherwise, for consumers look whether it is there.
+    /// The URL of the object that has the records. Left out for inline records, because consumers test its
+    /// presence.
     #[serde(rename = "kinesisSyncRecordsURL", skip_serializing_if = "Option::is_none")]
     pub kinesis_sync_records_url: Option<&'a str>,
-    /// Where the records are.
+    /// The place of the records.
     pub payload_type: PayloadType,
     /// The dataset's count.
     pub sync_count: u64,
-    /// Names the event; the same in every repetition. Of our own making.
+    /// The event's id, the same in every repetition. Carryall's own addition.
     pub event_id: &'a str,
 }
 
-/// One record of a message.
+/// A record of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncRecord<'a> {
-    /// Its key.
+    /// The record's key.
     pub key: &'a str,
-    /// Its value; null when it was removed.
+    /// The record's value; null if it was removed.
     pub value: Option<&'a str>,
-    /// Its count.
+    /// The record's count.
     pub sync_count: u64,
-    /// When the server took the change, in milliseconds since the epoch.
+    /// The server's time of the change, in milliseconds since the epoch.
     pub last_modified_date: i64,
-    /// When the device made it, in milliseconds since the epoch.
+    /// The device's time of the change, in milliseconds since the epoch.
     pub device_last_modified_date: i64,
-    /// What happened to it.
+    /// The change to the record.
     pub op: Operation,
 }
 

@@ -1,4 +1,5 @@
-//! What the function of the sync trigger is sent, and how its answer is read (`docs/protocol.md` section 9.2).
+//! The event for the sync trigger's function, and the decoding of its answer (`docs/protocol.md` section
+//! 9.2).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +11,12 @@ use serde_json::value::RawValue;
 use crate::limits;
 use crate::member::{self, Object};
 
-/// The version of the event's form.
+/// The format version of the event.
 const VERSION: u8 = 2;
-/// What `eventType` says.
+/// The value of `eventType`.
 const EVENT_TYPE: &str = "SyncTrigger";
 
-/// The event.
+/// The event of one update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncTriggerEvent {
@@ -28,34 +29,35 @@ pub struct SyncTriggerEvent {
     dataset_records: BTreeMap<String, EventRecord>,
 }
 
-/// One record of the event.
+/// A record of the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventRecord {
-    /// What is stored.
+    /// The stored value.
     pub old_value: Option<String>,
-    /// What will be stored.
+    /// The value that the update would store.
     pub new_value: Option<String>,
-    /// `remove` if nothing will be.
+    /// `replace`, or `remove` if `new_value` is absent.
     pub op: &'static str,
 }
 
 impl EventRecord {
-    /// A record with its stored value and the one that it will have.
+    /// A record with its stored value and its new one.
     pub fn new(old_value: Option<String>, new_value: Option<String>) -> Self {
         let op = if new_value.is_some() { "replace" } else { "remove" };
         Self { old_value, new_value, op }
     }
 }
 
-/// Why an answer cannot be used.
+/// The reason why an answer cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerTrouble {
-    /// It is no JSON of the event's form.
+    /// The answer is not JSON of the event's form.
     Form(String),
-    /// The function changed, or left out, a member that is not its to change.
+    /// The function changed or left out a member that it may not change.
     Changed(&'static str),
-    /// A record's `op` is neither of the two. Which record is not said: keys are user data.
+    /// A record's `op` is neither `replace` nor `remove`. The record is not named, because keys are user
+    /// data.
     Op,
 }
 
@@ -71,11 +73,11 @@ impl fmt::Display for AnswerTrouble {
     }
 }
 
-/// The answer as it came; unknown members are ignored.
+/// The answer as received; unknown members are ignored.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Answer<'a> {
-    /// Any JSON: its text is looked at, and no tree is made of it.
+    /// Any JSON value, kept as text without building a tree.
     #[serde(borrow)]
     version: Option<&'a RawValue>,
     event_type: Option<String>,
@@ -95,7 +97,7 @@ struct AnswerRecord {
     op: Option<String>,
 }
 
-/// A text, or the JSON text of a number or a boolean; an object or an array is refused.
+/// Reads a text, or the JSON text of a number or a boolean; refuses an object or an array.
 fn new_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let json = <&RawValue>::deserialize(deserializer)?.get();
     match json.as_bytes().first() {
@@ -107,7 +109,7 @@ fn new_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String
 }
 
 impl SyncTriggerEvent {
-    /// The event of one update.
+    /// Creates the event of an update.
     pub fn new(
         region: &str,
         identity_pool_id: &str,
@@ -126,10 +128,10 @@ impl SyncTriggerEvent {
         }
     }
 
-    /// Reads the function's answer to this event: for each record that it names the value that it is to have, or none
-    /// if it is to be removed.
+    /// Decodes the function's answer to this event. Returns, for each record in it, the value to store, or
+    /// none if the record is to be removed.
     pub fn read_answer(&self, json: &[u8]) -> Result<BTreeMap<String, Option<String>>, AnswerTrouble> {
-        // What serde would say of a wrong value repeats it; values are not for error texts.
+        // Serde's message for a wrong value repeats it, and values must not appear in error texts.
         let place = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
         let Object(answer): Object<Answer<'_>> =
             serde_json::from_slice(json).map_err(|error| AnswerTrouble::Form(place(&error)))?;
@@ -157,7 +159,7 @@ impl SyncTriggerEvent {
     }
 }
 
-/// A record without a value is to be removed, whatever its `op`; so is one that is null.
+/// The value to store. A record without a value, or a null record, is to be removed, whatever its `op`.
 fn wanted(
     key: String,
     record: Option<Object<AnswerRecord>>,

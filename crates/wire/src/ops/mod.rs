@@ -1,4 +1,4 @@
-//! One file per operation, by service: its declaration and both of its messages, and nothing that decides anything.
+//! One file per operation, by service: its declaration and its two messages, without any decision.
 
 pub mod identity;
 pub mod sts;

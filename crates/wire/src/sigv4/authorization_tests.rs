@@ -1,4 +1,4 @@
-//! Tests of how authentication is found and read.
+//! Tests of finding and parsing the authentication.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -25,7 +25,7 @@ fn with_authorization(authorization: &str) -> HeaderMap {
     headers(&[("host", "h"), ("x-amz-date", "20260131T120000Z"), ("authorization", authorization)])
 }
 
-/// Outcome of `parse`, with what was found shortened to a line.
+/// The outcome of `parse`, with the authentication abbreviated to one line.
 fn outcome(headers: &HeaderMap, raw_query: Option<&str>) -> Result<Option<String>, Trouble> {
     let parts = SignedParts { method: "GET", raw_path: "/", raw_query, headers };
     Ok(parse(&parts)?.map(|presented| {

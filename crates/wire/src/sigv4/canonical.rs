@@ -1,10 +1,10 @@
-//! The canonical request and the string to sign (`docs/protocol.md` section 4.1), over the bytes of the wire.
+//! The canonical request and the string to sign (`docs/protocol.md` section 4.1), over the bytes as received.
 //!
-//! A path is never decoded: each byte of it is encoded once more, so `%3A` becomes `%253A` and a raw colon `%3A`. A
-//! query is decoded and encoded again, and a raw `+` in it counts as a space there: the signers that read a query
-//! back (Rust, Go) take it so, every AWS SDK sends a space as `%20` and a plus as `%2B`, and the operations' decoder
-//! reads it alike, so no two requests that mean different things share a signature. Dot segments and empty segments
-//! are not folded; the server refuses such paths before it looks at signatures.
+//! A path is not decoded: each byte is encoded once more, so `%3A` becomes `%253A` and a raw colon `%3A`. A
+//! query is decoded and encoded again, and a raw `+` in it counts as a space. Signers that parse a query
+//! (Rust, Go) read it this way, and every AWS SDK sends a space as `%20` and a plus as `%2B`. The decoder of
+//! the operations reads a query alike, so no two requests of different meaning share a signature. Dot
+//! segments and empty segments are not folded; the server refuses such paths before it verifies signatures.
 
 use std::ops::Range;
 
@@ -16,10 +16,11 @@ use super::{ALGORITHM, Form, SignedParts};
 
 const X_AMZ_SIGNATURE: &str = "X-Amz-Signature";
 
-/// The canonical request: method, path, query, signed headers, their names, and the hash of the body.
+/// The canonical request: method, path, query, signed headers, their names, and the body's hash.
 ///
-/// `signed_headers` is the list as presented, lower-case names separated by semicolons; a name that the request does
-/// not carry counts as a header with an empty value. In [`Form::Query`] the query's own signature is left out.
+/// `signed_headers` is the list as presented: lower-case names separated by semicolons. A name that the
+/// request does not carry counts as a header with an empty value. In [`Form::Query`] the query's own
+/// signature is left out.
 pub fn canonical_request(
     parts: &SignedParts<'_>,
     signed_headers: &str,
@@ -44,7 +45,7 @@ pub fn canonical_request(
     canonical
 }
 
-/// The string to sign: algorithm, moment, scope, and the hash of the canonical request.
+/// The string to sign: algorithm, time, scope, and the hash of the canonical request.
 pub fn string_to_sign(requested_at: &AmzDate, scope: &Scope<'_>, canonical: &[u8]) -> String {
     let hash = Hex64::of_sha256(canonical);
     let mut text = String::with_capacity(192);
@@ -68,7 +69,7 @@ pub fn string_to_sign(requested_at: &AmzDate, scope: &Scope<'_>, canonical: &[u8
     text
 }
 
-/// The members of a query in their order, each as raw name and raw value; a member without `=` has an empty value.
+/// The members of a query in order, each as raw name and raw value. A member without `=` has an empty value.
 pub(crate) fn query_members(raw_query: &str) -> impl Iterator<Item = (&str, &str)> {
     raw_query
         .split('&')
@@ -76,7 +77,7 @@ pub(crate) fn query_members(raw_query: &str) -> impl Iterator<Item = (&str, &str
         .map(|member| member.split_once('=').unwrap_or((member, "")))
 }
 
-/// The bytes that a raw name or value of a query stands for. A percent sign that starts no escape stands for itself.
+/// Decodes a raw name or value of a query to bytes. A percent sign that starts no escape stands for itself.
 pub(crate) fn decoded_bytes(raw: &str) -> impl Iterator<Item = u8> {
     let mut rest = raw.as_bytes();
     std::iter::from_fn(move || {
@@ -105,7 +106,7 @@ fn hex_value(digit: u8) -> Option<u8> {
     }
 }
 
-/// Appends bytes with everything but the unreserved characters of RFC 3986 percent-encoded in upper case.
+/// Appends bytes, percent-encoded in upper case except for the unreserved characters of RFC 3986.
 pub(crate) fn push_encoded(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
     const HEX_DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {
@@ -176,7 +177,7 @@ fn is_left_out(raw_name: &str, form: Form) -> bool {
     }
 }
 
-/// Whether a raw name of a query, once decoded, is this one, to the letter.
+/// True if a raw name of a query, once decoded, equals `name` exactly.
 pub(crate) fn is_named(raw_name: &str, name: &str) -> bool {
     decoded_bytes(raw_name).eq(name.bytes())
 }
@@ -193,7 +194,7 @@ fn push_header(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Appends a header's value without white space at its ends and with one space for each run of it inside.
+/// Appends a header's value, trimmed, with one space for each run of white space inside.
 fn push_folded(value: &[u8], out: &mut Vec<u8>) {
     let mut words = value.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     if let Some(first) = words.next() {

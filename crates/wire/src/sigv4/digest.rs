@@ -1,4 +1,5 @@
-//! SHA-256 of request bodies in the lower-case hexadecimal form that signatures are made of. Not a general hash API.
+//! SHA-256 of request bodies, in the lower-case hexadecimal form that signatures use. This is no general hash
+//! API.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 pub(crate) struct Hex64([u8; 64]);
 
 impl Hex64 {
-    /// Writes out at most the first 32 bytes, which is all that SHA-256 gives.
+    /// Formats at most the first 32 bytes, the length of a SHA-256 value.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut text = [b'0'; 64];
         for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
@@ -34,17 +35,17 @@ impl Hex64 {
     }
 }
 
-/// SHA-256 of a request's body, over the bytes as they came (`docs/protocol.md` section 4.5).
+/// The SHA-256 of a request's body, over the bytes as received (`docs/protocol.md` section 4.5).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BodyHash(Hex64);
 
 impl BodyHash {
-    /// Hash of a body that is at hand; the empty slice for a request without one.
+    /// The hash of a whole body; the empty slice for a request without one.
     pub fn of(body: &[u8]) -> Self {
         Self(Hex64::of_sha256(body))
     }
 
-    /// The hash as 64 lower-case hexadecimal digits, the form that `x-amz-content-sha256` has.
+    /// The hash as 64 lower-case hexadecimal digits, as in `x-amz-content-sha256`.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -60,12 +61,12 @@ impl fmt::Debug for BodyHash {
 pub struct BodyHasher(digest::Context);
 
 impl BodyHasher {
-    /// Starts with nothing read.
+    /// Creates a hasher of an empty body.
     pub fn new() -> Self {
         Self(digest::Context::new(&digest::SHA256))
     }
 
-    /// Takes the next piece.
+    /// Adds the next piece of the body.
     pub fn update(&mut self, piece: &[u8]) {
         self.0.update(piece);
     }

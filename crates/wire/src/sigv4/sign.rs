@@ -1,5 +1,5 @@
-//! Signing, by header and by presigned query, for tests, the benchmark and clients. It uses the canonical form that
-//! verification uses, and sends nothing.
+//! Signing by header and by presigned query, for tests, the benchmark and clients. It shares the canonical
+//! form with verification, and sends nothing.
 
 use std::fmt;
 
@@ -13,44 +13,44 @@ use super::scope::{AmzDate, Scope};
 use super::signing_key::SigningKey;
 use super::{ALGORITHM, Form, PRESIGNED_EXPIRES_SECONDS_MAX, SignedParts, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
 
-/// Headers that are never signed, since what lies between client and server may change them.
+/// Headers that are never signed, because proxies may change them.
 const UNSIGNED_HEADERS: [&str; 6] =
     ["authorization", "connection", "expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"];
 
-/// What a caller signs with. Its `Debug` form shows the id alone.
+/// The credentials of a signer. Their `Debug` form shows the id alone.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Id of the key.
+    /// The access key id.
     pub access_key_id: String,
-    /// The secret of the key.
+    /// The secret access key.
     pub secret_access_key: SecretString,
-    /// Token of temporary credentials.
+    /// The session token of temporary credentials.
     pub session_token: Option<SecretString>,
 }
 
-/// Who signs, for which region and service, and when.
+/// A signer: credentials, region, service and time.
 #[derive(Clone, Copy, Debug)]
 pub struct Signer<'a> {
-    /// The key.
+    /// The credentials to sign with.
     pub credentials: &'a Credentials,
-    /// Region of the server.
+    /// The region of the server.
     pub region: &'a str,
-    /// Signing name of the service.
+    /// The signing name of the service.
     pub service: &'a str,
-    /// The moment of signing, in milliseconds since 1970.
+    /// The time of signing, in milliseconds since 1970.
     pub at_millis: i64,
 }
 
-/// Why a request cannot be signed.
+/// The reason why a request cannot be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningTrouble {
-    /// The request has no `Host` header yet, and that must be signed.
+    /// The request has no `Host` header, which must be signed.
     HostMissing,
-    /// The access key id, region, service or session token cannot stand in a header.
+    /// The access key id, region, service or session token has characters that a header cannot carry.
     CredentialNotHeaderText,
-    /// The moment lies outside the years 1970 to 9999.
+    /// The time of signing is outside the years 1970 to 9999.
     MomentOutOfRange,
-    /// A presigned query must live for 1 to 604,800 seconds.
+    /// The lifetime of the presigned query is not within 1 to 604,800 seconds.
     ExpiryOutOfRange,
 }
 
@@ -69,8 +69,8 @@ impl fmt::Display for SigningTrouble {
 
 impl std::error::Error for SigningTrouble {}
 
-/// Signs a request by header: gives the headers to set, `x-amz-date`, `authorization` and, with temporary
-/// credentials, `x-amz-security-token`, each in place of one that the request may have.
+/// Signs a request by header. Returns the headers to set: `x-amz-date`, `authorization` and, with temporary
+/// credentials, `x-amz-security-token`. Each replaces a header of that name that the request may have.
 pub fn sign(
     parts: &SignedParts<'_>,
     body_hash: &BodyHash,
@@ -106,8 +106,8 @@ pub fn sign(
     Ok(added)
 }
 
-/// Presigns a request: gives the whole query to send, without the question mark. The headers of `parts` are signed
-/// and must be sent as they are.
+/// Presigns a request. Returns the whole query to send, without the question mark. The headers of `parts` are
+/// signed and must be sent unchanged.
 pub fn presign(
     parts: &SignedParts<'_>,
     body_hash: &BodyHash,

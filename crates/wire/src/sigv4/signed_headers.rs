@@ -1,16 +1,16 @@
-//! What must be signed (`docs/protocol.md` section 4.3): the form of the list of signed headers, and that nothing that
-//! matters is missing from it.
+//! The rules for signed headers (`docs/protocol.md` section 4.3): the form of the list, and the headers that
+//! must be in it.
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 
 use super::{SIGNED_HEADERS_COUNT_MAX, Trouble};
 
-/// The one `x-amz-` header that need not be signed: a content network adds it on the way.
+/// The only `x-amz-` header that need not be signed, because a content network adds it in transit.
 const UNSIGNED_AMZ_HEADER: &str = "x-amz-cf-id";
 
-/// Checks that the list is in order, that all it names is in the request, and that it names `host` and every `x-amz-`
-/// header of the request.
+/// Checks that the list is in order, that the request has every header in it, and that it contains `host` and
+/// every `x-amz-` header of the request.
 pub(super) fn check_signed_headers(headers: &HeaderMap, signed_headers: &str) -> Result<(), Trouble> {
     let mut previous = "";
     let (mut has_host, mut signed_amz_count) = (false, 0_usize);
@@ -38,7 +38,7 @@ pub(super) fn check_signed_headers(headers: &HeaderMap, signed_headers: &str) ->
     if !has_host {
         return Err(Trouble::mismatch("'Host' must be a 'SignedHeader' in the AWS Authorization."));
     }
-    // Signed names are distinct and all present, so equal numbers mean that none is left out.
+    // Signed names are distinct and all present, so equal numbers mean that none is missing.
     let amz_names = || headers.keys().map(HeaderName::as_str).filter(|name| must_be_signed(name));
     if amz_names().count() == signed_amz_count {
         return Ok(());
@@ -60,7 +60,7 @@ fn is_lower_case_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase() && !matches!(b, b':' | b','))
 }
 
-/// The start of a caller's header name, enough to know it by; names are ASCII where this is used.
+/// The first 128 bytes of a client's header name, enough to identify it; names are ASCII here.
 fn shortened(name: &str) -> &str {
     name.get(..128).unwrap_or(name)
 }

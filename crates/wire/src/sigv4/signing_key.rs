@@ -1,4 +1,5 @@
-//! The key that signs: derived from a secret access key for one day, region and service. It keeps no secret's text.
+//! The signing key: derived from a secret access key for one day, region and service. It does not keep the
+//! secret's text.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -15,7 +16,7 @@ const SECRET_PREFIX: &str = "AWS4";
 pub struct SigningKey(hmac::Key);
 
 impl SigningKey {
-    /// Derives the key of a scope: four HMACs, which [`super::KeyCache`] saves most requests.
+    /// Derives the key of a scope with four HMACs, which [`super::KeyCache`] saves most requests.
     pub fn derive(secret_access_key: &SecretString, scope: &Scope<'_>) -> Self {
         let secret = secret_access_key.expose_secret();
         let mut prefixed = Vec::with_capacity(SECRET_PREFIX.len() + secret.len());
@@ -34,7 +35,7 @@ impl SigningKey {
         Hex64::of(hmac::sign(&self.0, string_to_sign.as_bytes()).as_ref())
     }
 
-    /// Whether `presented` is the signature of a string to sign, in time that does not depend on where they differ.
+    /// True if `presented` is the signature of a string to sign, compared in constant time.
     pub(crate) fn is_signature(&self, string_to_sign: &str, presented: &str) -> bool {
         verify_slices_are_equal(self.signature(string_to_sign).as_bytes(), presented.as_bytes()).is_ok()
     }

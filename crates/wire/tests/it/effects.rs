@@ -1,6 +1,7 @@
-//! What comes back from outside for effects, against arbitrary bytes and for a bounded time.
+//! Fuzzing, for a bounded time, of the decoders of effects: arbitrary answers of triggers and requests for
+//! live channels.
 
-// The attribute tells clippy that helper functions in here are test code as well.
+// With this attribute clippy treats the helper functions here as test code.
 #![cfg(test)]
 
 mod fuzz_body;

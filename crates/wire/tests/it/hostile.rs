@@ -1,6 +1,6 @@
 //! Arbitrary requests against routing and decoding, for a bounded time.
 
-// The attribute tells clippy that helper functions in here are test code as well.
+// With this attribute clippy treats the helper functions here as test code.
 #![cfg(test)]
 
 mod fuzz_body;

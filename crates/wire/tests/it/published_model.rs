@@ -1,6 +1,6 @@
-//! The operation table against the models that AWS publishes, read from an installed botocore at test time.
+//! The operation table compared with the models that AWS publishes, read from an installed botocore.
 
-// The attribute tells clippy that helper functions in here are test code as well.
+// With this attribute clippy treats the helper functions here as test code.
 #![cfg(test)]
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use serde::de::Deserializer;
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
-/// The models by signing name, which is botocore's name too.
+/// The models by signing name, which is also botocore's name.
 static MODELS: LazyLock<Value> = LazyLock::new(|| {
     let python = std::env::var("CARRYALL_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let advice = format!(
@@ -45,7 +45,7 @@ fn member_names(service: Service, shape: &str) -> BTreeSet<String> {
     members.as_object().into_iter().flat_map(|members| members.keys().cloned()).collect()
 }
 
-/// The names of a type's members as serde knows them, found by asking the type to read itself from this.
+/// The names of a type's members as serde knows them: the type is deserialized from this, which records them.
 struct Probe;
 
 #[derive(Debug)]
@@ -94,7 +94,7 @@ fn members_of<T: Deserialize<'static>>() -> BTreeSet<String> {
     }
 }
 
-/// What the model says of one operation.
+/// The model's declaration of one operation.
 fn published(spec: &Spec) -> &'static Value {
     let operation = &model(spec.service)["operations"][spec.name.as_str()];
     assert!(operation.is_object(), "{} is not in the model", spec.name.as_str());
@@ -105,7 +105,7 @@ fn shape_name(operation: &Value, side: &str) -> Option<String> {
     operation[side]["shape"].as_str().map(str::to_owned)
 }
 
-/// Members that later editions of the models have and earlier ones lack: ignored when sent, left out of answers.
+/// Members that only later editions of the models have: ignored in requests, absent from answers.
 const LATER_MEMBERS: &[(&str, &str)] = &[
     ("AssumeRoleWithWebIdentity", "MinimumSessionTokenSize"),
     ("AssumeRoleWithWebIdentity", "SessionTokenSize"),

@@ -1,7 +1,7 @@
-//! Signatures against referees that are not ours: AWS's own signing suite, the signer of the AWS SDK for Rust, and
-//! changed or random requests, none of which may pass.
+//! Signatures against independent referees: AWS's signing suite, the signer of the AWS SDK for Rust, and
+//! changed or random requests, none of which may verify.
 
-// The attribute tells clippy that helper functions in here are test code as well.
+// With this attribute clippy treats the helper functions here as test code.
 #![cfg(test)]
 
 mod fuzz_body;
@@ -38,7 +38,7 @@ impl Request {
     }
 }
 
-/// What a server knows: whose key it is, and what it stands for.
+/// The verifying server's key and scope.
 struct Verifier<'a> {
     access_key_id: &'a str,
     secret_access_key: &'a str,
@@ -46,7 +46,7 @@ struct Verifier<'a> {
     now_millis: i64,
 }
 
-/// Outcome of a whole verification, with the session token that came along.
+/// The outcome of a whole verification, with the session token of the request.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Unauthenticated,

@@ -1,6 +1,7 @@
-//! The operation table against itself: unique, complete, and with examples that survive the whole way round.
+//! The operation table's own consistency: rows are unique and complete, and their examples survive a round
+//! trip.
 
-// The attribute tells clippy that helper functions in here are test code as well.
+// With this attribute clippy treats the helper functions here as test code.
 #![cfg(test)]
 
 use std::collections::HashSet;
@@ -102,7 +103,7 @@ fn every_modelled_fault_is_modelled_by_some_operation() {
     assert!(!OperationName::BulkPublish.spec().allows(FaultKind::InvalidConfiguration));
 }
 
-/// Sends a built request through routing and decoding, and gives back the input as JSON without nulls.
+/// Sends a built request through routing and decoding, and returns the input as JSON without nulls.
 fn received<O: Operation>(request: &Request) -> Value {
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
@@ -210,7 +211,7 @@ fn an_input_gives_the_pool_identity_and_dataset_that_it_names() {
     }
 }
 
-/// Dispatches as a server does: the arguments are tokens that the table hands through.
+/// Dispatches as a server does: the arguments are tokens that the table passes through.
 macro_rules! rows {
     ({$run:ident $arguments:tt} $($service:ident { $($module:ident :: $name:ident $named:tt,)* })*) => {
         vec![$($($run::<carryall_wire::ops::$service::$module::$name> $arguments,)*)*]
@@ -227,7 +228,7 @@ fn a_macro_of_another_crate_gets_every_row_with_its_own_tokens() {
     assert_eq!(listed, expected);
 }
 
-/// Every place of a list or an object in an example, as a JSON pointer.
+/// Every list and object in an example, as a JSON pointer.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     let inner: Vec<(String, &Value)> = match value {
         Value::Array(items) => (0..).zip(items).map(|(number, item)| (format!("{number}"), item)).collect(),
@@ -240,7 +241,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Fills one list or object of the example with far more entries than anything needs.
+/// Fills one list or object of the example with far more entries than any operation needs.
 fn filled(example: &Value, place: &str) -> Value {
     let entries = if place == "/RecordPatches" { 20_000 } else { 1_000 };
     let mut filled = example.clone();

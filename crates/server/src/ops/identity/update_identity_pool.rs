@@ -1,5 +1,5 @@
-//! UpdateIdentityPool: lists and maps that are left out are cleared; AllowClassicFlow and DeveloperProviderName stay as
-//! they were (`docs/protocol.md` section 10.1).
+//! UpdateIdentityPool: omitted lists and maps are cleared; omitted AllowClassicFlow and DeveloperProviderName
+//! are kept (`docs/protocol.md` section 10.1).
 
 use carryall_core::rules::set_identity_pool::Settings;
 use carryall_wire::ops::identity::UpdateIdentityPool;

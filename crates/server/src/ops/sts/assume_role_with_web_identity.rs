@@ -60,7 +60,7 @@ impl Handler for AssumeRoleWithWebIdentity {
     }
 }
 
-/// A genuine token of an identity that still exists, in the epoch that it was made in.
+/// Verifies that a token is genuine, and that its identity still exists in the same epoch.
 async fn check(call: &Call<'_>, token: &str) -> Result<VerifiedToken, Failure> {
     let verified = call.app.trust.identity_tokens.check(token, call.now).map_err(|untrusted| {
         Failure::IdentityToken(match untrusted {
@@ -107,7 +107,8 @@ fn duration(asked: Option<i64>) -> Result<u32, Violation> {
     }
 }
 
-/// A session policy would narrow what the credentials may do; ignoring one would widen it.
+/// Refuses session policies. A policy narrows the permissions of credentials, so ignoring one would widen
+/// them.
 fn refuse_policies(input: &Input) -> Result<(), Violation> {
     let refuse = |member| {
         let rule = "Session policies are not supported by this server".to_owned();

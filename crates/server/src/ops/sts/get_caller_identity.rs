@@ -1,4 +1,4 @@
-//! GetCallerIdentity: whose credentials signed (`docs/protocol.md` section 11.2).
+//! GetCallerIdentity: returns the principal that signed (`docs/protocol.md` section 11.2).
 
 use carryall_core::model::Caller;
 use carryall_core::refusal::Refusal;

@@ -1,4 +1,4 @@
-//! The operations of the Security Token Service that the classic flow and people with keys need.
+//! The operations of the Security Token Service that the classic flow and developers need.
 
 mod assume_role_with_web_identity;
 mod get_caller_identity;

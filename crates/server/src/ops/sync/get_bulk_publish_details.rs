@@ -1,4 +1,5 @@
-//! GetBulkPublishDetails: how far the latest bulk publication of a pool has come (`docs/protocol.md` section 9.3).
+//! GetBulkPublishDetails: returns the state of a pool's latest bulk publication (`docs/protocol.md` section
+//! 9.3).
 
 use carryall_core::model::BulkPublishStatus;
 use carryall_wire::ops::sync::GetBulkPublishDetails;

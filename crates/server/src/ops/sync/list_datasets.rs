@@ -23,7 +23,7 @@ impl Handler for ListDatasets {
             .filter(|(name, _)| after.as_deref().is_none_or(|after| name.as_str() > after))
             .filter_map(|(name, head)| Some((name, head.life?)))
             .collect();
-        // Without a page size one page holds everything: the iOS manager never asks for a second one.
+        // Without a page size one page has everything, because the iOS manager never requests a second one.
         let max = max.map_or(usize::MAX, |max| max as usize);
         let next_token = call.cut_names(list, &mut lives, max, |(name, _)| name.to_string());
         let datasets: Vec<_> =

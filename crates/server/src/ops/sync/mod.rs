@@ -37,17 +37,17 @@ fn dataset(owner: &IdentityId, name: &DatasetName, life: &Life) -> shapes::Datas
     }
 }
 
-/// The most bytes of JSON that one byte of text becomes.
+/// The largest number of bytes of JSON that one byte of text can take.
 const ESCAPED_BYTES_MAX: usize = 6;
-/// The most bytes of a record as JSON beside its key and value.
+/// The largest number of bytes of a record as JSON besides its key and value.
 const FRAME_BYTES_MAX: usize = 512;
 
-/// An upper bound on the size of a record as JSON, in bytes, without a look at its text.
+/// An upper bound of a record's size as JSON, in bytes, computed without reading its text.
 fn json_bytes_bound(key: &RecordKey, value: Option<&str>) -> usize {
     (key.as_str().len() + value.map_or(0, str::len)) * ESCAPED_BYTES_MAX + FRAME_BYTES_MAX
 }
 
-/// The size of a record as JSON, in bytes, before it is turned into its shape.
+/// The size of a record as JSON, in bytes, computed before the record is converted to its shape.
 fn json_bytes(record: &Record) -> usize {
     let (modified, device_modified) = (timestamp(record.modified), timestamp(record.device_modified));
     let (key, value, by) = (record.key.as_str(), record.value.as_deref(), Some(&*record.modified_by));
@@ -65,7 +65,7 @@ fn record(record: Record) -> shapes::Record {
     }
 }
 
-/// A pool's usage; a pool without data counts as modified when it was created.
+/// A pool's usage. A pool without data counts as modified at its creation.
 fn pool_usage(pool: &Pool, usage: &PoolUsage) -> shapes::IdentityPoolUsage {
     shapes::IdentityPoolUsage {
         identity_pool_id: pool.at.id.to_string(),
@@ -75,7 +75,7 @@ fn pool_usage(pool: &Pool, usage: &PoolUsage) -> shapes::IdentityPoolUsage {
     }
 }
 
-/// A pool's push settings as they were set.
+/// A pool's push settings.
 fn push_sync(pool: &Pool) -> Option<shapes::PushSync> {
     pool.push.as_ref().map(|push| shapes::PushSync {
         application_arns: Some(push.application_arns.clone()),
@@ -83,7 +83,7 @@ fn push_sync(pool: &Pool) -> Option<shapes::PushSync> {
     })
 }
 
-/// A pool's stream settings as they were set.
+/// A pool's stream settings.
 fn cognito_streams(pool: &Pool) -> Option<shapes::CognitoStreams> {
     pool.streams.as_ref().map(|streams| shapes::CognitoStreams {
         stream_name: streams.stream_name.clone(),

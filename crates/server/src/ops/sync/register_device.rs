@@ -1,4 +1,4 @@
-//! RegisterDevice: makes a device known to the push service, or repairs what it knows of it
+//! RegisterDevice: registers a device with the push service, or repairs its registration there
 //! (`docs/protocol.md` section 9.4).
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::ops::Handler;
 use crate::ops::call::{Call, required};
 use crate::state::attempt::Step;
 
-/// Time that the push service has to take a registration, in seconds.
+/// The time limit of a registration with the push service, in seconds.
 const REGISTRATION_SECONDS_MAX: u64 = 10;
 
 impl Handler for RegisterDevice {
@@ -52,7 +52,7 @@ impl Handler for RegisterDevice {
     }
 }
 
-/// Makes the device known to the push service. A service that is slow holds no more than its pool's places.
+/// Registers the device with the push service. A slow service holds no more permits than its pool's.
 async fn register(
     call: &Call<'_>,
     pool: &PoolId,

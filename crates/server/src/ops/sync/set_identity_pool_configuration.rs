@@ -31,7 +31,7 @@ impl Handler for SetIdentityPoolConfiguration {
             Ok(())
         })
         .await?;
-        // What waited for the stream to be switched on goes on.
+        // Lanes that waited for the stream to be switched on resume.
         call.app.state.wakes().pool(&pool.at.id);
         let output = Output {
             identity_pool_id: pool.at.id.to_string(),

@@ -9,7 +9,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `DeleteIdentities` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum DeleteIdentities {}
 
@@ -30,20 +30,20 @@ impl Operation for DeleteIdentities {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `DeleteIdentities`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The identities.
+    /// The ids of the identities to delete.
     #[serde(deserialize_with = "member::list::<limits::IdentityIdsToDelete, _, _>")]
     pub identity_ids_to_delete: Option<Vec<String>>,
 }
 
-/// What the caller gets.
+/// The output of `DeleteIdentities`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// Those that were not deleted.
+    /// The identities that were not deleted.
     pub unprocessed_identity_ids: Vec<UnprocessedIdentityId>,
 }
 
@@ -51,7 +51,7 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UnprocessedIdentityId {
-    /// The identity.
+    /// The identity's id.
     pub identity_id: String,
     /// `AccessDenied` or `InternalServerError`.
     pub error_code: String,

@@ -8,7 +8,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `DeleteIdentityPool` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum DeleteIdentityPool {}
 
@@ -35,11 +35,11 @@ impl Operation for DeleteIdentityPool {
     type Output = Empty;
 }
 
-/// What the caller sends.
+/// The input of `DeleteIdentityPool`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `DescribeIdentity` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum DescribeIdentity {}
 
@@ -35,11 +35,11 @@ impl Operation for DescribeIdentity {
     type Output = IdentityDescription;
 }
 
-/// What the caller sends.
+/// The input of `DescribeIdentity`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `DescribeIdentityPool` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum DescribeIdentityPool {}
 
@@ -35,11 +35,11 @@ impl Operation for DescribeIdentityPool {
     type Output = IdentityPool;
 }
 
-/// What the caller sends.
+/// The input of `DescribeIdentityPool`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
 }
 

@@ -1,4 +1,5 @@
-//! `GetCredentialsForIdentity` hands out temporary credentials of an identity (`docs/protocol.md` section 10.3).
+//! `GetCredentialsForIdentity` issues temporary credentials for an identity (`docs/protocol.md` section
+//! 10.3).
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::spec::{
 };
 use crate::timestamp::Timestamp;
 
-/// The operation as a type.
+/// `GetCredentialsForIdentity` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum GetCredentialsForIdentity {}
 
@@ -43,24 +44,24 @@ impl Operation for GetCredentialsForIdentity {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `GetCredentialsForIdentity`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
-    /// A token of each login provider, by the provider's name.
+    /// Login tokens, by the provider's name.
     #[serde(deserialize_with = "member::map::<limits::Logins, _, _>")]
     pub logins: Option<BTreeMap<String, Secret>>,
-    /// The role to take when the login offers several.
+    /// The role to assume when the login offers several.
     pub custom_role_arn: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `GetCredentialsForIdentity`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The identity, which may differ from the one that was asked for.
+    /// The identity's id, which may differ from the requested one.
     pub identity_id: String,
     /// The credentials.
     pub credentials: Credentials,
@@ -72,11 +73,11 @@ pub struct Output {
 pub struct Credentials {
     /// The access key id.
     pub access_key_id: String,
-    /// The secret to sign with.
+    /// The secret access key.
     pub secret_key: Secret,
-    /// The session token to send along.
+    /// The session token, sent with every request.
     pub session_token: Secret,
-    /// When they end.
+    /// The expiry time.
     pub expiration: Timestamp,
 }
 

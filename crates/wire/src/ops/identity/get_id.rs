@@ -1,4 +1,5 @@
-//! `GetId` gives a device its identity (`docs/protocol.md` section 10.2).
+//! `GetId` returns the identity of a device or a login, and creates it if necessary (`docs/protocol.md`
+//! section 10.2).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `GetId` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum GetId {}
 
@@ -42,24 +43,24 @@ impl Operation for GetId {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `GetId`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
     /// The account that owns the pool.
     pub account_id: Option<String>,
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// A token of each login provider, by the provider's name.
+    /// Login tokens, by the provider's name.
     #[serde(deserialize_with = "member::map::<limits::Logins, _, _>")]
     pub logins: Option<BTreeMap<String, Secret>>,
 }
 
-/// What the caller gets.
+/// The output of `GetId`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The identity.
+    /// The identity's id.
     pub identity_id: String,
 }
 

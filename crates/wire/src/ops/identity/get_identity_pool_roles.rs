@@ -1,4 +1,4 @@
-//! `GetIdentityPoolRoles` tells which roles a pool's identities take (`docs/protocol.md` section 10.6).
+//! `GetIdentityPoolRoles` returns the roles of a pool's identities (`docs/protocol.md` section 10.6).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `GetIdentityPoolRoles` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum GetIdentityPoolRoles {}
 
@@ -38,23 +38,23 @@ impl Operation for GetIdentityPoolRoles {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `GetIdentityPoolRoles`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `GetIdentityPoolRoles`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// The role of guests and the role of users with a login.
+    /// The role ARNs: `unauthenticated` for guests, `authenticated` for users with a login.
     pub roles: BTreeMap<String, String>,
-    /// How roles are chosen, by login provider.
+    /// The role mapping of each login provider, by the provider's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub role_mappings: BTreeMap<String, RoleMapping>,
 }

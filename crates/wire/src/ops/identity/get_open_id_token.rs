@@ -1,4 +1,4 @@
-//! `GetOpenIdToken` hands out a token that says who an identity is (`docs/protocol.md` section 5.5).
+//! `GetOpenIdToken` issues a token that proves an identity (`docs/protocol.md` section 5.5).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `GetOpenIdToken` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum GetOpenIdToken {}
 
@@ -41,22 +41,22 @@ impl Operation for GetOpenIdToken {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `GetOpenIdToken`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
-    /// A token of each login provider, by the provider's name.
+    /// Login tokens, by the provider's name.
     #[serde(deserialize_with = "member::map::<limits::Logins, _, _>")]
     pub logins: Option<BTreeMap<String, Secret>>,
 }
 
-/// What the caller gets.
+/// The output of `GetOpenIdToken`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The identity, which may differ from the one that was asked for.
+    /// The identity's id, which may differ from the requested one.
     pub identity_id: String,
     /// The token.
     pub token: Secret,

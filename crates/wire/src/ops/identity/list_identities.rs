@@ -9,7 +9,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `ListIdentities` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum ListIdentities {}
 
@@ -36,30 +36,30 @@ impl Operation for ListIdentities {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `ListIdentities`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The largest number of items on a page.
+    /// The largest number of items to return.
     #[serde(deserialize_with = "member::integer")]
     pub max_results: Option<i64>,
-    /// Where the page begins, from the previous page.
+    /// The page token that the previous page returned; absent for the first page.
     pub next_token: Option<String>,
-    /// Whether to leave out disabled identities.
+    /// True to leave out disabled identities.
     pub hide_disabled: Option<bool>,
 }
 
-/// What the caller gets.
+/// The output of `ListIdentities`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
     /// The identities of the page.
     pub identities: Vec<IdentityDescription>,
-    /// Where the next page begins; absent on the last.
+    /// The token of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
 }

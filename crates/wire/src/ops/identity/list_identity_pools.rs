@@ -8,7 +8,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `ListIdentityPools` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum ListIdentityPools {}
 
@@ -35,24 +35,24 @@ impl Operation for ListIdentityPools {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `ListIdentityPools`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The largest number of items on a page.
+    /// The largest number of items to return.
     #[serde(deserialize_with = "member::integer")]
     pub max_results: Option<i64>,
-    /// Where the page begins, from the previous page.
+    /// The page token that the previous page returned; absent for the first page.
     pub next_token: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `ListIdentityPools`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
     /// The pools of the page.
     pub identity_pools: Vec<IdentityPoolShortDescription>,
-    /// Where the next page begins; absent on the last.
+    /// The token of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
 }
@@ -61,9 +61,9 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct IdentityPoolShortDescription {
-    /// Its id.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// Its name.
+    /// The pool's name.
     pub identity_pool_name: String,
 }
 

@@ -1,4 +1,5 @@
-//! The operations of Cognito Identity, one file each: declaration, input, output and an example. What they decide is not here.
+//! The operations of Cognito Identity, one file each: declaration, input, output and an example. Decisions
+//! are not made here.
 
 pub mod create_identity_pool;
 pub mod delete_identities;

@@ -1,4 +1,4 @@
-//! `SetIdentityPoolRoles` sets which roles a pool's identities take (`docs/protocol.md` section 10.6).
+//! `SetIdentityPoolRoles` sets the roles of a pool's identities (`docs/protocol.md` section 10.6).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, ROLES_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `SetIdentityPoolRoles` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum SetIdentityPoolRoles {}
 
@@ -41,16 +41,16 @@ impl Operation for SetIdentityPoolRoles {
     type Output = Empty;
 }
 
-/// What the caller sends.
+/// The input of `SetIdentityPoolRoles`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The role of guests and the role of users with a login.
+    /// The role ARNs: `unauthenticated` for guests, `authenticated` for users with a login.
     #[serde(deserialize_with = "member::map::<limits::Roles, _, _>")]
     pub roles: Option<BTreeMap<String, String>>,
-    /// How roles are chosen, by login provider.
+    /// The role mapping of each login provider, by the provider's name.
     #[serde(deserialize_with = "member::object_map::<limits::RoleMappings, _, _>")]
     pub role_mappings: Option<BTreeMap<String, RoleMapping>>,
 }

@@ -1,4 +1,4 @@
-//! `UpdateIdentityPool` replaces a pool's settings (`docs/protocol.md` section 10.1).
+//! `UpdateIdentityPool` replaces the settings of a pool (`docs/protocol.md` section 10.1).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `UpdateIdentityPool` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum UpdateIdentityPool {}
 
@@ -42,39 +42,39 @@ impl Operation for UpdateIdentityPool {
     type Output = IdentityPool;
 }
 
-/// What the caller sends.
+/// The input of `UpdateIdentityPool`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// Its name.
+    /// The pool's name.
     pub identity_pool_name: Option<String>,
-    /// Whether guests get identities.
+    /// True if guests get identities.
     pub allow_unauthenticated_identities: Option<bool>,
-    /// Whether `AssumeRoleWithWebIdentity` is allowed.
+    /// True if `AssumeRoleWithWebIdentity` is allowed.
     pub allow_classic_flow: Option<bool>,
-    /// Public login providers and the app's id at each.
+    /// The app's id at each public login provider, by the provider's name.
     #[serde(deserialize_with = "member::map::<limits::SupportedLoginProviders, _, _>")]
     pub supported_login_providers: Option<BTreeMap<String, String>>,
-    /// The name under which the developer's own backend vouches for users.
+    /// The provider name under which the developer's backend authenticates users.
     pub developer_provider_name: Option<String>,
-    /// OpenID Connect providers.
+    /// ARNs of OpenID Connect providers.
     #[serde(
         rename = "OpenIdConnectProviderARNs",
         deserialize_with = "member::list::<limits::OpenIdConnectProviderArns, _, _>"
     )]
     pub open_id_connect_provider_arns: Option<Vec<String>>,
-    /// User pools.
+    /// User pools that identities may log in with.
     #[serde(deserialize_with = "member::objects::<limits::CognitoIdentityProviders, _, _>")]
     pub cognito_identity_providers: Option<Vec<CognitoIdentityProvider>>,
-    /// SAML providers.
+    /// ARNs of SAML providers.
     #[serde(
         rename = "SamlProviderARNs",
         deserialize_with = "member::list::<limits::SamlProviderArns, _, _>"
     )]
     pub saml_provider_arns: Option<Vec<String>>,
-    /// Tags.
+    /// The pool's tags.
     #[serde(deserialize_with = "member::map::<limits::IdentityPoolTags, _, _>")]
     pub identity_pool_tags: Option<BTreeMap<String, String>>,
 }

@@ -1,5 +1,5 @@
-//! `AssumeRoleWithWebIdentity` turns a token of `GetOpenIdToken` into temporary credentials, the second half of the
-//! classic flow (`docs/protocol.md` section 11.1).
+//! `AssumeRoleWithWebIdentity` exchanges a token of `GetOpenIdToken` for temporary credentials, the second
+//! half of the classic flow (`docs/protocol.md` section 11.1).
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::spec::{
 };
 use crate::timestamp::{self, Timestamp};
 
-/// The operation as a type.
+/// `AssumeRoleWithWebIdentity` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum AssumeRoleWithWebIdentity {}
 
@@ -41,47 +41,47 @@ impl Operation for AssumeRoleWithWebIdentity {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `AssumeRoleWithWebIdentity`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The role to take.
+    /// The ARN of the role to assume.
     pub role_arn: Option<String>,
     /// A name for the session.
     pub role_session_name: Option<String>,
-    /// The token.
+    /// The web identity token.
     pub web_identity_token: Option<Secret>,
-    /// The provider, for tokens that are not OpenID Connect.
+    /// The provider's name, for tokens that are not OpenID Connect.
     pub provider_id: Option<String>,
-    /// Session policies by name.
+    /// Managed session policies.
     #[serde(deserialize_with = "member::objects::<limits::PolicyArns, _, _>")]
     pub policy_arns: Option<Vec<PolicyDescriptor>>,
-    /// A session policy.
+    /// An inline session policy.
     pub policy: Option<String>,
-    /// How long the credentials shall live, in seconds.
+    /// The requested lifetime of the credentials, in seconds.
     #[serde(deserialize_with = "member::integer")]
     pub duration_seconds: Option<i64>,
 }
 
-/// What the caller gets.
+/// The output of `AssumeRoleWithWebIdentity`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
     /// The credentials.
     pub credentials: Credentials,
-    /// Whom the token is about: the identity.
+    /// The subject of the token: the identity's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject_from_web_identity_token: Option<String>,
     /// The role session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assumed_role_user: Option<AssumedRoleUser>,
-    /// How full the policies are, in percent.
+    /// The size of the policies, in percent of the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packed_policy_size: Option<u64>,
-    /// Who issued the token.
+    /// The issuer of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// Whom the token is for: the pool.
+    /// The audience of the token: the pool's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
     /// The source identity in the token.
@@ -89,11 +89,11 @@ pub struct Output {
     pub source_identity: Option<String>,
 }
 
-/// A session policy by name.
+/// A managed session policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PolicyDescriptor {
-    /// The policy; in lower case on the wire.
+    /// The policy's ARN. The member's name is lower-case on the wire.
     pub arn: Option<String>,
 }
 
@@ -103,11 +103,11 @@ pub struct PolicyDescriptor {
 pub struct Credentials {
     /// The access key id.
     pub access_key_id: String,
-    /// The secret to sign with.
+    /// The secret access key.
     pub secret_access_key: Secret,
-    /// The session token to send along.
+    /// The session token, sent with every request.
     pub session_token: Secret,
-    /// When they end.
+    /// The expiry time.
     #[serde(with = "timestamp::iso8601")]
     pub expiration: Timestamp,
 }

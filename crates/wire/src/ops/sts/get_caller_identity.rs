@@ -1,4 +1,5 @@
-//! `GetCallerIdentity` tells whose credentials signed the request (`docs/protocol.md` section 11.2).
+//! `GetCallerIdentity` returns the principal whose credentials signed the request (`docs/protocol.md` section
+//! 11.2).
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `GetCallerIdentity` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum GetCallerIdentity {}
 
@@ -28,15 +29,15 @@ impl Operation for GetCallerIdentity {
     type Output = Output;
 }
 
-/// What the caller gets.
+/// The output of `GetCallerIdentity`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
     /// The caller's unique id.
     pub user_id: String,
-    /// The account.
+    /// The account's id.
     pub account: String,
-    /// The caller's name in policies.
+    /// The caller's ARN.
     pub arn: String,
 }
 

@@ -1,4 +1,5 @@
-//! The operations of STS, one file each: declaration, input, output and an example. What they decide is not here.
+//! The operations of STS, one file each: declaration, input, output and an example. Decisions are not made
+//! here.
 
 pub mod assume_role_with_web_identity;
 pub mod get_caller_identity;

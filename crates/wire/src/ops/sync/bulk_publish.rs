@@ -7,7 +7,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `BulkPublish` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum BulkPublish {}
 
@@ -35,19 +35,19 @@ impl Operation for BulkPublish {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `BulkPublish`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `BulkPublish`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
 }
 

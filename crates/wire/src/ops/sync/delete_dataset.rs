@@ -8,7 +8,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `DeleteDataset` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum DeleteDataset {}
 
@@ -36,23 +36,23 @@ impl Operation for DeleteDataset {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `DeleteDataset`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset_name: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `DeleteDataset`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The dataset as it was.
+    /// The dataset as it was before the deletion.
     pub dataset: Dataset,
 }
 

@@ -1,4 +1,5 @@
-//! `DescribeIdentityPoolUsage` tells how much a pool stores (`docs/protocol.md` section 8.2).
+//! `DescribeIdentityPoolUsage` returns the amount of data that a pool stores (`docs/protocol.md` section
+//! 8.2).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `DescribeIdentityPoolUsage` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum DescribeIdentityPoolUsage {}
 
@@ -35,15 +36,15 @@ impl Operation for DescribeIdentityPoolUsage {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `DescribeIdentityPoolUsage`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `DescribeIdentityPoolUsage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {

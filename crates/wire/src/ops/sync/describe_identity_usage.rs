@@ -1,4 +1,5 @@
-//! `DescribeIdentityUsage` tells how much an identity stores (`docs/protocol.md` section 8.1).
+//! `DescribeIdentityUsage` returns the amount of data that an identity stores (`docs/protocol.md` section
+//! 8.1).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `DescribeIdentityUsage` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum DescribeIdentityUsage {}
 
@@ -35,17 +36,17 @@ impl Operation for DescribeIdentityUsage {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `DescribeIdentityUsage`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `DescribeIdentityUsage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {

@@ -1,6 +1,6 @@
-//! `GetBulkPublishDetails` tells how far a bulk publish is (`docs/protocol.md` section 9.3).
+//! `GetBulkPublishDetails` returns the state of a pool's last bulk publish (`docs/protocol.md` section 9.3).
 //!
-//! A `POST` although it changes nothing: the published model has it so.
+//! The published model makes it a `POST`, although it changes nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::spec::{
 };
 use crate::timestamp::Timestamp;
 
-/// The operation as a type.
+/// `GetBulkPublishDetails` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum GetBulkPublishDetails {}
 
@@ -36,27 +36,27 @@ impl Operation for GetBulkPublishDetails {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `GetBulkPublishDetails`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `GetBulkPublishDetails`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// When the last one began.
+    /// The start of the last bulk publish.
     pub bulk_publish_start_time: Option<Timestamp>,
-    /// When it ended, if it succeeded.
+    /// The end of the last bulk publish, if it succeeded.
     pub bulk_publish_complete_time: Option<Timestamp>,
     /// `NOT_STARTED`, `IN_PROGRESS`, `FAILED` or `SUCCEEDED`.
     pub bulk_publish_status: String,
-    /// Why it failed, if it did.
+    /// The reason of a failure, if the last bulk publish failed.
     pub failure_message: Option<String>,
 }
 

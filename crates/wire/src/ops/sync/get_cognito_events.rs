@@ -1,4 +1,4 @@
-//! `GetCognitoEvents` names the functions that a pool calls (`docs/protocol.md` section 9.2).
+//! `GetCognitoEvents` returns the functions that a pool calls on events (`docs/protocol.md` section 9.2).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `GetCognitoEvents` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum GetCognitoEvents {}
 
@@ -36,19 +36,19 @@ impl Operation for GetCognitoEvents {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `GetCognitoEvents`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `GetCognitoEvents`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The function to call, by event.
+    /// The ARN of the function to call, by the event's name.
     pub events: BTreeMap<String, String>,
 }
 

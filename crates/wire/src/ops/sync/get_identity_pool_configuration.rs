@@ -1,4 +1,5 @@
-//! `GetIdentityPoolConfiguration` tells a pool's push and stream settings (`docs/protocol.md` section 9.1).
+//! `GetIdentityPoolConfiguration` returns the push and stream settings of a pool (`docs/protocol.md` section
+//! 9.1).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `GetIdentityPoolConfiguration` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum GetIdentityPoolConfiguration {}
 
@@ -35,23 +36,23 @@ impl Operation for GetIdentityPoolConfiguration {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `GetIdentityPoolConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `GetIdentityPoolConfiguration`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// Its push settings.
+    /// The pool's push settings.
     pub push_sync: Option<PushSync>,
-    /// Its stream settings.
+    /// The pool's stream settings.
     pub cognito_streams: Option<CognitoStreams>,
 }
 

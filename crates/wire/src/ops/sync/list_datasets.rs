@@ -9,7 +9,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `ListDatasets` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum ListDatasets {}
 
@@ -40,30 +40,30 @@ impl Operation for ListDatasets {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `ListDatasets`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
-    /// Where the page begins, from the previous page.
+    /// The page token that the previous page returned; absent for the first page.
     pub next_token: Option<String>,
-    /// The largest number of items on a page.
+    /// The largest number of items to return.
     #[serde(deserialize_with = "member::integer")]
     pub max_results: Option<i64>,
 }
 
-/// What the caller gets.
+/// The output of `ListDatasets`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
     /// The datasets of the page.
     pub datasets: Vec<Dataset>,
-    /// How many the page holds.
+    /// The number of items on the page.
     pub count: u64,
-    /// Where the next page begins; null on the last.
+    /// The token of the next page; null on the last page.
     pub next_token: Option<String>,
 }
 

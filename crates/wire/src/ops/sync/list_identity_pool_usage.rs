@@ -1,4 +1,4 @@
-//! `ListIdentityPoolUsage` tells how much each pool stores (`docs/protocol.md` section 8.2).
+//! `ListIdentityPoolUsage` returns the amount of data that each pool stores (`docs/protocol.md` section 8.2).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `ListIdentityPoolUsage` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum ListIdentityPoolUsage {}
 
@@ -35,28 +35,28 @@ impl Operation for ListIdentityPoolUsage {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `ListIdentityPoolUsage`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// Where the page begins, from the previous page.
+    /// The page token that the previous page returned; absent for the first page.
     pub next_token: Option<String>,
-    /// The largest number of items on a page.
+    /// The largest number of items to return.
     #[serde(deserialize_with = "member::integer")]
     pub max_results: Option<i64>,
 }
 
-/// What the caller gets.
+/// The output of `ListIdentityPoolUsage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
     /// The usage of the pools on the page.
     pub identity_pool_usages: Vec<IdentityPoolUsage>,
-    /// The page size that was asked for.
+    /// The requested page size.
     pub max_results: Option<i64>,
-    /// How many the page holds.
+    /// The number of items on the page.
     pub count: u64,
-    /// Where the next page begins; null on the last.
+    /// The token of the next page; null on the last page.
     pub next_token: Option<String>,
 }
 

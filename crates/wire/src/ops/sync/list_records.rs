@@ -1,7 +1,7 @@
-//! `ListRecords` lists what changed in a dataset since a count, and hands out the token that an update needs
+//! `ListRecords` lists the changes of a dataset since a count, and issues the token that an update needs
 //! (`docs/protocol.md` sections 7.2 to 7.4).
 //!
-//! Every page carries every member, since clients take what they need from any of them.
+//! Every page carries every member, because clients read them from any page.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `ListRecords` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum ListRecords {}
 
@@ -51,49 +51,49 @@ impl Operation for ListRecords {
     }
 }
 
-/// What the caller sends.
+/// The input of `ListRecords`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset_name: Option<String>,
-    /// Only records with a higher count are listed.
+    /// The count that the caller knows; only records with a higher count are listed.
     #[serde(deserialize_with = "member::integer")]
     pub last_sync_count: Option<i64>,
-    /// Where the page begins, from the previous page.
+    /// The page token that the previous page returned; absent for the first page.
     pub next_token: Option<String>,
-    /// The largest number of items on a page.
+    /// The largest number of items to return.
     #[serde(deserialize_with = "member::integer")]
     pub max_results: Option<i64>,
-    /// The token of an earlier listing in the same session.
+    /// The session token of an earlier listing in the same session.
     pub sync_session_token: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `ListRecords`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
     /// The records and tombstones of the page.
     pub records: Vec<Record>,
-    /// Where the next page begins; null on the last.
+    /// The token of the next page; null on the last page.
     pub next_token: Option<String>,
-    /// How many records the page holds.
+    /// The number of records on the page.
     pub count: u64,
     /// The dataset's count when the first page was made.
     pub dataset_sync_count: u64,
-    /// Who wrote the dataset last; null if it does not exist.
+    /// The last writer of the dataset; null if the dataset does not exist.
     pub last_modified_by: Option<String>,
     /// Datasets that came from merged identities; an empty list, never null.
     pub merged_dataset_names: Vec<String>,
-    /// Whether the dataset exists.
+    /// True if the dataset exists.
     pub dataset_exists: bool,
-    /// Whether it was deleted after the count that was asked for.
+    /// True if the dataset was deleted after the requested count.
     pub dataset_deleted_after_requested_sync_count: bool,
-    /// The token that an update needs.
+    /// The session token that an update needs.
     pub sync_session_token: String,
 }
 

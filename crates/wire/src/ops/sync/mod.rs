@@ -1,4 +1,5 @@
-//! The operations of Cognito Sync, one file each: declaration, input, output and an example. What they decide is not here.
+//! The operations of Cognito Sync, one file each: declaration, input, output and an example. Decisions are
+//! not made here.
 
 pub mod bulk_publish;
 pub mod delete_dataset;

@@ -1,6 +1,6 @@
 //! `RegisterDevice` registers a device for push (`docs/protocol.md` section 9.4).
 //!
-//! Its path says `identity` where all others say `identities`: the published model has it so.
+//! Its path has `identity` where all others have `identities`, as in the published model.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `RegisterDevice` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum RegisterDevice {}
 
@@ -37,13 +37,13 @@ impl Operation for RegisterDevice {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `RegisterDevice`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
     /// `APNS`, `APNS_SANDBOX`, `GCM` or `ADM`.
     pub platform: Option<String>,
@@ -51,11 +51,11 @@ pub struct Input {
     pub token: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `RegisterDevice`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The device's id from now on.
+    /// The id that the device uses from now on.
     pub device_id: String,
 }
 

@@ -1,4 +1,4 @@
-//! `SetCognitoEvents` names the function that a pool calls on an event (`docs/protocol.md` section 9.2).
+//! `SetCognitoEvents` sets the functions that a pool calls on events (`docs/protocol.md` section 9.2).
 //!
 //! The published model has no output shape for it; the answer is an empty object.
 
@@ -14,7 +14,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `SetCognitoEvents` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum SetCognitoEvents {}
 
@@ -41,13 +41,13 @@ impl Operation for SetCognitoEvents {
     type Output = Empty;
 }
 
-/// What the caller sends.
+/// The input of `SetCognitoEvents`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The function to call, by event.
+    /// The ARN of the function to call, by the event's name.
     #[serde(deserialize_with = "member::map::<limits::Events, _, _>")]
     pub events: Option<BTreeMap<String, String>>,
 }

@@ -1,4 +1,5 @@
-//! `SetIdentityPoolConfiguration` sets a pool's push and stream settings (`docs/protocol.md` section 9.1).
+//! `SetIdentityPoolConfiguration` sets the push and stream settings of a pool (`docs/protocol.md` section
+//! 9.1).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `SetIdentityPoolConfiguration` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum SetIdentityPoolConfiguration {}
 
@@ -37,29 +38,29 @@ impl Operation for SetIdentityPoolConfiguration {
     type Output = Output;
 }
 
-/// What the caller sends.
+/// The input of `SetIdentityPoolConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The push settings; left as they are when absent, removed when empty.
+    /// The push settings: unchanged when absent, removed when empty.
     #[serde(deserialize_with = "member::object")]
     pub push_sync: Option<PushSync>,
-    /// The stream settings; left as they are when absent.
+    /// The stream settings; unchanged when absent.
     #[serde(deserialize_with = "member::object")]
     pub cognito_streams: Option<CognitoStreams>,
 }
 
-/// What the caller gets.
+/// The output of `SetIdentityPoolConfiguration`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// Its push settings.
+    /// The pool's push settings.
     pub push_sync: Option<PushSync>,
-    /// Its stream settings.
+    /// The pool's stream settings.
     pub cognito_streams: Option<CognitoStreams>,
 }
 

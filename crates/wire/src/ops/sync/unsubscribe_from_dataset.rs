@@ -8,7 +8,7 @@ use crate::spec::{
     Access, Bind, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
 };
 
-/// The operation as a type.
+/// `UnsubscribeFromDataset` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum UnsubscribeFromDataset {}
 
@@ -41,17 +41,17 @@ impl Operation for UnsubscribeFromDataset {
     type Output = Empty;
 }
 
-/// What the caller sends.
+/// The input of `UnsubscribeFromDataset`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset_name: Option<String>,
-    /// The device.
+    /// The device's id.
     pub device_id: Option<String>,
 }
 

@@ -1,4 +1,5 @@
-//! `UpdateRecords` writes records of a dataset, all or none (`docs/protocol.md` sections 7.5 and 7.6).
+//! `UpdateRecords` writes records of a dataset, all or none of them (`docs/protocol.md` sections 7.5 and
+//! 7.6).
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::spec::{
 };
 use crate::timestamp::Timestamp;
 
-/// The operation as a type.
+/// `UpdateRecords` as a type: its table row and its messages.
 #[derive(Clone, Copy, Debug)]
 pub enum UpdateRecords {}
 
@@ -52,28 +53,28 @@ impl Operation for UpdateRecords {
     }
 }
 
-/// What the caller sends.
+/// The input of `UpdateRecords`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Input {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: Option<String>,
-    /// The identity.
+    /// The identity's id.
     pub identity_id: Option<String>,
-    /// The dataset.
+    /// The dataset's name.
     pub dataset_name: Option<String>,
-    /// The device that writes.
+    /// The id of the device that writes.
     pub device_id: Option<String>,
-    /// What to write.
+    /// The patches, at most 16,384.
     #[serde(deserialize_with = "member::objects::<limits::RecordPatches, _, _>")]
     pub record_patches: Option<Vec<RecordPatch>>,
-    /// The token of the listing that the update is based on.
+    /// The session token of the listing that the update is based on.
     pub sync_session_token: Option<String>,
-    /// Documented as not implemented by the service; read and ignored.
+    /// Ignored. The service documents it as not implemented.
     pub client_context: Option<String>,
 }
 
-/// What the caller gets.
+/// The output of `UpdateRecords`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Output {
@@ -101,7 +102,7 @@ pub struct RecordPatch {
     /// The record's count as the caller knows it; 0 for a new one.
     #[serde(deserialize_with = "member::integer")]
     pub sync_count: Option<i64>,
-    /// When the device made the change.
+    /// The time at which the device made the change.
     pub device_last_modified_date: Option<Timestamp>,
 }
 

@@ -1,5 +1,6 @@
-//! What a fuzzer runs: arbitrary answers of a sync trigger's function, and arbitrary paths and queries of live channels.
-//! Nothing panics, trouble is told in a short text, and what is read means the same when it is read again.
+//! The body of a fuzz target: arbitrary answers of a sync trigger's function, and arbitrary paths and queries
+//! of live channels. Nothing may panic, an error must have a short text, and a decoded value must decode to
+//! the same when it is encoded and decoded again.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ fn event(records: BTreeMap<String, EventRecord>) -> SyncTriggerEvent {
     SyncTriggerEvent::new("us-east-1", "us-east-1:0", "us-east-1:1", "prefs", records)
 }
 
-/// An answer as it comes.
+/// An answer as received.
 pub fn read_answer(bytes: &[u8]) {
     match event(BTreeMap::new()).read_answer(bytes) {
         Ok(records) => read_again(records),
@@ -18,7 +19,7 @@ pub fn read_answer(bytes: &[u8]) {
     }
 }
 
-/// An answer whose envelope is right and whose records are arbitrary.
+/// An answer with a valid envelope and arbitrary records.
 pub fn read_records(bytes: &[u8]) {
     let mut answer = serde_json::to_value(event(BTreeMap::new())).expect("an event has a form");
     let Ok(records) = serde_json::from_slice(bytes) else { return read_answer(bytes) };
@@ -26,7 +27,7 @@ pub fn read_records(bytes: &[u8]) {
     read_answer(answer.to_string().as_bytes());
 }
 
-/// What was read, shown to a function that changes nothing, is read as the same.
+/// The decoded records, sent to a function that changes nothing, must decode to the same.
 fn read_again(records: BTreeMap<String, Option<String>>) {
     let shown = records.iter().map(|(key, value)| (key.clone(), EventRecord::new(None, value.clone())));
     let event = event(shown.collect());

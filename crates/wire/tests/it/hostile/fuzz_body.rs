@@ -1,20 +1,20 @@
-//! What a fuzzer runs: arbitrary requests against routing and decoding. Nothing panics, nothing is read that cannot be
-//! written again, and whatever is refused gets a fault that its caller may see. Plain functions, so that ordinary
-//! tests drive them for a bounded time and a fuzzer for as long as it likes.
+//! The body of a fuzz target: arbitrary requests against routing and decoding. Nothing may panic, every
+//! decoded input must encode again, and every refusal must map to a fault of the service. The functions are
+//! plain, so that tests run them for a bounded time and a fuzzer without end.
 
 use carryall_wire::codec::{self, Dialect, Rejection, Route, Routed};
 use carryall_wire::spec::{Method, OPERATIONS, Operation, OperationName, Service, Visitor};
 use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
-/// A refusal must be presentable: a client error with a short message.
+/// A refusal must be a client error with a short message.
 fn check_refusal(dialect: Dialect, rejection: &Rejection) {
     let answer = codec::encode_fault(dialect, "id", &rejection.fault(dialect.service()));
     assert!((400..500).contains(&answer.status), "{rejection:?}");
     assert!(answer.body.len() < 4_096, "{rejection:?}");
 }
 
-/// A form has no way to say that a structure or a list is there and empty.
+/// A form cannot express an empty structure or an empty list.
 fn without_empty(value: Value) -> Value {
     let is_empty = |value: &Value| match value {
         Value::Null => true,
@@ -49,14 +49,15 @@ impl Visitor for Decode<'_, '_> {
         let before = serde_json::to_value(&input).expect("an input can be written");
         let again: O::Input = serde_json::from_value(before.clone()).expect("what was written can be read");
         assert_eq!(serde_json::to_value(&again).expect("an input can be written"), before);
-        // A client could have sent it, unless it lacks what the path needs, which only the RPC form can lack.
+        // A client could have sent the input, unless it lacks a member of the path, which only the RPC form
+        // can omit.
         let is_rest = self.route.dialect == Dialect::Rest;
         let Ok(request) = codec::request::<O>(&input) else { return assert!(!is_rest, "{before}") };
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
         let mut headers = HeaderMap::new();
         for (name, value) in request.headers {
             let name = http::HeaderName::try_from(name).expect("a header name");
-            // A form's member may hold what no header can; clients of this operation would refuse to send it.
+            // A form's member may have a value that a header cannot carry; clients would refuse to send it.
             let Ok(value) = HeaderValue::try_from(value) else { return };
             headers.insert(name, value);
         }
@@ -76,7 +77,7 @@ impl Visitor for Decode<'_, '_> {
     }
 }
 
-/// Routes a request and decodes it with whatever operation it reached.
+/// Routes a request and decodes it as the operation that it reached.
 fn receive(method: &str, path: &str, query: Option<&str>, headers: &HeaderMap, body: &[u8]) {
     let routed = match codec::route(method, path, query, headers) {
         Ok(routed) => routed,
@@ -98,7 +99,7 @@ fn target(name: OperationName) -> Option<HeaderValue> {
     Some(HeaderValue::try_from(format!("{prefix}{}", name.as_str())).expect("a header value"))
 }
 
-/// The bytes as the body of every operation.
+/// Uses the bytes as the body of every operation.
 pub(crate) fn receive_body(bytes: &[u8]) {
     for spec in OPERATIONS {
         let mut headers = HeaderMap::new();
@@ -113,7 +114,7 @@ pub(crate) fn receive_body(bytes: &[u8]) {
     }
 }
 
-/// The bytes as labels, as query and as the whole path.
+/// Uses the bytes as labels, as query and as the whole path.
 pub(crate) fn receive_path(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for spec in OPERATIONS.iter().filter(|spec| spec.service == Service::Sync) {
@@ -127,7 +128,7 @@ pub(crate) fn receive_path(bytes: &[u8]) {
     receive("GET", &text, Some(&text), &HeaderMap::new(), bytes);
 }
 
-/// The bytes as a form, as a method and as each header that matters.
+/// Uses the bytes as a form, as a method and as each header that routing reads.
 pub(crate) fn receive_target(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     let form = [b"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&PolicyArns.member.", bytes].concat();
@@ -142,8 +143,8 @@ pub(crate) fn receive_target(bytes: &[u8]) {
     }
 }
 
-/// A valid message with some bytes changed, which reaches deeper than bytes out of nothing: the first byte chooses the
-/// operation, then each three are a place and what to put there.
+/// Changes some bytes of a valid message, which reaches deeper than random bytes. The first byte chooses the
+/// operation, then every three bytes are a position and a replacement.
 pub(crate) fn receive_damaged_example(bytes: &[u8]) {
     let Some((which, damage)) = bytes.split_first() else { return };
     let spec = OPERATIONS[usize::from(*which) % OPERATIONS.len()];

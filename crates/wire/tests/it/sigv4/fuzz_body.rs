@@ -1,11 +1,12 @@
-//! What a fuzzer runs: bytes put anywhere into the head of a request must neither panic nor verify. A plain function,
-//! so that an ordinary test drives it for a bounded number of rounds and a fuzzer for as long as it likes.
+//! The body of a fuzz target: bytes inserted anywhere into the head of a request must neither panic nor
+//! verify. The function is plain, so that a test runs it for a bounded number of rounds and a fuzzer without
+//! end.
 
 use carryall_wire::sigv4::{BodyHash, Expected, Form, SignedParts, SigningKey, canonical_request, parse};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-/// A well-formed head whose signature is that of no key; lines are path, query, then headers.
+/// A well-formed head whose signature belongs to no key; lines are path, query, then headers.
 const HEADER_FORM: &[u8] = b"/identitypools/us-east-1%3Aab\nmaxResults=5&nextToken=a+b%2F\nhost:h\n\
     x-amz-date:20260131T120000Z\nx-amz-security-token:dG9rZW4=\nauthorization:AWS4-HMAC-SHA256 \
     Credential=AKID/20260131/us-east-1/cognito-sync/aws4_request, \
@@ -16,8 +17,8 @@ const QUERY_FORM: &[u8] = b"/identitypools/us-east-1:ab\nX-Amz-Algorithm=AWS4-HM
     &X-Amz-Signature=00ff\nhost:h";
 const NOW_MILLIS: i64 = 1_769_860_800_000;
 
-/// Puts the bytes into a well-formed head, at a place that their first bytes choose, and has it verified. Says
-/// whether the authentication could be read, so that a test can tell that it got that far.
+/// Inserts the bytes into a well-formed head, at a position that their first bytes choose, and verifies it.
+/// Returns true if the authentication could be parsed, so that a test can count how often it was.
 pub(crate) fn verify_head_with(bytes: &[u8]) -> bool {
     let (&[form, high, low, kept], inserted) = bytes.split_first_chunk().unwrap_or((&[0; 4], bytes));
     let template = if form % 2 == 0 { HEADER_FORM } else { QUERY_FORM };

@@ -1,5 +1,5 @@
-//! Random requests signed by the signer of the AWS SDK for Rust, which must verify, and whose signatures ours must
-//! equal.
+//! Random requests signed by the signer of the AWS SDK for Rust. They must verify, and signatures of this
+//! crate must equal the SDK's.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -145,7 +145,7 @@ fn signed_by_sdk(generated: &Generated) -> Request {
     }
 }
 
-/// The request as our own signer would send it.
+/// The request as this crate's signer would send it.
 fn signed_by_us(generated: &Generated) -> Request {
     let credentials = Credentials {
         access_key_id: ACCESS_KEY_ID.to_owned(),

@@ -1,5 +1,5 @@
-//! AWS's own signing suite, read from the sources of the `aws-sigv4` crate that this test depends on. A suite that
-//! cannot be found fails the test.
+//! AWS's signing suite, read from the sources of the `aws-sigv4` crate, on which this test depends. The test
+//! fails if the suite is not found.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use super::{Outcome, Request, Verifier};
 
-/// Cases whose signer folds dot segments and empty segments before it signs. The server refuses such paths before it
-/// looks at a signature, so there is no folding to test; the suite's `-unnormalized` twins of these cases do run.
+/// Cases whose signer folds dot segments and empty segments before it signs. The server refuses such paths
+/// before it verifies signatures, so there is no folding to test; the suite's `-unnormalized` variants of
+/// these cases do run.
 const FOLDING_CASES: [&str; 6] = [
     "get-relative-normalized",
     "get-relative-relative-normalized",
@@ -24,13 +25,13 @@ const FOLDING_CASES: [&str; 6] = [
     "get-slash-pointless-dot-normalized",
     "get-slashes-normalized",
 ];
-/// The case that adds the session token after signing. An `x-amz-` header that is not signed is refused here.
+/// The case that adds the session token after signing. Here an unsigned `x-amz-` header is refused.
 const UNSIGNED_TOKEN_CASE: &str = "post-sts-header-after";
-/// Cases that come without signatures of their own: only the canonical request can be compared.
+/// Cases without a signature, of which only the canonical request is compared.
 const CANONICAL_ONLY_CASES: [&str; 2] = ["double-encode-path", "double-url-encode"];
 
-/// The case whose unsigned request has its path encoded already, while its signed request is sent, and signed, with a
-/// raw space in it. What counts is the path that is sent.
+/// The case whose unsigned request has an encoded path, while its signed request is sent and signed with a
+/// raw space in the path. The sent path counts.
 const ENCODED_BEFORE_SIGNING_CASE: &str = "get-space-normalized";
 
 struct Case {
@@ -98,10 +99,11 @@ fn run(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The suite's folder, through cargo, which knows where it keeps the sources of dependencies.
+/// The suite's folder, as reported by cargo, which knows where it keeps the sources of dependencies.
 fn suite_folder() -> PathBuf {
     let version = run(&["--version", "--verbose"]);
-    // Without a filter cargo wants the sources of every platform's dependencies, also those that never were needed.
+    // Without a filter, cargo requires the sources of every platform's dependencies, including ones that were
+    // never needed.
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let metadata =
@@ -131,7 +133,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The cases to verify and to sign: all but the named exceptions, which must be there to be excepted.
+/// The cases to verify and to sign: all but the named exceptions, each of which must exist.
 fn ordinary_cases() -> Vec<Case> {
     let (excepted, ordinary): (Vec<Case>, Vec<Case>) = cases()
         .into_iter()
@@ -141,7 +143,8 @@ fn ordinary_cases() -> Vec<Case> {
     ordinary
 }
 
-/// Reads a request as the suite writes it: header names in any case, and values that go on in indented lines.
+/// Reads a request in the suite's format: header names in any case, and values that continue on indented
+/// lines.
 fn read_request(text: &str) -> Request {
     let (head, body) = text.split_once("\n\n").unwrap_or((text.trim_end_matches('\n'), ""));
     let mut lines = head.split('\n');

@@ -1,4 +1,4 @@
-//! No request passes that differs from the one that was signed, be it by a single byte.
+//! A request that differs from the signed one, even by a single byte, does not verify.
 
 use carryall_wire::sigv4::{Credentials, Expected, Signer, Trouble, presign, sign};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -60,7 +60,7 @@ fn signed(presigned: bool) -> Request {
     request
 }
 
-/// The text with one of its bytes replaced by another visible one.
+/// The text with one byte replaced by another visible one.
 fn changed(text: &str, position: Index, other: u8) -> String {
     let mut bytes = text.as_bytes().to_vec();
     let at = position.index(bytes.len());
@@ -69,7 +69,7 @@ fn changed(text: &str, position: Index, other: u8) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What a query means: its members decoded as forms are, in an order that does not matter.
+/// The members of a query, decoded as a form is, without their order.
 fn meaning(raw_query: &str) -> Vec<(String, String)> {
     let mut members: Vec<(String, String)> =
         form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect();
