@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
-use super::attacker::Attacker;
+use super::attacker::{Attacker, source};
 use super::owner::{Content, Owner, owners, replace};
 use crate::Outcome;
 use crate::connection::Connection;
@@ -19,6 +19,8 @@ const READ_BYTES: usize = 100;
 const CHANNELS_PER_IDENTITY: usize = 16;
 /// Connections that update the datasets whose channels nobody reads.
 const WRITERS: usize = 4;
+/// The address that the writers connect from: the channels use up the connections of their own.
+const WRITERS_SOURCE: u8 = 32;
 
 /// How a caller treats an answer that it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +87,7 @@ pub(super) async fn unread_channels(attacker: &Attacker, channels: usize) -> Out
 
 /// Updates the datasets of `owners` in turn until the attack is over.
 async fn write(attacker: &Attacker, owners: Vec<&Owner>) -> Outcome<()> {
-    let mut connection = Connection::open(attacker.address).await?;
+    let mut connection = Connection::open_from(source(WRITERS_SOURCE), attacker.address).await?;
     for count in 0.. {
         for owner in &owners {
             if tokio::time::Instant::now() >= attacker.until() {

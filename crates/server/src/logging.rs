@@ -3,32 +3,31 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// The filter that `directives` ask for. A bare level is about this program: libraries then speak up from warnings
-/// on, since what they find worth telling is not what operators want to read.
-pub fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+/// The filter that `directives` ask for: levels by target, such as `info,fjall=debug`. A bare level is that of this
+/// program; libraries then log warnings and errors only.
+pub fn filter(directives: &str) -> Result<Targets, ParseError> {
     match directives.parse::<LevelFilter>() {
-        Ok(level) if level > LevelFilter::WARN => EnvFilter::try_new(format!("warn,carryall={level}")),
-        Ok(_) | Err(_) => EnvFilter::try_new(directives),
+        Ok(level) if level > LevelFilter::WARN => {
+            Ok(Targets::new().with_default(LevelFilter::WARN).with_target("carryall", level))
+        }
+        Ok(level) => Ok(Targets::new().with_default(level)),
+        Err(_) => directives.parse(),
     }
 }
 
 /// Begins to log. `directives` have been checked with the other settings.
 pub fn begin(directives: &str) {
-    let filter = filter(directives).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = filter(directives).unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
-        builder.with_target(false).init();
+        builder.with_target(false).finish().with(filter).init();
     } else {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_ansi(false)
-            .with_current_span(false)
-            .with_span_list(false)
-            .init();
+        let lines = builder.json().flatten_event(true).with_ansi(false);
+        lines.with_current_span(false).with_span_list(false).finish().with(filter).init();
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -38,16 +37,28 @@ pub fn begin(directives: &str) {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+    use tracing_subscriber::filter::LevelFilter;
+
     #[test]
-    fn a_bare_level_is_about_this_program_and_directives_are_taken_as_they_are() {
-        for (directives, filter) in [
-            ("info", "carryall=info,warn"),
-            ("DEBUG", "carryall=debug,warn"),
-            ("error", "error"),
-            ("off", "off"),
-            ("info,fjall=debug", "fjall=debug,info"),
+    fn a_bare_level_is_that_of_this_program_and_directives_name_targets() {
+        for (directives, own, engine) in [
+            ("info", LevelFilter::INFO, LevelFilter::WARN),
+            ("DEBUG", LevelFilter::DEBUG, LevelFilter::WARN),
+            ("error", LevelFilter::ERROR, LevelFilter::ERROR),
+            ("off", LevelFilter::OFF, LevelFilter::OFF),
+            ("info,fjall=debug", LevelFilter::INFO, LevelFilter::DEBUG),
         ] {
-            assert_eq!(super::filter(directives).unwrap().to_string(), filter);
+            let filter = super::filter(directives).unwrap();
+            for (target, most) in [("carryall::relay", own), ("fjall::journal", engine)] {
+                for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+                    assert_eq!(
+                        filter.would_enable(target, &level),
+                        level <= most,
+                        "{directives} {target} {level}"
+                    );
+                }
+            }
         }
         assert!(super::filter("carryall=loud").is_err());
     }

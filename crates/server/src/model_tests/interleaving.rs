@@ -1,8 +1,9 @@
-//! Several devices change one dataset at the same time. Whatever happens in between, every count is taken once, no
-//! update is lost, and what is there at the end is what the updates make in the order of their counts.
+//! Several devices change one dataset at the same time while others list it. Every count is taken once, no update is
+//! lost, and the updates in the order of their counts make every state that a listing showed and the state at the end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use carryall_core::ids::{IdentityEpoch, IdentityId};
 use carryall_core::limits::Limits;
@@ -20,6 +21,8 @@ const POOL: &str = "us-east-1:0";
 const IDENTITY: &str = "us-east-1:1";
 const DEVICES: u64 = 6;
 const UPDATES_PER_DEVICE: u64 = 12;
+/// Devices that only list, until the others are done.
+const READERS: usize = 3;
 const COUNTER: &str = "counter";
 
 /// A device of the one identity, talking to one of the nodes.
@@ -30,11 +33,19 @@ struct Device {
     number: u64,
 }
 
-/// What one device did: the records of each of its updates, and how often it deleted the dataset.
+/// The acts of one device: the records of each of its updates, its listings, and how often it deleted the dataset.
 #[derive(Default)]
 struct Log {
     updates: Vec<Vec<Record>>,
+    listings: Vec<Listing>,
     deletions: u64,
+}
+
+/// A listing in one page of what changed after `since`.
+struct Listing {
+    since: u64,
+    count: u64,
+    records: Vec<Record>,
 }
 
 impl Device {
@@ -43,8 +54,9 @@ impl Device {
         Caller::Identity { at, epoch: IdentityEpoch(0) }
     }
 
-    async fn list(&self) -> sync::list_records::Output {
+    async fn list(&self, since: u64) -> sync::list_records::Output {
         let input = sync::list_records::Input {
+            last_sync_count: Some(since.cast_signed()),
             identity_pool_id: Some(POOL.to_owned()),
             identity_id: Some(IDENTITY.to_owned()),
             dataset_name: Some("shared".to_owned()),
@@ -53,16 +65,17 @@ impl Device {
         call::<sync::ListRecords>(&self.app, Some(self.caller()), NOW, input).await.unwrap()
     }
 
-    /// Adds one to the counter and writes a record of its own, as the listing says that they are.
+    /// Adds one to the counter, and writes its own record or removes it, as the listing says that they are.
     async fn update(&self, seen: &sync::list_records::Output) -> Result<Vec<Record>, Fault> {
         let own = format!("device {}", self.number);
-        let patch = |key: &str, value: String| RecordPatch {
-            op: Some("replace".to_owned()),
+        let patch = |key: &str, value: Option<String>| RecordPatch {
+            op: Some(if value.is_some() { "replace" } else { "remove" }.to_owned()),
             key: Some(key.to_owned()),
-            value: Some(value),
+            value,
             sync_count: Some(find(seen, key).map_or(0, |record| record.sync_count.cast_signed())),
             device_last_modified_date: None,
         };
+        let written = find(seen, &own).is_none_or(|record| record.value.is_none());
         let counted: u64 =
             find(seen, COUNTER).and_then(|record| record.value.as_deref()).map_or(0, |v| v.parse().unwrap());
         let input = sync::update_records::Input {
@@ -70,8 +83,8 @@ impl Device {
             identity_id: Some(IDENTITY.to_owned()),
             dataset_name: Some("shared".to_owned()),
             record_patches: Some(vec![
-                patch(COUNTER, (counted + 1).to_string()),
-                patch(&own, seen.dataset_sync_count.to_string()),
+                patch(COUNTER, Some((counted + 1).to_string())),
+                patch(&own, written.then(|| seen.dataset_sync_count.to_string())),
             ]),
             sync_session_token: Some(seen.sync_session_token.clone()),
             ..sync::update_records::Input::default()
@@ -100,10 +113,12 @@ impl Device {
         let mut log = Log::default();
         for round in 0..UPDATES_PER_DEVICE {
             loop {
-                let seen = self.list().await;
+                let seen = self.list(0).await;
                 // Lets others in between, on whichever thread.
                 tokio::task::yield_now().await;
-                match self.update(&seen).await {
+                let updated = self.update(&seen).await;
+                log.listings.push(Listing::new(0, seen));
+                match updated {
                     Ok(records) => break log.updates.push(records),
                     Err(fault) => {
                         let stale =
@@ -117,6 +132,37 @@ impl Device {
             }
         }
         log
+    }
+}
+
+impl Device {
+    /// Lists, in turns, all records and those that changed after its listing before, until `stopped`.
+    async fn watch(self, stopped: Arc<AtomicBool>) -> Vec<Listing> {
+        let mut listings: Vec<Listing> = Vec::new();
+        while !stopped.load(Ordering::Relaxed) {
+            let since = match listings.last() {
+                Some(last) if last.since == 0 => last.count,
+                Some(_) | None => 0,
+            };
+            listings.push(Listing::new(since, self.list(since).await));
+            tokio::task::yield_now().await;
+        }
+        listings
+    }
+}
+
+impl Listing {
+    fn new(since: u64, seen: sync::list_records::Output) -> Self {
+        assert_eq!(seen.next_token, None, "one page holds all");
+        Self { since, count: seen.dataset_sync_count, records: seen.records }
+    }
+
+    /// Checks that the listing shows the dataset as it was at the listing's count.
+    fn check(self, states: &[BTreeMap<String, Record>]) {
+        let (since, count) = (self.since, self.count);
+        let mut state = states[usize::try_from(count).unwrap()].clone();
+        state.retain(|_, record| record.sync_count > since);
+        assert_eq!(by_key(self.records), state, "listed after {since} at {count}");
     }
 }
 
@@ -136,34 +182,51 @@ async fn interleave(home: Home, nodes: usize, deletes: bool) {
         .zip(apps.iter().cycle())
         .map(|(number, app)| Device { app: Arc::clone(app), pool: pool.clone(), number })
         .collect();
+    let stopped = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = devices
+        .iter()
+        .take(READERS)
+        .map(|device| tokio::spawn(device.clone().watch(Arc::clone(&stopped))))
+        .collect();
     let tasks: Vec<_> = devices.iter().map(|device| tokio::spawn(device.clone().work(deletes))).collect();
-    let (mut taken, mut deletions) = (BTreeMap::new(), 0);
+    let (mut taken, mut listings, mut deletions) = (BTreeMap::new(), Vec::new(), 0);
     for task in tasks {
         let log = task.await.unwrap();
         deletions += log.deletions;
+        listings.extend(log.listings);
         for records in log.updates {
             let count = records[0].sync_count;
             assert!(records.iter().all(|record| record.sync_count == count));
             assert!(taken.insert(count, records).is_none(), "count {count} was taken twice");
         }
     }
-    let end = devices[0].list().await;
+    stopped.store(true, Ordering::Relaxed);
+    for reader in readers {
+        listings.extend(reader.await.unwrap());
+    }
+    let end = devices[0].list(0).await;
     assert_eq!(taken.len() as u64, DEVICES * UPDATES_PER_DEVICE);
     assert_eq!(end.dataset_sync_count, taken.len() as u64 + deletions, "counts that nobody took");
-    assert_eq!(replayed(&taken, end.dataset_sync_count), by_key(end.records));
+    listings.push(Listing::new(0, end));
+    let states = replayed(&taken, taken.len() as u64 + deletions);
+    for listing in listings {
+        listing.check(&states);
+    }
 }
 
 fn by_key(records: Vec<Record>) -> BTreeMap<String, Record> {
     records.into_iter().map(|record| (record.key.to_string(), record)).collect()
 }
 
-/// What the updates make in the order of their counts; a count that no update took is a deletion. On the way, each
-/// update must have seen what the one before it left.
-fn replayed(taken: &BTreeMap<u64, Vec<Record>>, last: u64) -> BTreeMap<String, Record> {
+/// The states that the updates make in the order of their counts, by count; a count that no update took is a deletion.
+/// Each update must have seen the state that the update before it left.
+fn replayed(taken: &BTreeMap<u64, Vec<Record>>, last: u64) -> Vec<BTreeMap<String, Record>> {
     let mut state = BTreeMap::new();
+    let mut states = vec![BTreeMap::new()];
     for count in 1..=last {
         let Some(records) = taken.get(&count) else {
             state.clear();
+            states.push(BTreeMap::new());
             continue;
         };
         let counted = |records: &BTreeMap<String, Record>| {
@@ -172,8 +235,9 @@ fn replayed(taken: &BTreeMap<u64, Vec<Record>>, last: u64) -> BTreeMap<String, R
         let before = counted(&state);
         state.extend(by_key(records.clone()));
         assert_eq!(counted(&state), before + 1, "the update with count {count} lost another one");
+        states.push(state.clone());
     }
-    state
+    states
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
