@@ -7,6 +7,7 @@
 mod dir_lock;
 mod embedded;
 mod error;
+mod lock;
 mod meaning;
 mod memory;
 mod options;

@@ -16,11 +16,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "`Presented` belongs in a file below both",
     ),
     (
-        "crates/store/src/embedded/engine.rs",
-        "crates/store/src/embedded/figures.rs",
-        "`Counters` belongs in a file below both",
-    ),
-    (
         "crates/outbound/src/aws/caller.rs",
         "crates/outbound/src/aws/mod.rs",
         "the limits of calls belong in a file below both",

@@ -13,7 +13,7 @@ use fjall::{
     Readable, Snapshot, UserKey, UserValue,
 };
 
-use super::figures::Counters;
+use super::counters::Counters;
 use super::heads::Heads;
 use super::keys;
 use super::space::Space;

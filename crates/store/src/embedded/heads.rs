@@ -6,13 +6,14 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use carryall_core::model::{DatasetRef, Floor, Head, IdentityRef};
 use carryall_core::store::HeadView;
 use lru::LruCache;
 
 use super::rows::head::StoredHead;
+use crate::lock::Lock;
 
 /// Every publication hinders readers that are filling a gap in the same shard; with this many it seldom meets one.
 const SHARDS: usize = 64;
@@ -36,7 +37,7 @@ impl KnownHead {
 
 /// The bounded map. All names of one owner are in one shard, since a floor concerns them all.
 pub(super) struct Heads {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Lock<Shard>]>,
     shard_entries_max: usize,
     hasher: RandomState,
     hits: AtomicU64,
@@ -63,7 +64,7 @@ pub(super) struct Gap {
 
 impl Heads {
     pub(super) fn new(entries_max: usize) -> Self {
-        let shard = || Mutex::new(Shard { publications: 0, entries: LruCache::unbounded() });
+        let shard = || Lock::new(Shard { publications: 0, entries: LruCache::unbounded() });
         Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             shard_entries_max: entries_max.div_ceil(SHARDS),
@@ -77,7 +78,7 @@ impl Heads {
         // The remainder is below the number of shards, which a usize holds.
         let index =
             usize::try_from(self.hasher.hash_one(owner) % self.shards.len() as u64).unwrap_or_default();
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[index].lock()
     }
 
     /// For readers.
@@ -132,7 +133,7 @@ impl Heads {
     /// Forgets everything.
     pub(super) fn forget_all(&self) {
         for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = shard.lock();
             shard.publications += 1;
             shard.entries.clear();
         }
@@ -140,9 +141,7 @@ impl Heads {
 
     /// Entries in memory.
     pub(super) fn entries(&self) -> usize {
-        let entries =
-            |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).entries.len();
-        self.shards.iter().map(entries).sum()
+        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
     }
 
     /// Lookups answered from memory, and those that were not.

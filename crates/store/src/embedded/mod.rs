@@ -12,6 +12,7 @@
 mod acknowledged;
 mod apply;
 mod apply_outbox;
+mod counters;
 mod engine;
 mod figures;
 #[cfg(test)]

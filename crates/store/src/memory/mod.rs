@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use carryall_core::changes::{Changes, Setting};
 use carryall_core::devices::Devices;
@@ -29,12 +29,13 @@ use carryall_core::time::UnixMillis;
 use carryall_core::tombstone::{OldestTombstones, Tombstone};
 
 use self::outbox::Outbox;
+use crate::lock::Lock;
 use crate::meaning::{has_life, ready, record_bytes};
 
 /// Everything in memory.
 #[derive(Default)]
 pub(crate) struct MemoryStore {
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -56,8 +57,7 @@ struct State {
 
 impl MemoryStore {
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock, so a poisoned lock still guards a whole state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
