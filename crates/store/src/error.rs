@@ -28,6 +28,13 @@ pub enum OpenError {
         /// What does not fit.
         what: String,
     },
+    /// The store holds commits, and nothing says which ones were acknowledged.
+    GuardLost {
+        /// The file that should say it.
+        path: PathBuf,
+        /// The state of the file.
+        how: &'static str,
+    },
     /// The operating system refused something.
     Io {
         /// The file or directory.
@@ -69,6 +76,13 @@ impl fmt::Display for OpenError {
             Self::Damaged { path, what } => {
                 write!(f, "{} is damaged: {what}; restore a backup", path.display())
             }
+            Self::GuardLost { path, how } => write!(
+                f,
+                "{path} {how}: the store holds commits, and without the number in this file one that was \
+                 acknowledged may be missing unnoticed; restore a backup, or start with what is there after: \
+                 echo unknown > {path}",
+                path = path.display()
+            ),
             Self::Io { path, doing, source } => write!(f, "{doing} {}: {source}", path.display()),
             Self::NotYet { scheme } => {
                 write!(f, "a {scheme} store comes in a later version; use embedded:DIR or memory:")
@@ -81,9 +95,11 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::InUse { .. } | Self::NewerVersion { .. } | Self::Damaged { .. } | Self::NotYet { .. } => {
-                None
-            }
+            Self::InUse { .. }
+            | Self::NewerVersion { .. }
+            | Self::Damaged { .. }
+            | Self::GuardLost { .. }
+            | Self::NotYet { .. } => None,
         }
     }
 }

@@ -75,6 +75,7 @@ pub async fn acquire(dir: &Path) -> Result<Owner, String> {
             Err(
                 error @ (OpenError::NewerVersion { .. }
                 | OpenError::Damaged { .. }
+                | OpenError::GuardLost { .. }
                 | OpenError::Io { .. }
                 | OpenError::NotYet { .. }),
             ) => return Err(error.to_string()),

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail with the test")]
 
+mod damage;
 mod limits;
 mod server;
 mod start;

@@ -15,8 +15,8 @@ use fjall::{
 
 use super::counters::Counters;
 use super::heads::Heads;
-use super::keys;
 use super::space::Space;
+use super::{keys, rows};
 use crate::error::OpenError;
 use crate::options::StoreOptions;
 
@@ -98,6 +98,16 @@ impl Engine {
     /// The newest row, for the writer: nobody else changes rows.
     pub(super) fn newest(&self, space: Space, key: &[u8]) -> Result<Option<UserValue>, StoreError> {
         self.space(space).get(key).map_err(|error| read_error(&error))
+    }
+
+    /// The newest number in the small row of this key.
+    pub(super) fn newest_number(&self, key: &[u8]) -> Result<Option<u64>, StoreError> {
+        self.newest(Space::Small, key)?.map(|row| rows::number::from_row(&row)).transpose()
+    }
+
+    /// The number of the last batch, or zero.
+    pub(super) fn last_batch(&self) -> Result<u64, StoreError> {
+        Ok(self.newest_number(keys::BATCH_NUMBER)?.unwrap_or(0))
     }
 
     /// Whether some pool was removed whose rows may not all be gone.

@@ -26,10 +26,28 @@ const ITEM: u8 = 2;
 const END: u8 = 3;
 const CLEAR: u8 = 4;
 
-/// Refuses journals that have lost acknowledged batches; cuts off a torn end.
-pub(super) fn examine(engine: &Path, acknowledged: u64) -> Result<(), OpenError> {
+/// Journals that have lost no acknowledged batch.
+pub(super) struct Examined {
+    /// The number of the last whole batch, or zero.
+    pub(super) last: u64,
+    /// The journal that ends with a part of a batch, and where the part begins.
+    torn: Option<(PathBuf, u64)>,
+}
+
+impl Examined {
+    /// Cuts off the torn end of the last write.
+    pub(super) fn cut_torn_end(&self) -> Result<(), OpenError> {
+        self.torn.as_ref().map_or(Ok(()), |(path, length)| {
+            cut(path, *length).map_err(|source| OpenError::io(path, "cutting", source))
+        })
+    }
+}
+
+/// Refuses journals that have lost acknowledged batches. Changes nothing.
+pub(super) fn examine(engine: &Path, acknowledged: u64) -> Result<Examined, OpenError> {
     let journals = journals(engine)?;
     let mut last: Option<Batch> = None;
+    let mut torn = None;
     for path in &journals {
         let failed = |source| OpenError::io(path, "reading", source);
         let mut journal = Journal::open(path).map_err(failed)?;
@@ -50,10 +68,10 @@ pub(super) fn examine(engine: &Path, acknowledged: u64) -> Result<(), OpenError>
             return Err(OpenError::damaged(path, what));
         }
         if journal.torn && is_last {
-            cut(path, journal.valid_bytes).map_err(|source| OpenError::io(path, "cutting", source))?;
+            torn = Some((path.clone(), journal.valid_bytes));
         }
     }
-    Ok(())
+    Ok(Examined { last: last.map_or(0, |last| last.number), torn })
 }
 
 /// The journals in the order in which they were written.

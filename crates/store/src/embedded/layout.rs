@@ -3,8 +3,9 @@
 //! `lock` is the hold on the directory, `format` says which version of the stored form the rest has, `store` is the
 //! engine's own folder, `acknowledged` guards it. The program keeps other files beside them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
@@ -78,14 +79,17 @@ impl Layout {
         if self.format()? == Some(FORMAT) {
             return Ok(());
         }
-        let new = self.format.with_extension("new");
-        let write = || {
-            let mut file = File::create(&new)?;
-            writeln!(file, "{FORMAT}")?;
-            file.sync_all()?;
-            fs::rename(&new, &self.format)?;
-            File::open(&self.dir)?.sync_all()
-        };
-        write().map_err(|source| OpenError::io(&self.format, "writing", source))
+        replace_file(&self.format, format!("{FORMAT}\n").as_bytes())
+            .map_err(|source| OpenError::io(&self.format, "writing", source))
     }
+}
+
+/// Gives a file new content, durably: after a crash it has the old content or the new one, never a part.
+pub(super) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }

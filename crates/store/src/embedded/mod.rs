@@ -54,7 +54,7 @@ use carryall_core::time::UnixMillis;
 use carryall_core::tombstone::{OldestTombstones, Tombstone};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use self::acknowledged::Acknowledged;
+use self::acknowledged::{Acknowledged, Found};
 use self::engine::Engine;
 use self::layout::Layout;
 use self::writer::{Change, Request, Writer};
@@ -81,19 +81,22 @@ impl EmbeddedStore {
     pub(crate) fn open(lock: DirLock, options: &StoreOptions) -> Result<Self, OpenError> {
         let layout = Layout::of(lock.dir());
         layout.prepare()?;
-        let acknowledged = Acknowledged::open(&layout.acknowledged)?;
-        let known = acknowledged.number();
-        journal::examine(&layout.engine, known)?;
+        let guard = Found::read(&layout.acknowledged)?;
+        let journals = journal::examine(&layout.engine, guard.number())?;
+        // Before anything is changed: behind what looks like a torn end there may be more.
+        guard.must_guard(&layout.acknowledged, journals.last)?;
+        journals.cut_torn_end()?;
         let engine = Arc::new(Engine::open(&layout.engine, options)?);
-        layout.write_format()?;
         let damaged = |what| OpenError::damaged(&layout.engine, what);
-        let mut writer =
-            Writer::new(engine.clone(), acknowledged).map_err(|error| damaged(error.to_string()))?;
-        if writer.batch_number() < known {
-            let found = writer.batch_number();
-            return Err(damaged(format!("batches {} to {known} of commits are missing", found + 1)));
+        let last = engine.last_batch().map_err(|error| damaged(error.to_string()))?;
+        guard.must_guard(&layout.acknowledged, last)?;
+        if last < guard.number() {
+            let (first, known) = (last + 1, guard.number());
+            return Err(damaged(format!("batches {first} to {known} of commits are missing")));
         }
-        writer.acknowledge()?;
+        let acknowledged = Acknowledged::open(&layout.acknowledged, guard, last)?;
+        layout.write_format()?;
+        let writer = Writer::new(engine.clone(), acknowledged).map_err(|error| damaged(error.to_string()))?;
         let (requests, queue) = mpsc::channel(options.commits_waiting_max.max(1));
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let writer = thread

@@ -22,7 +22,6 @@ use super::reclaim::Slice;
 use super::rows::work::{Unreachable, Work};
 use super::space::Space;
 use super::{keys, rows};
-use crate::error::OpenError;
 
 /// Members of one batch; more would make the first of them wait too long.
 const BATCH_COMMITS_MAX: usize = 512;
@@ -58,7 +57,6 @@ pub(super) struct Writer {
     acknowledged: Acknowledged,
     next_id: u64,
     leased_ids_end: u64,
-    batch_number: u64,
 }
 
 /// What commits expect of a pool.
@@ -77,10 +75,7 @@ struct Waiting {
 impl Writer {
     /// Reads where the last process left off.
     pub(super) fn new(engine: Arc<Engine>, acknowledged: Acknowledged) -> Result<Self, StoreError> {
-        let number =
-            |key| engine.newest(Space::Small, key)?.map(|row| rows::number::from_row(&row)).transpose();
-        let next_id = number(keys::NEXT_ID)?.unwrap_or(1);
-        let batch_number = number(keys::BATCH_NUMBER)?.unwrap_or(0);
+        let next_id = engine.newest_number(keys::NEXT_ID)?.unwrap_or(1);
         Ok(Self {
             engine,
             overlay: Overlay::default(),
@@ -89,18 +84,7 @@ impl Writer {
             acknowledged,
             next_id,
             leased_ids_end: next_id,
-            batch_number,
         })
-    }
-
-    /// The number of the last batch that the engine holds.
-    pub(super) fn batch_number(&self) -> u64 {
-        self.batch_number
-    }
-
-    /// Makes the counter of acknowledged batches agree with the engine.
-    pub(super) fn acknowledge(&mut self) -> Result<(), OpenError> {
-        self.acknowledged.set(self.batch_number)
     }
 
     /// Works until nobody can send any more.
@@ -152,7 +136,7 @@ impl Writer {
                 overlay.put(Space::Small, keys::usage(incarnation), rows::usage::to_row(usage));
             }
         }
-        let number = self.batch_number + 1;
+        let number = self.acknowledged.number() + 1;
         overlay.put(Space::Small, keys::BATCH_NUMBER.to_vec(), rows::number::to_row(number));
         let rows = overlay.take_rows();
         let mut batch = self.engine.batch(rows.len());
@@ -163,7 +147,6 @@ impl Writer {
             .commit()
             .and_then(|()| self.acknowledged.set(number).map_err(|error| error.to_string()))
             .map_err(|cause| self.engine.stop(cause).to_owned())?;
-        self.batch_number = number;
         for (at, known) in heads {
             if overlay.changed_floors.contains(&at.owner) {
                 continue;

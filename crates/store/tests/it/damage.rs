@@ -204,6 +204,78 @@ fn a_damaged_file_of_the_engine_is_reported_or_harmless() {
     assert!(reported > 0);
 }
 
+fn acknowledged(dir: &Path) -> PathBuf {
+    dir.join("acknowledged")
+}
+
+/// Puts `content` in the place of the number of the last acknowledged batch; `None` removes the file.
+fn lose_the_number(dir: &Path, content: Option<&[u8]>) {
+    match content {
+        Some(content) => fs::write(acknowledged(dir), content).unwrap(),
+        None => fs::remove_file(acknowledged(dir)).unwrap(),
+    }
+}
+
+#[test]
+fn a_lost_number_of_acknowledged_batches_is_reported_until_an_operator_gives_it_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (at, all) = written(dir.path());
+    for (content, how) in [
+        (None, "is missing"),
+        (Some(&b""[..]), "is empty"),
+        (Some(b"zzzz"), "holds no number"),
+        (Some(&[0; 16]), "holds no number"),
+    ] {
+        lose_the_number(dir.path(), content);
+        let Err(error) = try_open(dir.path()) else { panic!("it was opened although the number {how}") };
+        assert!(
+            matches!(&error, OpenError::GuardLost { path, .. } if *path == acknowledged(dir.path())),
+            "{error}"
+        );
+        let message = error.to_string();
+        assert!(message.contains(how) && message.contains("echo unknown > "), "{message}");
+        assert_eq!(fs::read(acknowledged(dir.path())).ok().as_deref(), content, "it is left as it was");
+    }
+    fs::write(acknowledged(dir.path()), "unknown\n").unwrap();
+    for start in 1..=2 {
+        let store = try_open(dir.path()).unwrap();
+        assert_eq!(records(&store, &at, 0).unwrap(), all, "start {start}");
+    }
+}
+
+#[test]
+fn a_damaged_journal_is_left_as_it_is_while_the_number_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (at, all) = written(dir.path());
+    let mut damaged = journal_bytes(dir.path());
+    let ends = batch_ends(&damaged);
+    damaged[ends[ends.len() - 2] + 40] ^= 1;
+    fs::write(journal(dir.path()), &damaged).unwrap();
+    lose_the_number(dir.path(), Some(b""));
+    let Err(error) = try_open(dir.path()) else { panic!("it was opened") };
+    assert!(matches!(error, OpenError::GuardLost { .. }), "{error}");
+    assert_eq!(fs::read(journal(dir.path())).unwrap(), damaged);
+    fs::write(acknowledged(dir.path()), "unknown").unwrap();
+    let store = try_open(dir.path()).unwrap();
+    assert_eq!(
+        records(&store, &at, 0).unwrap().len(),
+        all.len() - 1,
+        "the last batch is what was accepted as lost"
+    );
+}
+
+#[test]
+fn a_start_that_was_cut_short_before_the_first_commit_needs_no_number() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(try_open(dir.path()).unwrap());
+    for content in [None, Some(&b""[..]), Some(b"zz")] {
+        lose_the_number(dir.path(), content);
+        drop(try_open(dir.path()).unwrap());
+    }
+    let (at, all) = written(dir.path());
+    assert_eq!(records(&try_open(dir.path()).unwrap(), &at, 0).unwrap(), all);
+}
+
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
