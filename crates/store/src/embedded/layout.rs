@@ -20,6 +20,15 @@ pub(super) const FORMAT: u32 = 3;
 /// The engine writes this file last when it creates its folder.
 const ENGINE_CREATED: &str = "version";
 
+/// How far the creation of a directory has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Creation {
+    /// A start may have ended before the engine had created everything.
+    CutShort,
+    /// Everything of the engine is there, unless it was lost since.
+    Complete,
+}
+
 /// The places in one data directory.
 pub(super) struct Layout {
     dir: PathBuf,
@@ -40,7 +49,7 @@ impl Layout {
 
     /// Makes sure that the engine may be opened: refuses what a newer version wrote, and clears away a folder whose
     /// creation was cut short, in which nothing can have been stored.
-    pub(super) fn prepare(&self) -> Result<(), OpenError> {
+    pub(super) fn prepare(&self) -> Result<Creation, OpenError> {
         let created = self.engine.join(ENGINE_CREATED);
         let is_created =
             created.try_exists().map_err(|source| OpenError::io(&created, "looking for", source))?;
@@ -51,12 +60,13 @@ impl Layout {
             (Some(_), false) => {
                 Err(OpenError::damaged(&self.engine, "the storage engine's files are missing"))
             }
-            (Some(_) | None, true) => Ok(()),
+            (Some(_), true) => Ok(Creation::Complete),
+            (None, true) => Ok(Creation::CutShort),
             (None, false) => match fs::remove_dir_all(&self.engine) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(OpenError::io(&self.engine, "clearing away the half-created", error))
                 }
-                Ok(()) | Err(_) => Ok(()),
+                Ok(()) | Err(_) => Ok(Creation::CutShort),
             },
         }
     }

@@ -22,6 +22,7 @@ mod journal;
 mod keys;
 mod lanes;
 mod layout;
+mod manifests;
 mod outbox_keys;
 mod overlay;
 mod read;
@@ -80,11 +81,12 @@ pub(crate) struct EmbeddedStore {
 impl EmbeddedStore {
     pub(crate) fn open(lock: DirLock, options: &StoreOptions) -> Result<Self, OpenError> {
         let layout = Layout::of(lock.dir());
-        layout.prepare()?;
+        let creation = layout.prepare()?;
         let guard = Found::read(&layout.acknowledged)?;
         let journals = journal::examine(&layout.engine, guard.number())?;
         // Before anything is changed: behind what looks like a torn end there may be more.
         guard.must_guard(&layout.acknowledged, journals.last)?;
+        manifests::examine(&layout.engine, creation)?;
         journals.cut_torn_end()?;
         let engine = Arc::new(Engine::open(&layout.engine, options)?);
         let damaged = |what| OpenError::damaged(&layout.engine, what);

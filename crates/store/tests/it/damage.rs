@@ -204,6 +204,29 @@ fn a_damaged_file_of_the_engine_is_reported_or_harmless() {
     assert!(reported > 0);
 }
 
+#[test]
+fn a_lost_keyspace_is_reported_and_not_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let original = dir.path().join("original");
+    let (at, all) = written(&original);
+    for keyspace in 0..4 {
+        for lost in [format!("store/keyspaces/{keyspace}"), format!("store/keyspaces/{keyspace}/current")] {
+            let damaged = dir.path().join("damaged");
+            copy(&original, &damaged);
+            let target = damaged.join(&lost);
+            if target.is_dir() { fs::remove_dir_all(&target) } else { fs::remove_file(&target) }.unwrap();
+            let Err(error) = try_open(&damaged) else { panic!("it was opened without {lost}") };
+            assert!(matches!(error, OpenError::Damaged { .. }), "{lost}: {error}");
+            fs::remove_dir_all(&damaged).unwrap();
+        }
+    }
+    fs::create_dir(original.join("store/keyspaces/lost+found")).unwrap();
+    let Err(error) = try_open(&original) else { panic!("it was opened with a stray folder") };
+    assert!(error.to_string().contains("lost+found"), "{error}");
+    fs::remove_dir(original.join("store/keyspaces/lost+found")).unwrap();
+    assert_eq!(records(&try_open(&original).unwrap(), &at, 0).unwrap(), all);
+}
+
 fn acknowledged(dir: &Path) -> PathBuf {
     dir.join("acknowledged")
 }
