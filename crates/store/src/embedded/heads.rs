@@ -123,11 +123,16 @@ impl Heads {
         shard.put(at, known, self.shard_entries_max);
     }
 
-    /// Forgets all that is known of `owner`, and of whoever shares its shard.
+    /// Forgets the heads of `owner`.
     pub(super) fn forget(&self, owner: &IdentityRef) {
         let mut shard = self.shard(owner);
         shard.publications += 1;
-        shard.entries.clear();
+        // A walk over the shard costs microseconds, and only a deletion asks for it.
+        let of_owner = shard.entries.iter().filter(|(at, _)| at.owner == *owner);
+        let forgotten: Vec<DatasetRef> = of_owner.map(|(at, _)| at.clone()).collect();
+        for at in &forgotten {
+            shard.entries.pop(at);
+        }
     }
 
     /// Forgets everything.
@@ -167,8 +172,12 @@ mod tests {
     use super::*;
 
     fn at(name: &str) -> DatasetRef {
+        at_of("a:1", name)
+    }
+
+    fn at_of(identity: &str, name: &str) -> DatasetRef {
         let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
-        let owner = IdentityRef { pool, identity: IdentityId::parse("a:1").unwrap() };
+        let owner = IdentityRef { pool, identity: IdentityId::parse(identity).unwrap() };
         DatasetRef { owner, name: DatasetName::parse(name).unwrap() }
     }
 
@@ -216,6 +225,28 @@ mod tests {
         heads.forget_all();
         heads.fill(&at("c"), &before, known(1));
         assert_eq!(found(&heads, "c"), None);
+    }
+
+    #[test]
+    fn forgetting_one_owner_keeps_the_heads_of_all_others() {
+        let heads = Heads::new(SHARDS * 100);
+        // So many that each shard has several.
+        let owners: Vec<String> = (0..SHARDS * 4).map(|number| format!("a:{number:x}")).collect();
+        for owner in &owners {
+            heads.publish(at_of(owner, "a"), known(1));
+            heads.publish(at_of(owner, "b"), known(1));
+        }
+        let mut gaps = Vec::new();
+        for (number, owner) in owners.iter().take(10).enumerate() {
+            let Lookup::Unknown(gap) = heads.look_up(&at_of(owner, "c")) else { panic!("c is unknown") };
+            gaps.push(gap);
+            heads.forget(&at_of(owner, "a").owner);
+            assert_eq!(heads.entries(), 2 * (owners.len() - number - 1));
+        }
+        for (owner, gap) in owners.iter().zip(&gaps) {
+            heads.fill(&at_of(owner, "c"), gap, known(1));
+            assert!(heads.peek(&at_of(owner, "c")).is_none(), "a reader that was overtaken fills nothing");
+        }
     }
 
     #[test]
