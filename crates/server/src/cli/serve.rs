@@ -77,6 +77,9 @@ async fn serve(invocation: Invocation) -> Result<(), OperatorError> {
     });
     let control = control.transpose()?;
     warn_of_defaults(&started, address);
+    if let Err(reason) = app.state.readiness().await {
+        tracing::error!(reason, "started, but not ready");
+    }
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Supervisor::new(app.metrics.tasks.clone(), stopped.clone());

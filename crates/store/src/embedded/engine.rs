@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use carryall_core::ids::PoolIncarnation;
 use carryall_core::store::{Health, StoreError};
@@ -43,6 +43,9 @@ pub(super) struct Engine {
     any_pool_removed: AtomicBool,
     /// Why writes have stopped.
     stopped: OnceLock<String>,
+    /// Raised while the writer has been asked for a look and has not begun it.
+    look_is_coming: AtomicBool,
+    journal_bytes: AtomicU64,
 }
 
 impl Engine {
@@ -72,6 +75,8 @@ impl Engine {
             counters: Counters::default(),
             any_pool_removed: AtomicBool::new(false),
             stopped: OnceLock::new(),
+            look_is_coming: AtomicBool::new(false),
+            journal_bytes: AtomicU64::new(0),
         };
         let removed = vec![keys::REMOVED_POOL];
         let end = keys::successor(&removed);
@@ -79,6 +84,7 @@ impl Engine {
         if any.map_err(|error| OpenError::damaged(path, error.to_string()))?.is_some() {
             engine.note_pool_removal();
         }
+        engine.note_journal_bytes();
         Ok(engine)
     }
 
@@ -137,23 +143,42 @@ impl Engine {
         self.stopped.get_or_init(|| cause)
     }
 
-    /// Whether writes are taken; asks the engine, since its background threads may have failed on their own.
-    pub(super) fn health(&self) -> Health {
+    /// Returns true if the caller should ask the writer for a [`Self::look`]; false if a look is on its way.
+    pub(super) fn wants_look(&self) -> bool {
+        !self.look_is_coming.swap(true, Ordering::Relaxed)
+    }
+
+    /// Asks the engine whether it still takes writes, since its background threads may have failed on their own. For
+    /// the writer: this waits for the journal's lock, which a sync holds.
+    pub(super) fn look(&self) {
+        self.look_is_coming.store(false, Ordering::Relaxed);
         if self.stopped().is_none()
             && let Err(error) = self.database.persist(PersistMode::Buffer)
         {
             self.stop(write_error(&error));
         }
+        self.note_journal_bytes();
+    }
+
+    /// Reports whether writes are taken, as far as the writer knows. Never waits.
+    pub(super) fn health(&self) -> Health {
         match self.stopped() {
             None => Health::Ready,
             Some(cause) => Health::ReadOnly(cause.to_owned()),
         }
     }
 
-    /// Bytes on disk: all files, and the journals among them.
+    /// Measures the journals. For the writer, as with [`Self::look`].
+    pub(super) fn note_journal_bytes(&self) {
+        let bytes = self.database.journal_disk_space().unwrap_or_default();
+        self.journal_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes on disk: all files, and the journals among them as of the last batch.
     pub(super) fn disk_bytes(&self) -> (u64, u64) {
-        let journals = self.database.journal_disk_space().unwrap_or_default();
-        (self.database.disk_space().unwrap_or_default(), journals)
+        let journals = self.journal_bytes.load(Ordering::Relaxed);
+        let tables: u64 = [&self.small, &self.key, &self.log].into_iter().map(Keyspace::disk_space).sum();
+        (journals + tables, journals)
     }
 
     /// Blocks of table files in memory, in bytes.

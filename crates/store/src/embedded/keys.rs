@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | small | `01` | the next unused internal id |
 //! | small | `02` | the number of the last batch |
+//! | small | `03` and filling | none: removed by the first batch of a start, to make it large |
 //! | small | `10` incarnation identity `00` name | head |
 //! | small | `11` incarnation identity | holdings |
 //! | small | `12` incarnation identity | identity |
@@ -39,6 +40,7 @@ use carryall_core::time::UnixMillis;
 
 pub(super) const NEXT_ID: &[u8] = &[0x01];
 pub(super) const BATCH_NUMBER: &[u8] = &[0x02];
+const FILLER: u8 = 0x03;
 
 pub(super) const HEAD: u8 = 0x10;
 const HOLDINGS: u8 = 0x11;
@@ -58,6 +60,9 @@ const SETTING: u8 = 0x23;
 const POOL_OF_IDENTITY: u8 = 0x24;
 pub(super) const REMOVED_POOL: u8 = 0x30;
 pub(super) const WORK: u8 = 0x31;
+
+/// Bytes of the filler's key: a block of the usual file system, so that a full disk has no room for it.
+const FILLER_BYTES: usize = 4096;
 
 /// The tables whose keys begin with a pool's incarnation, in the order in which reclaim empties them.
 pub(super) const POOL_TABLES: [u8; 11] =
@@ -86,6 +91,11 @@ fn text(tag: u8, text: &str) -> Vec<u8> {
     key.push(tag);
     key.extend(text.as_bytes());
     key
+}
+
+/// A long key without a row.
+pub(super) fn filler() -> Vec<u8> {
+    vec![FILLER; FILLER_BYTES]
 }
 
 /// All rows of one table of one pool.

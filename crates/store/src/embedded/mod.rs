@@ -98,7 +98,9 @@ impl EmbeddedStore {
         }
         let acknowledged = Acknowledged::open(&layout.acknowledged, guard, last)?;
         layout.write_format()?;
-        let writer = Writer::new(engine.clone(), acknowledged).map_err(|error| damaged(error.to_string()))?;
+        let mut writer =
+            Writer::new(engine.clone(), acknowledged).map_err(|error| damaged(error.to_string()))?;
+        writer.try_the_disk();
         let (requests, queue) = mpsc::channel(options.commits_waiting_max.max(1));
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let writer = thread
@@ -118,7 +120,7 @@ impl EmbeddedStore {
         let ended = || StoreError::Unavailable { cause: WRITER_ENDED.to_owned() };
         let (answer, outcome) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(ended)?;
-        requests.send(Request { change, answer }).await.map_err(|_| ended())?;
+        requests.send(Request::Change(change, answer)).await.map_err(|_| ended())?;
         outcome.await.map_err(|_| ended())?
     }
 
@@ -133,6 +135,17 @@ impl EmbeddedStore {
         }
         *reclaimed = after;
         Ok(outcome)
+    }
+
+    /// Has the writer look after the engine. The next answer knows the result: nobody waits for a stalled disk. If the
+    /// queue is full, the writer is about to learn it from the commits.
+    fn ask_for_a_look(&self) {
+        if let Some(requests) = &self.requests
+            && let Ok(place) = requests.try_reserve()
+            && self.engine.wants_look()
+        {
+            place.send(Request::Look);
+        }
     }
 
     fn waiting(&self) -> usize {
@@ -289,6 +302,7 @@ impl Store for EmbeddedStore {
     }
 
     fn health(&self) -> Answer<'_, Health> {
+        self.ask_for_a_look();
         let ended = self.requests.as_ref().is_none_or(mpsc::Sender::is_closed);
         ready(Ok(if ended { Health::ReadOnly(WRITER_ENDED.to_owned()) } else { self.engine.health() }))
     }
@@ -307,7 +321,9 @@ impl Store for EmbeddedStore {
     }
 
     fn figures(&self) -> Figures {
-        figures::of(&self.engine, self.waiting())
+        let figures = figures::of(&self.engine, self.waiting());
+        self.ask_for_a_look();
+        figures
     }
 }
 
@@ -332,5 +348,21 @@ mod tests {
         // The end of a writer that panics: nobody receives what is sent to it.
         store.requests = Some(mpsc::channel(1).0);
         assert_eq!(runtime.block_on(store.broken()), WRITER_ENDED);
+    }
+
+    #[test]
+    fn readiness_and_figures_do_not_wait_for_a_writer_that_is_stuck() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(dir.path()).unwrap();
+        let mut store = EmbeddedStore::open(lock, &StoreOptions::default()).unwrap();
+        let (requests, mut queue) = mpsc::channel(9);
+        store.requests = Some(requests);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for _ in 0..20 {
+            assert_eq!(runtime.block_on(store.health()), Ok(Health::Ready));
+            assert!(!store.figures().is_empty());
+        }
+        assert!(matches!(queue.try_recv(), Ok(Request::Look)), "the writer is asked to look");
+        assert!(queue.try_recv().is_err(), "and asked once");
     }
 }

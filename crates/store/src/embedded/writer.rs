@@ -32,10 +32,12 @@ const POOLS_KNOWN_MAX: usize = 1024;
 /// Internal ids that are set aside at a time, so that their counter is not written with every use.
 const IDS_LEASED: u64 = 1024;
 
-/// A change on its way to the writer.
-pub(super) struct Request {
-    pub(super) change: Change,
-    pub(super) answer: oneshot::Sender<Result<Committed, StoreError>>,
+/// A question to the writer.
+pub(super) enum Request {
+    /// Make a change and report the outcome.
+    Change(Change, oneshot::Sender<Result<Committed, StoreError>>),
+    /// Look after the engine.
+    Look,
 }
 
 /// What can be asked of the writer.
@@ -87,29 +89,49 @@ impl Writer {
         })
     }
 
+    /// Writes a batch without members, if the store has commits: a disk that is still full, or takes no writes, shows
+    /// at the start and not at the first commit. A failure stops the writes, as any other does.
+    pub(super) fn try_the_disk(&mut self) {
+        if self.acknowledged.number() > 0 {
+            let mut overlay = Overlay::default();
+            overlay.remove(Space::Small, keys::filler());
+            // The engine keeps the cause.
+            let _ = self.write(overlay, 0, 0);
+        }
+    }
+
     /// Works until nobody can send any more.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
-            let mut batch = vec![self.take(first)];
+            let mut batch = Vec::from_iter(self.take(first));
             while batch.len() < BATCH_COMMITS_MAX
                 && self.overlay.bytes() < BATCH_BYTES_MAX
                 && let Ok(next) = requests.try_recv()
             {
-                batch.push(self.take(next));
+                batch.extend(self.take(next));
             }
             self.finish(batch);
         }
     }
 
-    fn take(&mut self, Request { change, answer }: Request) -> Waiting {
-        let outcome = match self.engine.stopped() {
+    fn take(&mut self, request: Request) -> Option<Waiting> {
+        match request {
+            Request::Change(change, answer) => Some(Waiting { outcome: self.make(change), answer }),
+            Request::Look => {
+                self.engine.look();
+                None
+            }
+        }
+    }
+
+    fn make(&mut self, change: Change) -> Result<Committed, StoreError> {
+        match self.engine.stopped() {
             Some(cause) => Err(stopped(cause)),
             None => match change {
                 Change::Commit(changes) => self.admit(changes),
                 Change::Free(slice) => self.free(slice).map(|()| Committed::Done),
             },
-        };
-        Waiting { outcome, answer }
+        }
     }
 
     /// Writes the batch and answers its members.
@@ -164,6 +186,7 @@ impl Writer {
             self.usage.clear();
         }
         self.engine.counters.batch(members, refused, began.elapsed());
+        self.engine.note_journal_bytes();
         Ok(())
     }
 

@@ -40,6 +40,16 @@ fn run_child(dir: &Path) {
         taken + 1,
         "reads go on and see what was acknowledged"
     );
+    drop(store);
+    // The last of the room goes to the batches that the starts themselves write.
+    let cause = (0..100).find_map(|_| match wait(open_embedded(dir).health()).unwrap() {
+        Health::ReadOnly(cause) => Some(cause),
+        Health::Ready => None,
+        Health::Down(cause) => panic!("{cause}"),
+    });
+    let Some(cause) = cause else { panic!("a start on a full disk never noticed it") };
+    assert!(cause.contains("writing failed"), "{cause}");
+    assert_eq!(records(&open_embedded(dir), &at(), 0).unwrap().len(), taken + 1);
     println!("acknowledged {taken}");
 }
 
