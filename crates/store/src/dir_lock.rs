@@ -1,4 +1,4 @@
-//! The hold on a data directory: one process at a time (promise P9). It is taken before anything is generated in
+//! The lock on a data directory: one process at a time (promise P9). It is taken before anything is generated in
 //! the directory, so that two first starts cannot both write keys there.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -9,7 +9,7 @@ use crate::error::OpenError;
 
 const LOCK_FILE: &str = "lock";
 
-/// An exclusive hold on a data directory, given back when it is dropped or the process ends, however it ends.
+/// An exclusive lock on a data directory, released when it is dropped or when the process ends, in whatever manner.
 #[derive(Debug)]
 pub struct DirLock {
     dir: PathBuf,
@@ -19,7 +19,7 @@ pub struct DirLock {
 }
 
 impl DirLock {
-    /// Takes hold of `dir`, creating it for this user alone if it is missing.
+    /// Locks `dir`, creating it for this user alone if it is missing.
     pub fn acquire(dir: &Path) -> Result<Self, OpenError> {
         DirBuilder::new()
             .recursive(true)
@@ -41,7 +41,7 @@ impl DirLock {
         }
     }
 
-    /// The directory that is held.
+    /// The directory that is locked.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_held_directory_is_refused_until_it_is_let_go() {
+    fn a_locked_directory_is_refused_until_it_is_released() {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("deep/data");
         let lock = DirLock::acquire(&dir).unwrap();

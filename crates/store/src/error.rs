@@ -21,11 +21,11 @@ pub enum OpenError {
         /// The newest version that this program reads.
         understood: u32,
     },
-    /// What the directory holds cannot be what was written.
+    /// The content of the directory cannot be what was written.
     Damaged {
         /// The file or directory.
         path: PathBuf,
-        /// What does not fit.
+        /// The damage, in words.
         what: String,
     },
     /// The store holds commits, and nothing says which ones were acknowledged.
@@ -35,13 +35,13 @@ pub enum OpenError {
         /// The state of the file.
         how: &'static str,
     },
-    /// The operating system refused something.
+    /// A call of the operating system failed.
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What was being done.
+        /// The operation that failed, as a participle: "reading".
         doing: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// This kind of store comes in a later version.

@@ -1,6 +1,6 @@
-//! Where Carryall keeps things: stores that fulfil the promises of [`carryall_core::store`].
+//! Carryall's stores, which fulfil the promises of [`carryall_core::store`].
 //!
-//! [`open`] chooses one by its URL. `memory:` is the reference: obviously right, and gone with the process.
+//! [`open`] chooses one by its URL. `memory:` is the reference: obviously correct, and lost with the process.
 //! `embedded:DIR` keeps everything in one directory, durably. A store reads, and takes whole changes or none; it
 //! never decides what a request means and knows neither HTTP nor the clock.
 

@@ -1,4 +1,4 @@
-//! What an operator may set about a store's use of memory and disk.
+//! Settings for a store's use of memory and disk.
 
 /// Sizes and bounds of the embedded store; the store in memory has none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Which store, and where.
+/// The kind of a store and its address.
 ///
 /// The address of a database server may carry a password; until this version can use one it keeps none of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum StoreUrl {
     Postgres,
 }
 
-/// A setting that names no store.
+/// The error for a setting that names no store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreUrlError {
     reason: String,
@@ -72,14 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_kinds_are_told_apart() {
+    fn each_kind_is_parsed() {
         assert_eq!("memory:".parse(), Ok(StoreUrl::Memory));
         assert_eq!("embedded:./a:b".parse(), Ok(StoreUrl::Embedded(PathBuf::from("./a:b"))));
         assert_eq!("postgres://u:p@h/db".parse(), Ok(StoreUrl::Postgres));
     }
 
     #[test]
-    fn a_refused_setting_is_told_what_to_write_and_no_password_is_repeated() {
+    fn a_refusal_says_what_to_write_and_repeats_no_password() {
         for (text, hint) in [
             ("./data", "embedded:DIR"),
             ("embedded:", "needs a directory"),

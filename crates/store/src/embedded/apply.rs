@@ -19,13 +19,13 @@ use super::space::Space;
 use super::writer::{PoolStamp, Writer};
 use crate::meaning::{folded, has_life, head_after, is_late, no_life};
 
-/// What was read and encoded ahead of the writes of one commit.
+/// The rows that were read and encoded ahead of the writes of one commit.
 #[derive(Default)]
 struct Prepared {
     /// Rows of the pools that are put, in their order.
     pools: VecDeque<Vec<u8>>,
     changed_floors: Vec<IdentityRef>,
-    /// Identities that are removed from the pool that handed them out, as they should be.
+    /// Identities that are removed from the pool that handed them out, and not from one that had them before.
     removed_identities: Vec<IdentityId>,
     /// Events that are named and wait already.
     waiting: Waiting,
@@ -64,12 +64,12 @@ impl Writer {
         })
     }
 
-    /// Whether the pool was removed, as of the members of the batch so far.
+    /// Returns true if the pool was removed, as of the members of the batch so far.
     pub(super) fn is_removed(&self, incarnation: PoolIncarnation) -> Result<bool, StoreError> {
         Ok(self.engine.any_pool_removed() && self.small(&keys::removed_pool(incarnation))?.is_some())
     }
 
-    /// The pool that handed the identity out, unless it was removed.
+    /// Reads the pool that handed the identity out; `None` if the pool was removed.
     fn pool_of_identity(&self, id: &IdentityId) -> Result<Option<PoolRef>, StoreError> {
         let row = self.small(&keys::pool_of_identity(id))?;
         match row.map(|row| rows::pool_ref::from_row(&row)).transpose()? {
@@ -102,7 +102,7 @@ impl Writer {
         row.map_or_else(|| Ok(Version::default()), |row| Ok(rows::bulk_publish::from_row(&row)?.version))
     }
 
-    /// The head of `at` as of the members of the batch so far.
+    /// Reads the head of `at` as of the members of the batch so far.
     fn head(&mut self, at: &DatasetRef) -> Result<Option<&StoredHead>, StoreError> {
         if self.is_removed(at.owner.pool.incarnation)? {
             return Ok(None);
@@ -268,15 +268,15 @@ impl Writer {
         }
     }
 
-    /// Sets or drops a head. The records stay with it only while the same life goes on.
+    /// Sets or drops a head. The records stay with it only while the same life continues.
     fn put_head(&mut self, at: &DatasetRef, head: Option<Head>) {
         let before = self.overlay.head(at);
         let old = before.and_then(|stored| stored.life);
-        let goes_on = head.as_ref().is_some_and(|head| {
+        let continues = head.as_ref().is_some_and(|head| {
             head.life.is_some() && has_life(before.map(|stored| &stored.head), head.generation)
         });
-        let life = if goes_on { old } else { None };
-        if let Some(ended) = old.filter(|_| !goes_on) {
+        let life = if continues { old } else { None };
+        if let Some(ended) = old.filter(|_| !continues) {
             self.enqueue(Unreachable::Life(ended));
         }
         self.overlay.set_head(at, head.map(|head| StoredHead { head, life }));

@@ -1,9 +1,9 @@
-//! The counters that the embedded store raises as it works; `figures.rs` reads them.
+//! Counters that the embedded store raises while it works; `figures.rs` reports them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters that only the writer raises.
+/// Counters since the store was opened. The writer raises all of them but `damaged_lanes`.
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) commits: AtomicU64,

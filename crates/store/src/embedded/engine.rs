@@ -38,12 +38,12 @@ pub(super) struct Engine {
     log: Keyspace,
     pub(super) heads: Heads,
     pub(super) counters: Counters,
-    /// Whether a removed pool may still have rows. Raised before the removal is written and never lowered, so a view
-    /// that could see the removal finds it raised.
+    /// True if a removed pool may still have rows. Set before the removal is written and never cleared, so a view that
+    /// could see the removal finds it set.
     any_pool_removed: AtomicBool,
-    /// Why writes have stopped.
+    /// The reason why writes have stopped.
     stopped: OnceLock<String>,
-    /// Raised while the writer has been asked for a look and has not begun it.
+    /// True while the writer has been asked for a look and has not begun it.
     look_is_coming: AtomicBool,
     journal_bytes: AtomicU64,
 }
@@ -96,49 +96,49 @@ impl Engine {
         }
     }
 
-    /// A view that no later commit changes. It is cheap: a number and an entry in a table of open views.
+    /// Opens a view that no later commit changes. It is cheap: a number and an entry in a table of open views.
     pub(super) fn view(&self) -> View<'_> {
         View { engine: self, snapshot: self.database.snapshot() }
     }
 
-    /// The newest row, for the writer: nobody else changes rows.
+    /// Reads the newest row, for the writer: no other thread changes rows.
     pub(super) fn newest(&self, space: Space, key: &[u8]) -> Result<Option<UserValue>, StoreError> {
         self.space(space).get(key).map_err(|error| read_error(&error))
     }
 
-    /// The newest number in the small row of this key.
+    /// Reads the newest number in the small row of this key.
     pub(super) fn newest_number(&self, key: &[u8]) -> Result<Option<u64>, StoreError> {
         self.newest(Space::Small, key)?.map(|row| rows::number::from_row(&row)).transpose()
     }
 
-    /// The number of the last batch, or zero.
+    /// Reads the number of the last batch; zero if there is none.
     pub(super) fn last_batch(&self) -> Result<u64, StoreError> {
         Ok(self.newest_number(keys::BATCH_NUMBER)?.unwrap_or(0))
     }
 
-    /// Whether some pool was removed whose rows may not all be gone.
+    /// Returns true if some pool was removed whose rows may not all be freed.
     pub(super) fn any_pool_removed(&self) -> bool {
         self.any_pool_removed.load(Ordering::Acquire)
     }
 
-    /// Says that a pool is about to be removed; must come before the removal is written.
+    /// Notes that a pool is about to be removed. Must be called before the removal is written.
     pub(super) fn note_pool_removal(&self) {
         self.any_pool_removed.store(true, Ordering::Release);
     }
 
-    /// A batch that is on disk once it is committed.
+    /// Begins a batch that is on disk once it is committed.
     pub(super) fn batch(&self, rows: usize) -> Batch<'_> {
         let batch = OwnedWriteBatch::with_capacity(self.database.clone(), rows);
         Batch { engine: self, batch: batch.durability(Some(PersistMode::SyncData)) }
     }
 
-    /// Why writes have stopped, if they have.
+    /// The reason why writes have stopped, if they have.
     pub(super) fn stopped(&self) -> Option<&str> {
         self.stopped.get().map(String::as_str)
     }
 
-    /// Stops all writes for good (promise P10): after a failed sync nobody knows what is on disk, and asking the
-    /// operating system again would be told a comfortable lie.
+    /// Stops all writes for good (promise P10): after a failed sync the state of the disk is unknown, and a second sync
+    /// can report success although the data was lost.
     pub(super) fn stop(&self, cause: String) -> &str {
         self.stopped.get_or_init(|| cause)
     }
@@ -181,14 +181,14 @@ impl Engine {
         (journals + tables, journals)
     }
 
-    /// Blocks of table files in memory, in bytes.
+    /// The size of the blocks of table files in memory, in bytes.
     pub(super) fn cache_bytes(&self) -> u64 {
         self.database.cache_size()
     }
 }
 
-/// How one space is kept. Blocks that are read again soon stay uncompressed; older ones are compressed, since app
-/// data is mostly text.
+/// The options of one space. Young tables stay uncompressed, since they are read and merged again soon; older ones are
+/// compressed, since app data is mostly text.
 fn space(memtable_bytes_max: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(memtable_bytes_max)
@@ -211,7 +211,7 @@ impl View<'_> {
         self.snapshot.get(self.engine.space(space), key).map_err(|error| read_error(&error))
     }
 
-    /// The row of a pool; nothing if the pool was removed, whether or not its rows are gone.
+    /// Reads a row of a pool; `None` if the pool was removed, even while its rows are still there.
     pub(super) fn get_in_pool(
         &self,
         incarnation: PoolIncarnation,
@@ -220,13 +220,13 @@ impl View<'_> {
         if self.is_removed(incarnation)? { Ok(None) } else { self.get(Space::Small, key) }
     }
 
-    /// Whether the pool was removed and rows of it may be left.
+    /// Returns true if the pool was removed and rows of it may be left.
     pub(super) fn is_removed(&self, incarnation: PoolIncarnation) -> Result<bool, StoreError> {
         Ok(self.engine.any_pool_removed()
             && self.get(Space::Small, &keys::removed_pool(incarnation))?.is_some())
     }
 
-    /// The rows from `start` up to but not including `end`, in the order of their keys.
+    /// Reads the rows from `start` up to but not including `end`, in the order of their keys.
     pub(super) fn scan(
         &self,
         space: Space,
@@ -252,7 +252,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Returns once the batch is on disk. If it fails nobody knows whether it is.
+    /// Returns once the batch is on disk. If it fails, the batch may or may not be there.
     pub(super) fn commit(self) -> Result<(), String> {
         self.batch.commit().map_err(|error| write_error(&error))
     }

@@ -1,4 +1,4 @@
-//! What the embedded store counts, for the metrics page.
+//! The embedded store's numbers for the metrics page.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use carryall_core::store::{Figure, FigureKind, Figures};
 
 use super::engine::Engine;
 
-/// Everything about `engine` that is worth a line, with `waiting` commits in the queue.
+/// Returns the figures of `engine`, with `waiting` commits in the queue.
 pub(super) fn of(engine: &Engine, waiting: usize) -> Figures {
     let counters = &engine.counters;
     let (hits, misses) = engine.heads.hits_and_misses();

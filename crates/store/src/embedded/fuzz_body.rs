@@ -1,6 +1,6 @@
-//! What a fuzzer runs: bytes in the place of stored rows. A damaged row is an error, never a panic, and what can be read
-//! means the same when it is written and read again. A plain function, so that an ordinary test drives it for a bounded
-//! number of rounds and a fuzzer for as long as it likes.
+//! The body of a fuzz target: arbitrary bytes in the place of stored rows. A damaged row is an error, never a panic,
+//! and a row that can be read survives being written and read again. It is a plain function, so that an ordinary test
+//! can run it for a bounded number of rounds.
 
 use carryall_core::ids::{AccessKeyId, DatasetName, IdentityId, PoolId, PoolIncarnation};
 use carryall_core::model::{DatasetRef, IdentityRef, PoolRef};

@@ -1,8 +1,8 @@
 //! Decoded heads in memory, so that "nothing new since N" and the writer's checks need no engine read.
 //!
-//! Only the writer changes an entry, once its batch is on disk and before anyone hears so. A reader that found no
-//! entry may add what it then read from the engine, but only if nothing was published to that shard since it found
-//! none: an old head added late would answer "nothing new" for ever.
+//! Only the writer changes an entry, once its batch is on disk and before the batch is acknowledged. A reader that
+//! found no entry may add the head that it then reads from the engine, but only if nothing was published to that shard
+//! in between: an old head added late would answer "nothing new" for ever.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +15,10 @@ use lru::LruCache;
 use super::rows::head::StoredHead;
 use crate::lock::Lock;
 
-/// Every publication hinders readers that are filling a gap in the same shard; with this many it seldom meets one.
+/// A publication turns away the readers that are filling a gap in the same shard; with this many shards that is rare.
 const SHARDS: usize = 64;
 
-/// What the engine holds for a dataset name.
+/// The state of a dataset name in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KnownHead {
     pub(super) stored: Option<StoredHead>,
@@ -53,7 +53,7 @@ struct Shard {
 pub(super) enum Lookup {
     /// The head as of the last acknowledged commit.
     Known(Arc<KnownHead>),
-    /// Not in memory; what is read from the engine from now on may be offered with this.
+    /// Not in memory. A head that is read from the engine from now on may be offered with this gap.
     Unknown(Gap),
 }
 
@@ -81,7 +81,7 @@ impl Heads {
         self.shards[index].lock()
     }
 
-    /// For readers.
+    /// Looks up a head for a reader, and counts the lookup.
     pub(super) fn look_up(&self, at: &DatasetRef) -> Lookup {
         let mut shard = self.shard(&at.owner);
         if let Some(known) = shard.entries.get(at) {
@@ -92,7 +92,7 @@ impl Heads {
         Lookup::Unknown(Gap { publications: shard.publications })
     }
 
-    /// Adds what a reader read, unless something was published meanwhile.
+    /// Adds a head that a reader read, unless something was published in between.
     pub(super) fn fill(&self, at: &DatasetRef, gap: &Gap, known: KnownHead) {
         let mut shard = self.shard(&at.owner);
         if shard.publications == gap.publications {
@@ -111,12 +111,12 @@ impl Heads {
         }
     }
 
-    /// For the writer, whose own last publication is always the newest state.
+    /// Looks up a head for the writer, whose own last publication is always the newest state.
     pub(super) fn peek(&self, at: &DatasetRef) -> Option<Arc<KnownHead>> {
         self.shard(&at.owner).entries.peek(at).cloned()
     }
 
-    /// The head of `at` as of a batch that is on disk.
+    /// Publishes the head of `at` as of a batch that is on disk.
     pub(super) fn publish(&self, at: DatasetRef, known: KnownHead) {
         let mut shard = self.shard(&at.owner);
         shard.publications += 1;
@@ -135,7 +135,7 @@ impl Heads {
         }
     }
 
-    /// Forgets everything.
+    /// Forgets all heads.
     pub(super) fn forget_all(&self) {
         for shard in &self.shards {
             let mut shard = shard.lock();
@@ -144,12 +144,12 @@ impl Heads {
         }
     }
 
-    /// Entries in memory.
+    /// The number of entries in memory.
     pub(super) fn entries(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
     }
 
-    /// Lookups answered from memory, and those that were not.
+    /// The numbers of lookups that found an entry, and that did not.
     pub(super) fn hits_and_misses(&self) -> (u64, u64) {
         (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }

@@ -1,12 +1,12 @@
 //! A look at the engine's journals before the engine opens them.
 //!
-//! The engine takes the first thing in a journal that it cannot read for the torn end of a last write, cuts the file
-//! there and goes on as if nothing had been behind it. After a crash that is right. After damage it would silently
-//! lose commits that were acknowledged, so this module reads first, changes nothing if it is damage, and says so.
-//! The opposite mistake is mended here too: a torn last batch whose lengths happen to be right makes the engine
-//! refuse the whole directory.
+//! The engine takes the first bytes of a journal that it cannot read for the torn end of a last write, cuts the file
+//! there and continues as if nothing had followed. After a crash that is right. After damage it would silently lose
+//! acknowledged commits, so this module reads the journals first, and refuses damaged ones without changing them. It
+//! also corrects the opposite mistake: a torn last batch whose lengths happen to be right makes the engine refuse the
+//! whole directory.
 //!
-//! What tells the two apart are the numbers of batches, which the writer puts into each: they must follow one
+//! The numbers of the batches distinguish the two cases. The writer puts one into each batch: they must follow one
 //! another and reach the last one that was acknowledged.
 
 use std::fs::{self, File, OpenOptions};
@@ -55,7 +55,8 @@ pub(super) fn examine(engine: &Path, acknowledged: u64) -> Result<Examined, Open
             if let Some(last) = last
                 && (batch.number != last.number + 1 || batch.seqno <= last.seqno)
             {
-                let what = format!("it goes on with batch {} of commits after {}", batch.number, last.number);
+                let what =
+                    format!("it continues with batch {} of commits after {}", batch.number, last.number);
                 return Err(OpenError::damaged(path, what));
             }
             last = Some(batch);
@@ -100,12 +101,12 @@ fn cut(path: &Path, length: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A journal on its way from the first batch to the last one that is whole.
+/// A journal that is being read, from the first batch to the last whole one.
 struct Journal {
     reader: BufReader<File>,
     /// Where the last whole batch ends.
     valid_bytes: u64,
-    /// Whether something follows it that begins like a batch.
+    /// True if bytes follow that begin like a batch.
     torn: bool,
     position: u64,
     buffer: Vec<u8>,
@@ -117,7 +118,7 @@ impl Journal {
         Ok(Self { reader, valid_bytes: 0, torn: false, position: 0, buffer: Vec::new() })
     }
 
-    /// The next batch; nothing behind the last whole one.
+    /// Returns the next batch; `None` behind the last whole one.
     fn next_batch(&mut self) -> io::Result<Option<Batch>> {
         match self.read_batch() {
             Ok(Some(batch)) => {
@@ -203,10 +204,10 @@ impl Journal {
 /// One batch as the writer made it.
 #[derive(Clone, Copy)]
 struct Batch {
-    /// Counted by the writer without gaps.
+    /// The writer's number, which has no gaps.
     number: u64,
-    /// Counted by the engine, which uses some numbers for itself. No checksum covers it, and a wrong one would change
-    /// which of two rows is the newer.
+    /// The engine's number, which has gaps, since the engine uses some for itself. No checksum covers it, and a wrong
+    /// one would change which of two rows is the newer.
     seqno: u64,
 }
 

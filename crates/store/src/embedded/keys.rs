@@ -2,8 +2,8 @@
 //!
 //! Numbers are big-endian, so that the order of bytes is the order of numbers. Ids and names contain no zero byte by
 //! their patterns; where something follows one, a zero byte ends it, which keeps prefixes apart and the order of
-//! names. A pool's rows stand under its incarnation, which no other pool shares. How a sink and a position look is told
-//! in `outbox_keys.rs`.
+//! names. A pool's rows stand under its incarnation, which no other pool shares. `outbox_keys.rs` has the bytes of
+//! sinks and positions.
 //!
 //! | space | key | row |
 //! | --- | --- | --- |
@@ -98,7 +98,7 @@ pub(super) fn filler() -> Vec<u8> {
     vec![FILLER; FILLER_BYTES]
 }
 
-/// All rows of one table of one pool.
+/// The prefix of one table of one pool.
 pub(super) fn pool_table(tag: u8, incarnation: PoolIncarnation) -> Vec<u8> {
     tagged(tag, incarnation, 0)
 }
@@ -109,7 +109,7 @@ pub(super) fn head(at: &DatasetRef) -> Vec<u8> {
     key
 }
 
-/// What every head of an identity begins with, with room for `room` bytes of name.
+/// The prefix of the heads of an identity, with room for `room` bytes of name.
 pub(super) fn heads_of(owner: &IdentityRef, room: usize) -> Vec<u8> {
     let mut key = of_identity(HEAD, owner, 1 + room);
     key.push(0);
@@ -232,14 +232,14 @@ pub(super) fn parts_of_head(key: &[u8]) -> Option<(IdentityId, DatasetName)> {
     Some((identity, name))
 }
 
-/// Whose identity row it is; `None` for any other key.
+/// The identity that an identity row is of; `None` for any other key.
 pub(super) fn identity_of_row(key: &[u8]) -> Option<IdentityId> {
     let (&[IDENTITY], rest) = key.split_first_chunk::<1>()? else { return None };
     let (_, identity) = rest.split_first_chunk::<8>()?;
     IdentityId::parse(std::str::from_utf8(identity).ok()?).ok()
 }
 
-/// All rows of one life, in either space.
+/// The prefix of one life, in either space.
 pub(super) fn life(life: LifeId) -> Vec<u8> {
     life.0.to_be_bytes().to_vec()
 }

@@ -1,4 +1,4 @@
-//! What stands in a data directory, and which version of the program may open it.
+//! The files of a data directory, and the versions of the program that may open it.
 //!
 //! `lock` is the hold on the directory, `format` says which version of the stored form the rest has, `store` is the
 //! engine's own folder, `acknowledged` guards it. The program keeps other files beside them.
@@ -71,7 +71,7 @@ impl Layout {
         }
     }
 
-    /// The version of the format that the directory says it has.
+    /// Reads the version of the format; `None` if a start has not come so far.
     fn format(&self) -> Result<Option<u32>, OpenError> {
         match fs::read_to_string(&self.format) {
             Ok(text) => match text.trim().parse() {
@@ -83,8 +83,8 @@ impl Layout {
         }
     }
 
-    /// Says which version of the format the directory has from now on, once the engine has created or opened its files
-    /// and before anything is written that an older version would misread.
+    /// Writes the version of the format, once the engine has created or opened its files and before anything is written
+    /// that an older version would misread.
     pub(super) fn write_format(&self) -> Result<(), OpenError> {
         if self.format()? == Some(FORMAT) {
             return Ok(());

@@ -6,8 +6,8 @@
 //! Space is freed later, in slices ([`reclaim`]).
 //!
 //! Reads run on the caller's thread and are done when the method returns: out of cached blocks they take
-//! microseconds, which is less than handing them to another thread would, and the program runs more workers than
-//! there are cores so that one that waits for the disk holds nobody up.
+//! microseconds, less than handing them to another thread would. The program runs more workers than there are cores,
+//! so that other requests proceed while one waits for the disk.
 
 mod acknowledged;
 mod apply;
@@ -64,7 +64,7 @@ use crate::error::OpenError;
 use crate::meaning::ready;
 use crate::options::StoreOptions;
 
-/// The reason for which nothing is written any more once the writer is gone.
+/// The reason that is reported once the writer's thread is gone.
 const WRITER_ENDED: &str = "the writer's thread has ended";
 
 /// An open data directory.
@@ -74,7 +74,7 @@ pub(crate) struct EmbeddedStore {
     engine: Arc<Engine>,
     /// The key of the last work that reclaim has finished; one reclaim at a time.
     reclaimed: Mutex<Vec<u8>>,
-    /// Dropped last: nobody else may come in while the engine is closing.
+    /// Dropped last: no other process may open the directory while the engine is closing.
     _lock: DirLock,
 }
 
@@ -115,7 +115,7 @@ impl EmbeddedStore {
         })
     }
 
-    /// Hands a change to the writer and waits for its answer. The change is made even if nobody waits any more.
+    /// Hands a change to the writer and waits for its answer. The change is made even if the caller stops waiting.
     async fn write(&self, change: Change) -> Result<Committed, StoreError> {
         let ended = || StoreError::Unavailable { cause: WRITER_ENDED.to_owned() };
         let (answer, outcome) = oneshot::channel();
@@ -137,8 +137,8 @@ impl EmbeddedStore {
         Ok(outcome)
     }
 
-    /// Has the writer look after the engine. The next answer knows the result: nobody waits for a stalled disk. If the
-    /// queue is full, the writer is about to learn it from the commits.
+    /// Asks the writer to look after the engine. The next answer has the result, so that no caller waits for a stalled
+    /// disk. If the queue is full, the writer is about to learn the state from the commits.
     fn ask_for_a_look(&self) {
         if let Some(requests) = &self.requests
             && let Ok(place) = requests.try_reserve()

@@ -71,7 +71,7 @@ pub(super) fn lane(at: &LaneRef) -> Vec<u8> {
     of_lane(LANE, at, 0)
 }
 
-/// What the keys of a lane's events begin with.
+/// The prefix of the keys of a lane's events.
 pub(super) fn events_of(at: &LaneRef) -> Vec<u8> {
     of_lane(EVENT, at, POSITION_BYTES)
 }
@@ -82,7 +82,7 @@ pub(super) fn event(at: &LaneRef, position: Position) -> Vec<u8> {
     key
 }
 
-/// The place of the mark by which a lane that is due so is found: there is one at a time.
+/// The key of the mark by which a lane is found that is due as `due` says. A lane has one mark at a time.
 pub(super) fn mark(at: &LaneRef, due: Due) -> Vec<u8> {
     match due {
         Due::At(moment) | Due::Leased { until: moment, .. } => {

@@ -1,4 +1,4 @@
-//! What the present batch will change, over what the engine holds: later members of a batch are checked against the
+//! The changes of the present batch, laid over the engine's rows: later members of a batch are checked against the
 //! earlier ones, and each row is written once however many of them change it.
 
 use std::collections::{HashMap, HashSet};
@@ -14,7 +14,7 @@ use super::space::Space;
 
 type Rows = HashMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// The changes of one batch, and the heads that it read on the way.
+/// The changes of one batch, and the heads that were read for it.
 #[derive(Default)]
 pub(super) struct Overlay {
     small: Rows,
@@ -22,11 +22,11 @@ pub(super) struct Overlay {
     log: Rows,
     heads: HashMap<DatasetRef, BatchHead>,
     pub(super) lanes: Lanes,
-    /// Owners whose floor changed: what is known of their names must be read again.
+    /// Owners whose floor changed, so that the heads of all their names must be read again.
     pub(super) changed_floors: HashSet<IdentityRef>,
     /// Pools whose usage row must be written.
     pub(super) changed_usage: HashSet<PoolIncarnation>,
-    /// Whether a pool was removed.
+    /// True if a pool was removed.
     pub(super) pool_removed: bool,
     bytes: usize,
 }
@@ -46,7 +46,7 @@ impl Overlay {
         }
     }
 
-    /// What the batch makes of a small row: nothing so far, gone, or a new value.
+    /// The small row of this key in the batch: `None` if unchanged so far, `Some(None)` if removed.
     pub(super) fn small(&self, key: &[u8]) -> Option<&Option<Vec<u8>>> {
         self.small.get(key)
     }
@@ -69,12 +69,12 @@ impl Overlay {
         }
     }
 
-    /// A head that was kept, unless it is none.
+    /// Returns the head that was kept for `at`, if there is one.
     pub(super) fn head(&self, at: &DatasetRef) -> Option<&StoredHead> {
         self.heads.get(at).and_then(|head| head.known.stored.as_ref())
     }
 
-    /// Whether it is known what stands at `at`.
+    /// Returns true if the head of `at`, or its absence, was kept.
     pub(super) fn keeps_head(&self, at: &DatasetRef) -> bool {
         self.heads.contains_key(at)
     }
@@ -92,12 +92,12 @@ impl Overlay {
         }
     }
 
-    /// Roughly how much the batch writes.
+    /// The approximate size of the batch.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Turns the changed heads into rows; returns what is to be published once they are on disk.
+    /// Turns the changed heads into rows, and returns them for publication once they are on disk.
     pub(super) fn take_heads(&mut self) -> Vec<(DatasetRef, KnownHead)> {
         let heads = std::mem::take(&mut self.heads);
         let changed: Vec<(DatasetRef, KnownHead)> =

@@ -1,4 +1,4 @@
-//! Reads. Each takes one view of the engine, so what it returns was all true at one moment.
+//! Reads. Each takes one view of the engine, so its answer is the state of one moment.
 
 use std::ops::Bound;
 
@@ -84,7 +84,7 @@ impl Engine {
             .collect()
     }
 
-    /// From memory, or from the engine and then kept in memory.
+    /// Reads a head from memory, or from the engine into memory.
     pub(super) fn read_head(&self, at: &DatasetRef) -> Read<HeadView> {
         match self.heads.look_up(at) {
             Lookup::Known(known) => Ok(known.view()),
@@ -129,8 +129,8 @@ impl Engine {
         Ok(OwnerView { heads: heads.collect::<Read<_>>()?, holdings: view.holdings(owner)? })
     }
 
-    /// One range of the log, in one view: a record that moves to a higher count meanwhile is still where it was, and
-    /// rows of a life that ends meanwhile are still there.
+    /// Reads one range of the log in one view: a record that moves to a higher count meanwhile is still at its old one,
+    /// and rows of a life that ends meanwhile are still there.
     pub(super) fn read_records(
         &self,
         at: &DatasetRef,
@@ -147,7 +147,7 @@ impl Engine {
         rows.collect::<Read<Vec<_>>>().map(Some)
     }
 
-    /// Without an engine read if the head in memory shows that nothing matches.
+    /// Needs no engine read if the head in memory shows that nothing matches.
     pub(super) fn read_listing(&self, at: &DatasetRef, range: &ListingRange) -> Read<Listing> {
         let known = self.heads.look_up(at);
         if let Lookup::Known(known) = &known
@@ -175,7 +175,7 @@ impl Engine {
         Ok(Listing { head, records, more })
     }
 
-    /// The head that `view` holds with the floor of its owner. The heads in memory learn of it if they lack it.
+    /// Completes the head of `view` with the floor of its owner, and adds it to the heads in memory if they lack it.
     fn head_of_view(
         &self,
         at: &DatasetRef,
@@ -213,7 +213,7 @@ impl Engine {
         Ok(WholeDataset { head: stored.map(|stored| stored.head), holdings, records })
     }
 
-    /// From the front of the log, which is passed over once in many removals.
+    /// Reads from the front of the log. A walk over it is paid for by many removals.
     pub(super) fn read_tombstones(
         &self,
         at: &DatasetRef,

@@ -1,7 +1,7 @@
-//! Freeing what nothing can reach any more: the records of ended lives and everything of removed pools.
+//! Freeing rows that nothing can reach any more: the records of ended lives and everything of removed pools.
 //!
-//! The rows to free are read by the caller, since nothing changes them any more; their removal and the place that was
-//! reached are one commit of the writer. So a crash between slices loses nothing, and no slice walks again over what
+//! The caller reads the rows to free, since nothing changes them any more. Their removal and the key that was reached
+//! are one commit of the writer. So a crash between slices loses nothing, and no slice walks again over the rows that
 //! an earlier one removed.
 
 use std::ops::Bound;
@@ -21,7 +21,7 @@ pub(super) struct Slice {
     /// Rows of data among the removed ones.
     pub(super) rows: usize,
     pub(super) remove: Vec<Place>,
-    /// Rows of work that goes on.
+    /// Rows of unfinished work.
     pub(super) put: Vec<(Vec<u8>, Vec<u8>)>,
     /// Lives that ended with their pool and are work of their own.
     pub(super) lives: Vec<LifeId>,
@@ -44,8 +44,8 @@ impl Slice {
     }
 }
 
-/// Gathers up to `rows_max` rows, beginning behind the work at `after`, which is moved to the last work that is done
-/// for good: the finished work before it is never looked at again.
+/// Gathers up to `rows_max` rows, beginning behind the work at `after`. Moves `after` to the last finished work, so
+/// that finished work is never read again.
 pub(super) fn plan(engine: &Engine, after: &mut Vec<u8>, rows_max: usize) -> Result<Slice, StoreError> {
     let view = engine.view();
     let mut slice = Slice::default();
@@ -73,7 +73,7 @@ pub(super) fn plan(engine: &Engine, after: &mut Vec<u8>, rows_max: usize) -> Res
     Ok(slice)
 }
 
-/// Where the rows begin that are left of a table with `prefix`; nothing if the table is done.
+/// The first key that is left of a table with `prefix`; `None` if the table is done.
 fn rest(space: Space, prefix: &[u8], after: Option<&Place>) -> Option<Bound<Vec<u8>>> {
     match after {
         None => Some(Bound::Included(prefix.to_vec())),
@@ -85,7 +85,7 @@ fn rest(space: Space, prefix: &[u8], after: Option<&Place>) -> Option<Bound<Vec<
     }
 }
 
-/// Adds the records of `life` to the slice; says whether that was all.
+/// Adds the records of `life` to the slice. Returns true if those were all.
 fn free_life(
     view: &View<'_>,
     slice: &mut Slice,
@@ -109,8 +109,8 @@ fn free_life(
     Ok(true)
 }
 
-/// Adds the rows of a removed pool to the slice, leaving the records of its datasets as work of their own; says
-/// whether that was all.
+/// Adds the rows of a removed pool to the slice, leaving the records of its datasets as work of their own. Returns true
+/// if those were all.
 fn free_pool(
     view: &View<'_>,
     slice: &mut Slice,

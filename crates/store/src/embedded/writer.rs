@@ -1,8 +1,8 @@
 //! The one thread that writes. It takes whatever commits are waiting, checks each against the state that the earlier
-//! ones leave, writes them as one batch with one sync, publishes the new heads, and only then answers anyone.
+//! ones leave, writes them as one batch with one sync, publishes the new heads, and only then answers.
 //!
-//! A refusal waits for the sync too: the state that it lost against is not true before, and whoever reloads on a
-//! conflict must find it.
+//! A refusal waits for the sync too: the state that it lost against is not durable before, and a caller that reloads
+//! after a conflict must find it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use super::{keys, rows};
 const BATCH_COMMITS_MAX: usize = 512;
 /// Size at which a batch is written without waiting for more; the last member may exceed it.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Pools that the writer keeps in mind.
+/// Pools whose stamp and usage the writer keeps in memory.
 const POOLS_KNOWN_MAX: usize = 1024;
 /// Internal ids that are set aside at a time, so that their counter is not written with every use.
 const IDS_LEASED: u64 = 1024;
@@ -40,7 +40,7 @@ pub(super) enum Request {
     Look,
 }
 
-/// What can be asked of the writer.
+/// A change of the store's rows.
 pub(super) enum Change {
     /// A commit of the port.
     Commit(Changes),
@@ -61,7 +61,7 @@ pub(super) struct Writer {
     leased_ids_end: u64,
 }
 
-/// What commits expect of a pool.
+/// The parts of a pool that commits name in their expectations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PoolStamp {
     pub(super) incarnation: PoolIncarnation,
@@ -75,7 +75,7 @@ struct Waiting {
 }
 
 impl Writer {
-    /// Reads where the last process left off.
+    /// Reads the counters that the last process left.
     pub(super) fn new(engine: Arc<Engine>, acknowledged: Acknowledged) -> Result<Self, StoreError> {
         let next_id = engine.newest_number(keys::NEXT_ID)?.unwrap_or(1);
         Ok(Self {
@@ -100,7 +100,7 @@ impl Writer {
         }
     }
 
-    /// Works until nobody can send any more.
+    /// Works until all senders are gone.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
             let mut batch = Vec::from_iter(self.take(first));
@@ -141,7 +141,7 @@ impl Writer {
         let failed =
             if members > 0 { self.write(overlay, members, batch.len() - members).err() } else { None };
         for Waiting { outcome, answer } in batch {
-            // Nobody may be waiting any more; the change is made all the same.
+            // The caller may have stopped waiting; the change is made all the same.
             let _ = answer.send(match &failed {
                 Some(cause) => Err(stopped(cause)),
                 None => outcome,
@@ -190,7 +190,7 @@ impl Writer {
         Ok(())
     }
 
-    /// An internal id that was never used.
+    /// Returns an internal id that was never used.
     pub(super) fn fresh_id(&mut self) -> u64 {
         if self.next_id == self.leased_ids_end {
             self.leased_ids_end += IDS_LEASED;
@@ -202,7 +202,7 @@ impl Writer {
         id
     }
 
-    /// A small row as of the members of the batch so far.
+    /// Reads a small row as of the members of the batch so far.
     pub(super) fn small(&self, key: &[u8]) -> Result<Option<fjall::UserValue>, StoreError> {
         match self.overlay.small(key) {
             Some(row) => Ok(row.as_deref().map(Into::into)),
@@ -210,7 +210,7 @@ impl Writer {
         }
     }
 
-    /// The pool of this id as of the members of the batch so far.
+    /// Reads the stamp of a pool as of the members of the batch so far.
     pub(super) fn pool(&mut self, id: &PoolId) -> Result<Option<PoolStamp>, StoreError> {
         if let Some(known) = self.pools.get(id) {
             return Ok(*known);
@@ -246,7 +246,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Leaves something for reclaim.
+    /// Queues unreachable rows for reclaim.
     pub(super) fn enqueue(&mut self, what: Unreachable) {
         let id = self.fresh_id();
         let work = Work { what, after: None };

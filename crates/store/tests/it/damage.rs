@@ -1,5 +1,5 @@
-//! Damage to the journals: it is reported, never silently cut; and the torn end of a last write that nobody heard of
-//! is no damage.
+//! Damage to the directory is reported, never silently repaired by losing data; the torn end of a last write that was
+//! not acknowledged is no damage.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -171,7 +171,7 @@ fn the_torn_end_of_an_unacknowledged_batch_is_cut_off() {
         update(&store, &at, &[("later", Some("v"))]);
         drop(store);
         let store = try_open(&crashed).unwrap();
-        assert_eq!(records(&store, &at, 0).unwrap().len(), all.len() + 1, "and the journal goes on");
+        assert_eq!(records(&store, &at, 0).unwrap().len(), all.len() + 1, "and the journal continues");
     }
 }
 

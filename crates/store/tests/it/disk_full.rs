@@ -1,5 +1,5 @@
-//! The disk takes no more. A limit on the size of files stands in for a full disk: it needs no privilege, and the
-//! write fails in the same place.
+//! A full disk. A limit on the size of files stands in for it: that needs no privilege, and the write fails in the same
+//! place.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -38,7 +38,7 @@ fn run_child(dir: &Path) {
     assert_eq!(
         records(&store, &at(), 0).unwrap().len(),
         taken + 1,
-        "reads go on and see what was acknowledged"
+        "reads still work and see what was acknowledged"
     );
     drop(store);
     // The last of the room goes to the batches that the starts themselves write.

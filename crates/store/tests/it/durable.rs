@@ -1,5 +1,5 @@
-//! What a store on disk owes beyond the suite: it keeps everything, lets one process in, refuses what it does not
-//! understand, and gives space back.
+//! Promises of a store on disk beyond the suite: it keeps everything, admits one process, refuses formats that it does
+//! not know, and frees space.
 
 use std::fs;
 use std::path::Path;

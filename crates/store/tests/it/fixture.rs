@@ -43,7 +43,7 @@ fn place() -> (DatasetRef, [LaneRef; 2]) {
     (at, lanes)
 }
 
-/// What the stream of the dataset waits for: one event of each kind.
+/// The events that wait in the dataset's stream: one of each kind.
 fn events(stream: &LaneRef) -> Vec<Event> {
     let deleted = Event { body: EventBody::Deleted, ..updated(stream, 2, 8) };
     vec![updated(stream, 1, 7), deleted, snapshot(stream, 2, 9)]
@@ -81,7 +81,7 @@ fn write(dir: &Path) {
     drop(open_embedded(dir));
 }
 
-/// What every format holds.
+/// Checks the rows of every format.
 fn check(store: &AnyStore) {
     let (at, _) = place();
     let owner = at.owner.clone();
@@ -108,7 +108,7 @@ fn check(store: &AnyStore) {
     assert_eq!(wait(store.head(&at)).unwrap().head.unwrap().sync_count, SyncCount(3));
 }
 
-/// What format 2 added.
+/// Checks the rows that format 2 added.
 fn check_outbox(store: &AnyStore) {
     let (at, [stream, device]) = place();
     assert_eq!(waiting(store, &at.owner.pool), 4);

@@ -1,7 +1,7 @@
 //! The promises of the store port as tests: the suite over every store, the stores against each other, and what only
 //! a store on disk can promise.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
 mod cases;
 mod damage;

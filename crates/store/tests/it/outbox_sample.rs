@@ -35,7 +35,7 @@ pub(crate) fn bulk(count: u64) -> Position {
     Position::bulk(SyncCount(count))
 }
 
-/// What the update that made `count` tells the stream.
+/// The event of the update that made `count`.
 pub(crate) fn updated(lane: &LaneRef, count: u64, at: i64) -> Event {
     let body = EventBody::Updated(vec![record("k", count, Some("v")), record("gone", count, None)]);
     Event { lane: lane.clone(), position: change(count), at: UnixMillis(at), body }
@@ -67,7 +67,7 @@ pub(crate) fn at(moment: i64) -> Due {
     Due::At(UnixMillis(moment))
 }
 
-/// What sets a lane that is due as `expected` to `due`, as the relay does it.
+/// The commit by which the relay sets a lane that is due as `expected` to `due`.
 pub(crate) fn setting(lane: &LaneRef, expected: Due, first: Position, due: Due) -> Changes {
     let state = LaneState { due, attempts: 3, trouble: "no route".into() };
     Changes {

@@ -161,7 +161,7 @@ pub(crate) fn record(at: &str, count: u64, value: Option<&str>) -> Record {
 /// A value to set, or none to remove the record.
 pub(crate) type Patch<'a> = (&'a str, Option<&'a str>);
 
-/// What an update of `patches` would commit, decided on the present state: a small stand-in for the rules.
+/// The commit of an update of `patches`, decided on the present state: a small stand-in for the rules.
 pub(crate) fn update_of(store: &AnyStore, at: &DatasetRef, patches: &[Patch<'_>]) -> Changes {
     let keys: Vec<RecordKey> = patches.iter().map(|(text, _)| key(text)).collect();
     let view = wait(store.dataset(at, &keys)).unwrap();
@@ -212,7 +212,7 @@ pub(crate) fn update(store: &AnyStore, at: &DatasetRef, patches: &[Patch<'_>]) {
     must_commit(store, update_of(store, at, patches));
 }
 
-/// What the deletion of a dataset that exists would commit.
+/// The commit of the deletion of a dataset that exists.
 pub(crate) fn deletion_of(store: &AnyStore, at: &DatasetRef) -> Changes {
     let view = wait(store.dataset(at, &[])).unwrap();
     let before = view.head.unwrap();

@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes).map(UnixMillis)
     }
 
-    /// What has not been read.
+    /// The bytes that have not been read.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }

@@ -36,7 +36,7 @@ pub(crate) fn to_row(event: &Event) -> Vec<u8> {
     row
 }
 
-/// What the event whose row this is counts for, without reading the rest.
+/// Reads the bytes that an event counts for, and not the rest of its row.
 pub(crate) fn bytes_of_event(row: &[u8]) -> Result<u64, StoreError> {
     Reader::open("event", row)?.u64()
 }
@@ -58,7 +58,7 @@ pub(crate) fn from_row(lane: LaneRef, key: &[u8], row: &[u8]) -> Result<Event, S
         DELETED => EventBody::Deleted,
         SNAPSHOT => EventBody::Snapshot { generation: Generation(reader.u64()?) },
         NOTICE => EventBody::Notice,
-        other => return Err(reader.damaged(&format!("tells the unknown thing {other}"))),
+        other => return Err(reader.damaged(&format!("has the unknown kind {other}"))),
     };
     reader.end()?;
     Ok(Event { lane, position, at, body })

@@ -1,8 +1,8 @@
-//! Rows that are there or not.
+//! Rows without content.
 
 use super::bytes::VERSION;
 
-/// A row that is there or not and says nothing more.
+/// The value of a row whose presence is all that matters.
 pub(crate) fn to_row() -> Vec<u8> {
     vec![VERSION]
 }

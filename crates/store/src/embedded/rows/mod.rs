@@ -1,5 +1,5 @@
-//! What rows hold: the bytes of their values, as [`bytes`] says, a file for each noun. Where rows stand is said in
-//! `keys.rs` and `outbox_keys.rs`.
+//! The values of rows, a file for each noun, all made of the elements in [`bytes`]. Their keys are in `keys.rs` and
+//! `outbox_keys.rs`.
 
 pub(super) mod bulk_publish;
 mod bytes;

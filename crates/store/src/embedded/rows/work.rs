@@ -7,7 +7,7 @@ use super::bytes::{Reader, VERSION};
 use crate::embedded::keys::LifeId;
 use crate::embedded::space::{Place, Space};
 
-/// Something whose space is to be freed, and how far that has come.
+/// Rows to be freed, and how far that has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Work {
     pub(crate) what: Unreachable,
@@ -15,7 +15,7 @@ pub(crate) struct Work {
     pub(crate) after: Option<Place>,
 }
 
-/// What nothing can reach any more.
+/// Rows that nothing can reach any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreachable {
     /// The records of one life of a dataset.
