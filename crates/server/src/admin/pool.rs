@@ -12,6 +12,7 @@ use carryall_wire::ops::{identity, sync};
 use carryall_wire::shapes;
 use carryall_wire::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::task::yield_now;
 
 use super::error::OperatorError;
 use super::operator::run;
@@ -214,6 +215,8 @@ async fn list(app: &App) -> Result<PoolList, OperatorError> {
             identity_pool_name: pool.name,
             allow_unauthenticated_identities: pool.allow_guests,
         }));
+        // A store that answers at once would keep this thread from all other tasks.
+        yield_now().await;
     }
 }
 
@@ -292,13 +295,7 @@ async fn check(app: &App, id: &str) -> Result<PoolCheck, OperatorError> {
 async fn delete(app: &App, id: &str) -> Result<PoolDeleted, OperatorError> {
     let pool = existing(app, id).await?;
     let usage = app.state.reads().pool_usage(&pool.at).await?;
-    let (mut identity_count, mut after) = (0, None);
-    loop {
-        let page = app.state.reads().identities(&pool.at, after.as_ref(), IDENTITIES_PER_PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.at.identity.clone());
-        identity_count += page.len() as u64;
-    }
+    let identity_count = count_identities(app, &pool.at).await?;
     let input = identity::delete_identity_pool::Input { identity_pool_id: Some(id.to_owned()) };
     run::<identity::DeleteIdentityPool>(app, input).await?;
     Ok(PoolDeleted {
@@ -307,4 +304,16 @@ async fn delete(app: &App, id: &str) -> Result<PoolDeleted, OperatorError> {
         identity_count,
         data_storage: usage.data_bytes,
     })
+}
+
+async fn count_identities(app: &App, pool: &PoolRef) -> Result<u64, OperatorError> {
+    let (mut identities, mut after) = (0, None);
+    loop {
+        let page = app.state.reads().identities(pool, after.as_ref(), IDENTITIES_PER_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(identities) };
+        after = Some(last.at.identity.clone());
+        identities += page.len() as u64;
+        // A store that answers at once would keep this thread from all other tasks.
+        yield_now().await;
+    }
 }
