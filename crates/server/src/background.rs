@@ -138,8 +138,10 @@ async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
                 return Ok(Step::Commit(changes, ()));
             }
             let view = app.state.reads().heads(&sweep.owner).await?;
+            let present = app.state.reads().identity(&sweep.owner.identity).await?;
             let effects = effects(app, &sweep.owner).await?.without_devices();
-            Ok(Step::Commit(delete_identities::sweep(&view, app.clock.now(), sweep, &effects), ()))
+            let now = app.clock.now();
+            Ok(Step::Commit(delete_identities::sweep(&view, present.as_ref(), now, sweep, &effects), ()))
         })
         .await
 }
@@ -147,8 +149,8 @@ async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use carryall_core::changes::Expect;
-    use carryall_core::ids::{IdentityId, PoolId};
-    use carryall_core::model::{IdentityRef, PoolRef};
+    use carryall_core::ids::{IdentityEpoch, IdentityId, PoolId, SyncCount};
+    use carryall_core::model::{Floor, Holdings, Identity, IdentityRef, PoolRef};
     use carryall_core::store::Store;
     use carryall_store::{StoreOptions, StoreUrl};
     use futures_util::FutureExt;
@@ -197,6 +199,30 @@ mod tests {
         }
         assert!(!app.state.reads().sweeps(app.clock.now(), SWEEPS_MAX).await.unwrap().is_empty());
         sweep_due(&app).await.unwrap();
+        assert_eq!(app.state.reads().sweeps(app.clock.now(), SWEEPS_MAX).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_ends_without_a_trace_once_its_identity_was_put_again() {
+        let app = app().await;
+        let owner =
+            IdentityRef { pool: pool(&app).await, identity: IdentityId::parse("us-east-1:1").unwrap() };
+        let identity = Identity {
+            at: owner.clone(),
+            epoch: IdentityEpoch::default(),
+            created: UnixMillis(1),
+            modified: UnixMillis(1),
+        };
+        let floor = Floor { sync_count: SyncCount(7), ..Floor::default() };
+        let holdings = Holdings { floor, ..Holdings::default() };
+        let write = vec![
+            Write::PutSweep(Sweep { owner: owner.clone(), not_before: UnixMillis(1) }),
+            Write::PutIdentity(identity),
+            Write::PutHoldings(owner.clone(), holdings),
+        ];
+        assert!(app.state.commit(Changes { expect: Vec::new(), write }).await.unwrap().is_done());
+        sweep_due(&app).await.unwrap();
+        assert_eq!(app.state.reads().heads(&owner).await.unwrap().holdings, holdings);
         assert_eq!(app.state.reads().sweeps(app.clock.now(), SWEEPS_MAX).await.unwrap(), []);
     }
 

@@ -82,6 +82,7 @@ mod tests {
     use super::*;
     use crate::ids::{DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, SyncCount, Version};
     use crate::model::{Floor, IdentityRef, PoolRef, Writer};
+    use crate::rules::samples;
 
     fn at(name: &str) -> DatasetRef {
         DatasetRef {
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn deletion_takes_the_next_count_and_raises_the_generation() {
         let decision =
-            decide(&view(vec![("a", head(2, 7, true))]), UnixMillis(9), &at("a"), &Effects::default())
+            decide(&view(vec![("a", head(2, 7, true))]), UnixMillis(9), &at("a"), &samples::no_effects())
                 .unwrap();
         assert_eq!(decision.was.data_bytes, 30);
         let Write::PutHead(_, marker) = &decision.changes.write[0] else { panic!("no head is put") };
@@ -147,7 +148,7 @@ mod tests {
     fn what_does_not_exist_is_not_found() {
         let view = view(vec![("gone", head(1, 3, false))]);
         for name in ["gone", "never"] {
-            let refused = decide(&view, UnixMillis(9), &at(name), &Effects::default()).unwrap_err();
+            let refused = decide(&view, UnixMillis(9), &at(name), &samples::no_effects()).unwrap_err();
             assert_eq!(refused, Refusal::DatasetNotFound(at(name).name));
         }
     }
@@ -161,7 +162,7 @@ mod tests {
             .map(|(n, name)| (name.as_str(), head(1, 100 + n as u64, false)))
             .collect();
         heads.push(("z", head(0, 5, true)));
-        let decision = decide(&view(heads), UnixMillis(9), &at("z"), &Effects::default()).unwrap();
+        let decision = decide(&view(heads), UnixMillis(9), &at("z"), &samples::no_effects()).unwrap();
         assert!(decision.changes.write.contains(&Write::RemoveHead(at("d000"))));
         let holdings = decision.changes.write.iter().find_map(|write| match write {
             Write::PutHoldings(_, holdings) => Some(*holdings),

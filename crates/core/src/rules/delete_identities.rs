@@ -3,7 +3,7 @@
 
 use crate::changes::{Changes, Expect, UsageDelta, Write};
 use crate::limits::CREDENTIALS_SECONDS_MAX;
-use crate::model::{DatasetRef, Holdings, IdentityRef, Sweep};
+use crate::model::{DatasetRef, Holdings, Identity, IdentityRef, Sweep};
 use crate::rules::effects::{Effects, Happened};
 use crate::rules::pool_stands;
 use crate::store::OwnerView;
@@ -24,8 +24,23 @@ pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Eff
 
 /// The commit that clears the data that was written after the identity was deleted. The floor stays if there was any:
 /// a session that is still open may write again, and no count may fall for it. Otherwise nothing of the identity stays.
-pub fn sweep(view: &OwnerView, now: UnixMillis, sweep: &Sweep, effects: &Effects) -> Changes {
-    let mut changes = clear(view, now, &sweep.owner, effects);
+/// `present` is the identity that has this id now. If it is the pool's again, its data was put on purpose and stays.
+pub fn sweep(
+    view: &OwnerView,
+    present: Option<&Identity>,
+    now: UnixMillis,
+    sweep: &Sweep,
+    effects: &Effects,
+) -> Changes {
+    let owner = &sweep.owner;
+    if present.is_some_and(|identity| identity.at == *owner) {
+        let expect = vec![Expect::Identity(owner.clone())];
+        return Changes { expect, write: vec![Write::RemoveSweep(sweep.clone())] };
+    }
+    let mut changes = clear(view, now, owner, effects);
+    if present.is_none() {
+        changes.expect.push(Expect::NoIdentity(owner.clone()));
+    }
     changes.write.push(if view.heads.is_empty() {
         Write::RemoveHoldings(sweep.owner.clone())
     } else {
@@ -76,8 +91,11 @@ fn clear(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Effects)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, SyncCount, Version};
+    use crate::ids::{
+        DatasetName, Generation, IdentityEpoch, IdentityId, PoolId, PoolIncarnation, SyncCount, Version,
+    };
     use crate::model::{Floor, Head, Life, PoolRef, UsedSessions, Writer};
+    use crate::rules::samples;
 
     fn at() -> IdentityRef {
         IdentityRef {
@@ -115,7 +133,7 @@ mod tests {
 
     #[test]
     fn data_goes_at_once_and_counts_do_not_fall_for_those_who_still_write() {
-        let changes = decide(&view(), UnixMillis(0), &at(), &Effects::default());
+        let changes = decide(&view(), UnixMillis(0), &at(), &samples::no_effects());
         let removed = changes.write.iter().filter(|write| matches!(write, Write::RemoveHead(_))).count();
         assert_eq!(removed, 2);
         let floor = Floor { sync_count: SyncCount(13), generation: Generation(4) };
@@ -131,14 +149,14 @@ mod tests {
             life.data_bytes = 0;
         }
         let usage = UsageDelta { data_bytes: 0, sync_sessions: 0, modified: Some(UnixMillis(3)) };
-        let changes = decide(&view, UnixMillis(3), &at(), &Effects::default());
+        let changes = decide(&view, UnixMillis(3), &at(), &samples::no_effects());
         assert!(changes.write.contains(&Write::AddUsage(at().pool, usage)));
     }
 
     #[test]
     fn a_session_that_outlives_the_sweep_cannot_apply_a_call_twice() {
         let due = Sweep { owner: at(), not_before: UnixMillis(5) };
-        let changes = sweep(&view(), UnixMillis(9), &due, &Effects::default());
+        let changes = sweep(&view(), None, UnixMillis(9), &due, &samples::no_effects());
         assert!(changes.write.contains(&Write::RemoveSweep(due)));
         let floor = Floor { sync_count: SyncCount(13), generation: Generation(4) };
         let holdings = Holdings { version: Version(2), datasets: 0, deleted_names: 0, floor };
@@ -146,10 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn data_of_an_identity_that_was_put_again_is_not_swept() {
+        let due = Sweep { owner: at(), not_before: UnixMillis(5) };
+        let identity = |at| Identity {
+            at,
+            epoch: IdentityEpoch::default(),
+            created: UnixMillis(7),
+            modified: UnixMillis(7),
+        };
+        let swept = |present: Option<Identity>| {
+            sweep(&view(), present.as_ref(), UnixMillis(9), &due, &samples::no_effects())
+        };
+        let kept = swept(Some(identity(at())));
+        assert_eq!(kept.expect, [Expect::Identity(at())]);
+        assert_eq!(kept.write, [Write::RemoveSweep(due.clone())]);
+        // One that is put while this is decided has to be noticed.
+        assert!(swept(None).expect.contains(&Expect::NoIdentity(at())));
+        let other = PoolRef { incarnation: PoolIncarnation(2), ..at().pool };
+        let elsewhere = swept(Some(identity(IdentityRef { pool: other, ..at() })));
+        assert_eq!(elsewhere.write, swept(None).write, "the id belongs to another pool now");
+    }
+
+    #[test]
     fn nothing_stays_of_an_identity_that_wrote_nothing_since_its_deletion() {
         let due = Sweep { owner: at(), not_before: UnixMillis(5) };
         let empty = OwnerView { heads: Vec::new(), ..view() };
-        let changes = sweep(&empty, UnixMillis(9), &due, &Effects::default());
+        let changes = sweep(&empty, None, UnixMillis(9), &due, &samples::no_effects());
         assert!(changes.write.contains(&Write::RemoveHoldings(at())));
         assert!(!changes.write.iter().any(|write| matches!(write, Write::PutHoldings(..))));
     }

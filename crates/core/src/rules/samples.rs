@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::devices::{Device, Devices, Platform, PushToken};
 use crate::ids::{DatasetName, DeviceId, IdentityId, PoolId, PoolIncarnation, Version};
 use crate::model::{CognitoStreams, DatasetRef, IdentityRef, Pool, PoolRef, PushSync, StreamingStatus};
+use crate::rules::effects::Effects;
 use crate::rules::set_identity_pool::Settings;
 use crate::time::UnixMillis;
 
@@ -23,6 +24,11 @@ pub(crate) fn owner() -> IdentityRef {
 
 pub(crate) fn dataset() -> DatasetRef {
     DatasetRef { owner: owner(), name: DatasetName::parse("prefs").unwrap() }
+}
+
+/// The effects of a pool that is set up for nothing.
+pub(crate) fn no_effects() -> Effects {
+    Effects::of(&pool(), None)
 }
 
 /// `pool` with a stream that is switched on.

@@ -324,6 +324,7 @@ mod tests {
         DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, RecordKey, SessionId, Version,
     };
     use crate::model::{Floor, IdentityRef, PoolRef, UsedSessions};
+    use crate::rules::samples;
 
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
@@ -397,7 +398,7 @@ mod tests {
     }
 
     fn applied(view: &DatasetView, request: &UpdateRecords) -> (Changes, Vec<Record>) {
-        match decide(view, NOW, request, &Limits::default(), &Effects::default()).unwrap() {
+        match decide(view, NOW, request, &Limits::default(), &samples::no_effects()).unwrap() {
             Decision::Apply { changes, records, .. } => (changes, records),
             decision => panic!("{decision:?}"),
         }
@@ -444,7 +445,7 @@ mod tests {
         let view = view(Some(head(7, 1, 3)), vec![None, Some(stub(4, 3, false))]);
         let stale = request(vec![patch("new", Some("v"), 0), patch("k", Some("v"), 3)]);
         assert_eq!(
-            decide(&view, NOW, &stale, &Limits::default(), &Effects::default()),
+            decide(&view, NOW, &stale, &Limits::default(), &samples::no_effects()),
             Err(Refusal::StaleRecord {
                 key: RecordKey::from_stored("k"),
                 server: SyncCount(4),
@@ -462,7 +463,7 @@ mod tests {
                 NOW,
                 &request(vec![patch("k", Some("v"), 7)]),
                 &Limits::default(),
-                &Effects::default()
+                &samples::no_effects()
             )
             .is_ok()
         );
@@ -472,7 +473,7 @@ mod tests {
                 NOW,
                 &request(vec![patch("k", Some("v"), 8)]),
                 &Limits::default(),
-                &Effects::default()
+                &samples::no_effects()
             ),
             Err(Refusal::StaleRecord { server: SyncCount::ZERO, .. })
         ));
@@ -488,7 +489,7 @@ mod tests {
             let view = view(Some(head), vec![Some(stub(4, bytes, removed))]);
             for count in 0..=9 {
                 let request = request(vec![patch("k", Some("v"), count)]);
-                let outcome = decide(&view, NOW, &request, &Limits::default(), &Effects::default());
+                let outcome = decide(&view, NOW, &request, &Limits::default(), &samples::no_effects());
                 let stale = Refusal::StaleRecord {
                     key: RecordKey::from_stored("k"),
                     server: SyncCount(4),
@@ -510,7 +511,7 @@ mod tests {
         let repeated = request(vec![patch("k", None, 0)]);
         let limits = Limits::default();
         assert_eq!(
-            decide(&view, NOW, &repeated, &limits, &Effects::default()),
+            decide(&view, NOW, &repeated, &limits, &samples::no_effects()),
             Err(Refusal::StaleRecord {
                 key: RecordKey::from_stored("k"),
                 server: SyncCount(8),
@@ -519,7 +520,7 @@ mod tests {
         );
         let mut later = repeated;
         later.session.seen = SyncCount(8);
-        assert!(decide(&view, NOW, &later, &limits, &Effects::default()).is_ok());
+        assert!(decide(&view, NOW, &later, &limits, &samples::no_effects()).is_ok());
     }
 
     #[test]
@@ -530,11 +531,11 @@ mod tests {
         (life.tombstones, life.tombstone_key_bytes) = (2, Some(2));
         let view = view(Some(full), vec![Some(stub(4, 3, false))]);
         let removal = request(vec![patch("kk", None, 4)]);
-        let first = decide(&view, NOW, &removal, &limits, &Effects::default()).unwrap();
+        let first = decide(&view, NOW, &removal, &limits, &samples::no_effects()).unwrap();
         assert_eq!(first, Decision::Load(OldestTombstones { count: 1, key_bytes: 0 }));
         let oldest = [Tombstone { key: RecordKey::from_stored("a"), sync_count: SyncCount(2) }];
         let decision =
-            decide_with_tombstones(&view, &oldest, NOW, &removal, &limits, &Effects::default()).unwrap();
+            decide_with_tombstones(&view, &oldest, NOW, &removal, &limits, &samples::no_effects()).unwrap();
         let Decision::Apply { changes, forgotten, .. } = decision else { panic!("{decision:?}") };
         assert_eq!(forgotten, Forgotten { count: 1, is_first: true });
         let dropped = Write::RemoveRecords { at: at(), generation: Generation(0), records: oldest.to_vec() };
@@ -553,7 +554,7 @@ mod tests {
             NOW,
             &request(vec![patch("a", None, 4), patch("b", None, 5)]),
             &limits,
-            &Effects::default(),
+            &samples::no_effects(),
         ) {
             Ok(Decision::Apply { changes, records, .. }) => (changes, records),
             other => panic!("{other:?}"),
@@ -576,7 +577,7 @@ mod tests {
                 NOW,
                 &request(vec![patch("k", Some("v"), 4)]),
                 &Limits::default(),
-                &Effects::default(),
+                &samples::no_effects(),
             );
             let Ok(Decision::Damaged(what)) = outcome else { panic!("{outcome:?}") };
             assert!(what.contains("'prefs'") && what.contains("us-east-1:1"), "{what}");
@@ -614,23 +615,23 @@ mod tests {
         let limits = Limits::default();
         let repeated = request(vec![patch("k", Some("v"), 4)]);
         assert!(matches!(
-            decide(&seen, NOW, &repeated, &limits, &Effects::default()),
+            decide(&seen, NOW, &repeated, &limits, &samples::no_effects()),
             Err(Refusal::StaleRecord { .. })
         ));
         let fresh_counts = request(vec![patch("k", Some("v"), 7)]);
         assert_eq!(
-            decide(&seen, NOW, &fresh_counts, &limits, &Effects::default()),
+            decide(&seen, NOW, &fresh_counts, &limits, &samples::no_effects()),
             Err(Refusal::SessionToken(TokenTrouble::UsedUp))
         );
         let mut foreign = repeated.clone();
         foreign.session.identity = IdentityId::parse("us-east-1:2").unwrap();
         assert_eq!(
-            decide(&seen, NOW, &foreign, &limits, &Effects::default()),
+            decide(&seen, NOW, &foreign, &limits, &samples::no_effects()),
             Err(Refusal::SessionToken(TokenTrouble::Foreign))
         );
         let later = NOW.plus_seconds(60);
         assert_eq!(
-            decide(&seen, later, &repeated, &limits, &Effects::default()),
+            decide(&seen, later, &repeated, &limits, &samples::no_effects()),
             Err(Refusal::SessionToken(TokenTrouble::Expired))
         );
     }
@@ -647,7 +648,7 @@ mod tests {
         let gone = view(Some(deleted), vec![None]);
         let old = request(vec![patch("k", Some("v"), 0)]);
         assert_eq!(
-            decide(&gone, NOW, &old, &Limits::default(), &Effects::default()),
+            decide(&gone, NOW, &old, &Limits::default(), &samples::no_effects()),
             Err(Refusal::DatasetDeleted(at().name))
         );
         let mut recreate = old;
@@ -679,7 +680,7 @@ mod tests {
     fn an_empty_list_changes_nothing_and_uses_nothing_up() {
         let view = view(None, vec![]);
         assert_eq!(
-            decide(&view, NOW, &request(vec![]), &Limits::default(), &Effects::default()),
+            decide(&view, NOW, &request(vec![]), &Limits::default(), &samples::no_effects()),
             Ok(Decision::Nothing)
         );
     }
@@ -689,17 +690,17 @@ mod tests {
         let limits = Limits { records_per_dataset_max: 1, dataset_bytes_max: 10, ..Limits::default() };
         let full = view(Some(head(1, 1, 10)), vec![None]);
         assert_eq!(
-            decide(&full, NOW, &request(vec![patch("k", Some("v"), 0)]), &limits, &Effects::default()),
+            decide(&full, NOW, &request(vec![patch("k", Some("v"), 0)]), &limits, &samples::no_effects()),
             Err(Refusal::Limit { what: LimitKind::RecordsPerDataset, limit: 1, would_be: 2 })
         );
         let over = view(Some(head(1, 1, 30)), vec![Some(stub(1, 30, false))]);
         let grow = request(vec![patch("k", Some(&"v".repeat(40)), 1)]);
         assert_eq!(
-            decide(&over, NOW, &grow, &limits, &Effects::default()),
+            decide(&over, NOW, &grow, &limits, &samples::no_effects()),
             Err(Refusal::Limit { what: LimitKind::DatasetBytes, limit: 10, would_be: 41 })
         );
         let shrink = request(vec![patch("k", Some(&"v".repeat(20)), 1)]);
-        assert!(decide(&over, NOW, &shrink, &limits, &Effects::default()).is_ok());
+        assert!(decide(&over, NOW, &shrink, &limits, &samples::no_effects()).is_ok());
     }
 
     #[test]
@@ -712,7 +713,7 @@ mod tests {
                 NOW,
                 &request(vec![patch("k", Some("v"), 0)]),
                 &Limits::default(),
-                &Effects::default()
+                &samples::no_effects()
             ),
             Err(Refusal::Limit { what: LimitKind::DatasetsPerIdentity, limit: 20, would_be: 21 })
         );

@@ -660,7 +660,9 @@ impl World {
     async fn sweep(&mut self) -> Agreed {
         for sweep in self.app().state.reads().sweeps(self.now(), SWEEPS_MAX).await.unwrap() {
             let view = self.app().state.reads().heads(&sweep.owner).await.unwrap();
-            let changes = delete_identities::sweep(&view, self.now(), &sweep, &Effects::default());
+            let pool = self.app().state.reads().pool(&sweep.owner.pool.id).await.unwrap().unwrap();
+            let effects = Effects::of(&pool, None);
+            let changes = delete_identities::sweep(&view, None, self.now(), &sweep, &effects);
             assert!(self.app().state.commit(changes).await.unwrap().is_done());
         }
         self.model.sweep();
