@@ -319,7 +319,7 @@ mod tests {
                 })
                 .unwrap();
             let far = UnixMillis(i64::MAX);
-            let left = driven.runtime.block_on(driven.store.lanes_due(far, None, 9, 9)).unwrap();
+            let left = driven.runtime.block_on(driven.store.lanes_due(far, far, None, 9, 9)).unwrap();
             assert_eq!(left.len(), lanes, "{then:?}");
         }
         let mut counts = 0;

@@ -326,7 +326,8 @@ pub struct PoolUsage {
     pub events_bytes: u64,
 }
 
-/// The latest bulk publication of a pool (`docs/protocol.md` section 9.3).
+/// The latest bulk publication of a pool (`docs/protocol.md` section 9.3). How far it has come is known from its lane
+/// in the outbox ([`Sink::Publication`](crate::outbox::Sink::Publication)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BulkPublish {
     /// Raised by every change.
@@ -337,8 +338,6 @@ pub struct BulkPublish {
     pub started: UnixMillis,
     /// When the last one that succeeded was complete, this one or an earlier one.
     pub succeeded: Option<UnixMillis>,
-    /// Everything up to this dataset is published.
-    pub cursor: Option<(IdentityId, DatasetName)>,
     /// Datasets published so far.
     pub datasets: u64,
 }

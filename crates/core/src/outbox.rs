@@ -20,6 +20,9 @@ pub enum Sink {
     Stream,
     /// One device that is subscribed to the dataset.
     Device(DeviceId),
+    /// The relay itself, for a bulk publication of the pool. Its lane stands at the dataset with which the pool began
+    /// then, and holds one event: the page that it has come to.
+    Publication,
 }
 
 /// The events of one dataset for one sink.
@@ -98,6 +101,42 @@ pub enum EventBody {
     },
     /// To a device: the dataset has this count now.
     Notice,
+    /// To the relay: how far a bulk publication has come.
+    Page(Page),
+}
+
+/// A page of a bulk publication: datasets that have been entered into their lanes, and that have to leave before the
+/// next page is entered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The last dataset of the page, behind which the next one begins; `None` before the first page.
+    pub through: Option<(IdentityId, DatasetName)>,
+    /// The datasets of the page that exist.
+    pub entered: Vec<Entered>,
+}
+
+/// A dataset that a bulk publication has entered into the lane of its stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// The owner, in the pool of the publication.
+    pub identity: IdentityId,
+    /// The dataset's name.
+    pub name: DatasetName,
+    /// The count as of which it was entered.
+    pub sync_count: SyncCount,
+}
+
+impl Entered {
+    /// The lane of `pool` in which the dataset waits.
+    pub fn lane(&self, pool: &PoolRef) -> LaneRef {
+        let owner = IdentityRef { pool: pool.clone(), identity: self.identity.clone() };
+        LaneRef { dataset: DatasetRef { owner, name: self.name.clone() }, sink: Sink::Stream }
+    }
+
+    /// Its place in that lane.
+    pub const fn position(&self) -> Position {
+        Position::bulk(self.sync_count)
+    }
 }
 
 impl Event {
@@ -107,8 +146,8 @@ impl Event {
     }
 }
 
-/// Names one event: `POOL/INCARNATION/IDENTITY/DATASET/COUNT/WHAT`, where `WHAT` is `stream`, `bulk` or
-/// `device-ID`. No part but the last can contain a slash.
+/// Names one event: `POOL/INCARNATION/IDENTITY/DATASET/COUNT/WHAT`, where `WHAT` is `stream`, `bulk`, `publication`
+/// or `device-ID`. No part but the last can contain a slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventId {
     /// Where the event waits, or waited.
@@ -126,6 +165,7 @@ impl fmt::Display for EventId {
             (Sink::Stream, Part::Change) => f.write_str("stream"),
             (Sink::Stream, Part::Bulk) => f.write_str("bulk"),
             (Sink::Device(device), Part::Change | Part::Bulk) => write!(f, "device-{device}"),
+            (Sink::Publication, Part::Change | Part::Bulk) => f.write_str("publication"),
         }
     }
 }
@@ -142,6 +182,7 @@ impl EventId {
         let (sink, position) = match parts.next()? {
             "stream" => (Sink::Stream, Position::change(sync_count)),
             "bulk" => (Sink::Stream, Position::bulk(sync_count)),
+            "publication" => (Sink::Publication, Position::bulk(sync_count)),
             device => {
                 let device = DeviceId::parse(device.strip_prefix("device-")?).ok()?;
                 (Sink::Device(device), Position::change(sync_count))
@@ -186,7 +227,7 @@ impl LaneState {
 /// When a lane is to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// From this moment on, by whoever claims it first.
+    /// From this moment on, by the first that claims it.
     At(UnixMillis),
     /// Somebody works on it; from `until` on it may be claimed again.
     Leased {
@@ -212,6 +253,12 @@ impl Due {
             Self::Parked { .. } => None,
         }
     }
+
+    /// True if the lane may be claimed at `now`. No clock that runs right puts a lane off beyond `latest`: one that is due
+    /// later was put off before the clock was set back, and waits no longer.
+    pub fn may_be_claimed(&self, now: UnixMillis, latest: UnixMillis) -> bool {
+        self.moment().is_some_and(|moment| moment <= now || moment > latest)
+    }
 }
 
 /// Why a lane waits for somebody.
@@ -219,7 +266,7 @@ impl Due {
 pub enum Parked {
     /// Its first event cannot be delivered; an operator decides whether to try again or to drop it.
     Undeliverable,
-    /// Streaming is switched off; the lane goes on when it is switched on again.
+    /// Streaming is switched off; the lane is due again once it is switched on.
     SwitchedOff,
 }
 
@@ -236,10 +283,24 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_put_off_by_a_clock_that_was_ahead_does_not_wait_for_it() {
+        let (now, latest) = (UnixMillis(100), UnixMillis(200));
+        let lease = LeaseId(1);
+        for (moment, may_be_claimed) in [(100, true), (101, false), (200, false), (201, true)] {
+            let moment = UnixMillis(moment);
+            assert_eq!(Due::At(moment).may_be_claimed(now, latest), may_be_claimed, "{moment:?}");
+            assert_eq!(Due::Leased { until: moment, lease }.may_be_claimed(now, latest), may_be_claimed);
+        }
+        let parked = Due::Parked { why: Parked::SwitchedOff, since: UnixMillis(900) };
+        assert!(!parked.may_be_claimed(now, latest));
+    }
+
+    #[test]
     fn the_id_of_an_event_reads_back() {
         for text in [
             "us-east-1:0a/00000000000000ff/us-east-1:01/prefs.us-east-1:02/7/stream",
             "us-east-1:0a/ffffffffffffffff/us-east-1:01/prefs/7/bulk",
+            "us-east-1:0a/ffffffffffffffff/us-east-1:01/prefs/7/publication",
             "us-east-1:0a/0000000000000000/us-east-1:01/prefs/18446744073709551615/device-a/b c",
         ] {
             assert_eq!(EventId::parse(text).unwrap().to_string(), text);

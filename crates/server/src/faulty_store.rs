@@ -107,11 +107,12 @@ impl Reads for FaultyStore {
     fn lanes_due(
         &self,
         now: UnixMillis,
+        latest: UnixMillis,
         after: Option<PoolIncarnation>,
         per_pool_max: usize,
         max: usize,
     ) -> Answer<'_, Vec<Lane>> {
-        self.after(Call::LanesDue, || self.inner.lanes_due(now, after, per_pool_max, max))
+        self.after(Call::LanesDue, || self.inner.lanes_due(now, latest, after, per_pool_max, max))
     }
 
     fn lanes_leased(&self, now: UnixMillis) -> Answer<'_, Vec<Lane>> {

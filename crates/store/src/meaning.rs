@@ -72,7 +72,7 @@ pub(crate) fn record_bytes(record: &Record) -> usize {
 pub(crate) fn event_bytes(event: &Event) -> usize {
     match &event.body {
         EventBody::Updated(records) => records.iter().map(record_bytes).sum(),
-        EventBody::Deleted | EventBody::Snapshot { .. } | EventBody::Notice => 0,
+        EventBody::Deleted | EventBody::Snapshot { .. } | EventBody::Notice | EventBody::Page(_) => 0,
     }
 }
 

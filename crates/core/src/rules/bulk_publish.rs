@@ -1,16 +1,25 @@
 //! BulkPublish: every dataset of a pool goes to the stream once more, in the order of (identity, name)
 //! (`docs/protocol.md` section 9.3).
+//!
+//! A publication is work in a lane of its own: the relay claims the lane, enters a page of datasets into the lanes of
+//! their stream, and puts the next page in place of this one once they have left.
 
 use crate::changes::{Changes, Expect, Stamp, Write};
-use crate::ids::{DatasetName, IdentityId, Version};
+use crate::ids::{SyncCount, Version};
 use crate::limits::BULK_PUBLISH_PAUSE_SECONDS;
 use crate::model::{BulkPublish, BulkPublishStatus, DatasetRef, Head, Pool, PoolRef};
-use crate::outbox::{Event, EventBody, LaneRef, Position, Sink};
+use crate::outbox::{Entered, Event, EventBody, Lane, LaneRef, LaneState, Page, Position, Sink};
 use crate::refusal::Refusal;
 use crate::time::UnixMillis;
 
-/// The commit that begins a publication of `pool`, whose latest one is `before`.
-pub fn begin(pool: &Pool, before: Option<&BulkPublish>, now: UnixMillis) -> Result<Changes, Refusal> {
+/// The commit that begins a publication of `pool`, whose latest one is `before`. `first` is the first dataset of the pool;
+/// without one there is nothing to publish and the publication has succeeded at once.
+pub fn begin(
+    pool: &Pool,
+    before: Option<&BulkPublish>,
+    first: Option<DatasetRef>,
+    now: UnixMillis,
+) -> Result<Changes, Refusal> {
     if pool.streams.as_ref().is_none_or(|streams| streams.enabled_stream().is_none()) {
         return Err(Refusal::StreamingDisabled(pool.at.id.clone()));
     }
@@ -28,91 +37,160 @@ pub fn begin(pool: &Pool, before: Option<&BulkPublish>, now: UnixMillis) -> Resu
         status: BulkPublishStatus::InProgress,
         started: now,
         succeeded,
-        cursor: None,
         datasets: 0,
     };
-    Ok(Changes {
-        expect: vec![
-            Expect::PoolVersion(pool.at.clone(), pool.version),
-            Expect::BulkPublish(pool.at.clone(), version),
-        ],
-        write: vec![Write::PutBulkPublish(pool.at.clone(), begun)],
-    })
+    let expect = vec![
+        Expect::PoolVersion(pool.at.clone(), pool.version),
+        Expect::BulkPublish(pool.at.clone(), version),
+    ];
+    let Some(dataset) = first else {
+        let done = BulkPublish { status: BulkPublishStatus::Succeeded, succeeded: Some(now), ..begun };
+        return Ok(Changes { expect, write: vec![Write::PutBulkPublish(pool.at.clone(), done)] });
+    };
+    let lane = LaneRef { dataset, sink: Sink::Publication };
+    let (position, body) = (Position::bulk(SyncCount::ZERO), EventBody::Page(Page::default()));
+    let page = Event { lane, position, at: now, body };
+    let write = vec![Write::PutBulkPublish(pool.at.clone(), begun), Write::AppendEvent(page)];
+    Ok(Changes { expect, write })
 }
 
-/// The commit that enters a dataset into its lane as of `head`, and where its event stands; `None` if the dataset does
-/// not exist. The event must stand behind every event that already waits: so the head must still be this one.
-pub fn enter(at: &DatasetRef, head: &Head, now: UnixMillis) -> Option<(Changes, LaneRef, Position)> {
+/// The commit that enters a dataset into its lane as of `head`, and what is entered; `None` if the dataset does not
+/// exist. The event must stand behind every event that already waits: so the head must still be this one.
+pub fn enter(at: &DatasetRef, head: &Head, now: UnixMillis) -> Option<(Changes, Entered)> {
     head.life.as_ref()?;
-    let lane = LaneRef { dataset: at.clone(), sink: Sink::Stream };
-    let position = Position::bulk(head.sync_count);
+    let entered =
+        Entered { identity: at.owner.identity.clone(), name: at.name.clone(), sync_count: head.sync_count };
     let body = EventBody::Snapshot { generation: head.generation };
-    let event = Event { lane: lane.clone(), position, at: now, body };
+    let event = Event { lane: entered.lane(&at.owner.pool), position: entered.position(), at: now, body };
     let changes = Changes {
         expect: vec![Expect::Pool(at.owner.pool.clone()), Expect::Dataset(at.clone(), Some(Stamp::of(head)))],
         write: vec![Write::AppendEvent(event)],
     };
-    Some((changes, lane, position))
+    Some((changes, entered))
 }
 
-/// The commit that notes how far the publication of `pool` has come, and its state then.
-pub fn advance(
-    pool: &PoolRef,
-    before: &BulkPublish,
-    cursor: (IdentityId, DatasetName),
-    datasets: u64,
-) -> (Changes, BulkPublish) {
-    put(pool, before, BulkPublish { cursor: Some(cursor), datasets, ..before.clone() })
+/// The commit that puts the page `next` in place of `page`, whose datasets have all left, and ends the lease of `lane`.
+pub fn turn_page(lane: &Lane, before: &BulkPublish, page: &Page, next: Page, now: UnixMillis) -> Changes {
+    let position = Position::bulk(lane.first.sync_count.next());
+    let datasets = before.datasets + page.entered.len() as u64;
+    let mut changes = without_page(lane, before, BulkPublish { datasets, ..before.clone() });
+    let event = Event { lane: lane.at.clone(), position, at: now, body: EventBody::Page(next) };
+    changes.write.insert(1, Write::AppendEvent(event));
+    changes.write.push(Write::SetLane {
+        at: lane.at.clone(),
+        seen_first: lane.first,
+        first: position,
+        state: LaneState::due(now),
+    });
+    changes
 }
 
-/// The commit that ends the publication of `pool`.
-pub fn succeed(pool: &PoolRef, before: &BulkPublish, now: UnixMillis) -> (Changes, BulkPublish) {
+/// The commit that ends the publication with `page`, whose datasets have all left.
+pub fn succeed(lane: &Lane, before: &BulkPublish, page: &Page, now: UnixMillis) -> Changes {
+    let datasets = before.datasets + page.entered.len() as u64;
     let status = BulkPublishStatus::Succeeded;
-    put(pool, before, BulkPublish { status, succeeded: Some(now), ..before.clone() })
+    without_page(lane, before, BulkPublish { status, succeeded: Some(now), datasets, ..before.clone() })
 }
 
-/// The commit that gives the publication of `pool` up.
-pub fn fail(pool: &PoolRef, before: &BulkPublish, message: String) -> (Changes, BulkPublish) {
-    put(pool, before, BulkPublish { status: BulkPublishStatus::Failed { message }, ..before.clone() })
+/// The commit that gives the publication up.
+pub fn fail(lane: &Lane, before: &BulkPublish, message: String) -> Changes {
+    without_page(
+        lane,
+        before,
+        BulkPublish { status: BulkPublishStatus::Failed { message }, ..before.clone() },
+    )
 }
 
-fn put(pool: &PoolRef, before: &BulkPublish, after: BulkPublish) -> (Changes, BulkPublish) {
+/// The commit that takes the page off `lane`, which is due as it was seen, and leaves the publication as `after`.
+fn without_page(lane: &Lane, before: &BulkPublish, after: BulkPublish) -> Changes {
+    let pool: &PoolRef = &lane.at.dataset.owner.pool;
     let after = BulkPublish { version: before.version.next(), ..after };
-    let changes = Changes {
-        expect: vec![Expect::Pool(pool.clone()), Expect::BulkPublish(pool.clone(), before.version)],
-        write: vec![Write::PutBulkPublish(pool.clone(), after.clone())],
-    };
-    (changes, after)
+    Changes {
+        expect: vec![
+            Expect::Lane(lane.at.clone(), lane.state.due),
+            Expect::BulkPublish(pool.clone(), before.version),
+        ],
+        write: vec![
+            Write::RemoveEvents(lane.at.clone(), vec![lane.first]),
+            Write::PutBulkPublish(pool.clone(), after),
+        ],
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::SyncCount;
+    use crate::ids::LeaseId;
     use crate::model::{Floor, Life, Writer};
+    use crate::outbox::Due;
     use crate::rules::samples;
 
-    fn begun(changes: Changes) -> BulkPublish {
-        match changes.write.into_iter().next() {
-            Some(Write::PutBulkPublish(_, bulk)) => bulk,
-            other => panic!("{other:?}"),
-        }
+    fn published(changes: &Changes) -> BulkPublish {
+        let put = |write: &Write| match write {
+            Write::PutBulkPublish(_, bulk) => Some(bulk.clone()),
+            _ => None,
+        };
+        changes.write.iter().find_map(put).unwrap()
+    }
+
+    /// The lane of a publication that has come to page `number`, under a lease.
+    fn lane(number: u64) -> Lane {
+        let due = Due::Leased { until: UnixMillis(77), lease: LeaseId(9) };
+        let at = LaneRef { dataset: samples::dataset(), sink: Sink::Publication };
+        let state = LaneState { due, ..LaneState::due(UnixMillis(0)) };
+        Lane { at, events: 1, first: Position::bulk(SyncCount(number)), state }
+    }
+
+    fn page(entered: usize) -> Page {
+        let (identity, name) = (samples::owner().identity, samples::dataset().name);
+        let one = Entered { identity: identity.clone(), name: name.clone(), sync_count: SyncCount(7) };
+        Page { through: Some((identity, name)), entered: vec![one; entered] }
     }
 
     #[test]
     fn one_runs_at_a_time_and_one_succeeds_a_day() {
         let pool = samples::streaming(samples::pool());
         let id = pool.at.id.clone();
-        let first = begun(begin(&pool, None, UnixMillis(0)).unwrap());
-        assert_eq!(begin(&pool, Some(&first), UnixMillis(1)), Err(Refusal::BulkPublishRunning(id.clone())));
-        let (_, done) = succeed(&pool.at, &first, UnixMillis(5_000));
+        let begin = |before: Option<&BulkPublish>, now| begin(&pool, before, Some(samples::dataset()), now);
+        let first = published(&begin(None, UnixMillis(0)).unwrap());
+        assert_eq!(begin(Some(&first), UnixMillis(1)), Err(Refusal::BulkPublishRunning(id.clone())));
+        let done = published(&succeed(&lane(3), &first, &page(2), UnixMillis(5_000)));
+        assert_eq!((&done.status, done.datasets), (&BulkPublishStatus::Succeeded, 2));
         let next = UnixMillis(86_405_000);
         let refused = Err(Refusal::AlreadyStreamed { pool: id.clone(), next });
-        assert_eq!(begin(&pool, Some(&done), UnixMillis(next.0 - 1)), refused);
-        let second = begun(begin(&pool, Some(&done), next).unwrap());
-        let (_, failed) = fail(&pool.at, &second, "the stream is gone".to_owned());
-        assert!(begin(&pool, Some(&failed), next).is_ok(), "a failure may be followed at once");
-        assert_eq!(begin(&samples::pool(), None, next), Err(Refusal::StreamingDisabled(id)));
+        assert_eq!(begin(Some(&done), UnixMillis(next.0 - 1)), refused);
+        let second = published(&begin(Some(&done), next).unwrap());
+        let failed = published(&fail(&lane(3), &second, "the stream is gone".to_owned()));
+        assert!(begin(Some(&failed), next).is_ok(), "a failure may be followed at once");
+        let plain = super::begin(&samples::pool(), None, Some(samples::dataset()), next);
+        assert_eq!(plain, Err(Refusal::StreamingDisabled(id)));
+    }
+
+    #[test]
+    fn a_pool_without_datasets_is_published_at_once() {
+        let pool = samples::streaming(samples::pool());
+        let changes = begin(&pool, None, None, UnixMillis(5)).unwrap();
+        assert_eq!(changes.write.len(), 1, "there is no lane to work on");
+        let done = published(&changes);
+        assert_eq!((done.status, done.succeeded), (BulkPublishStatus::Succeeded, Some(UnixMillis(5))));
+    }
+
+    #[test]
+    fn the_next_page_takes_the_place_of_the_last_in_the_commit_that_ends_the_lease() {
+        let pool = samples::streaming(samples::pool());
+        let first = Some(samples::dataset());
+        let begun = published(&begin(&pool, None, first, UnixMillis(0)).unwrap());
+        let (held, next) = (lane(3), Position::bulk(SyncCount(4)));
+        let changes = turn_page(&held, &begun, &page(2), page(1), UnixMillis(9));
+        assert_eq!(changes.expect[0], Expect::Lane(held.at.clone(), held.state.due));
+        assert_eq!(published(&changes).datasets, 2, "those of the page that has left");
+        let body = EventBody::Page(page(1));
+        let event = Event { lane: held.at.clone(), position: next, at: UnixMillis(9), body };
+        assert!(changes.write.contains(&Write::AppendEvent(event)));
+        assert!(changes.write.contains(&Write::RemoveEvents(held.at.clone(), vec![held.first])));
+        let state = LaneState::due(UnixMillis(9));
+        let set = Write::SetLane { at: held.at, seen_first: held.first, first: next, state };
+        assert_eq!(changes.write.last(), Some(&set));
     }
 
     #[test]
@@ -130,9 +208,10 @@ mod tests {
         let deleted = Floor { sync_count: SyncCount(7), ..Floor::default() }.head();
         assert_eq!(enter(&samples::dataset(), &deleted, UnixMillis(1)), None);
         let head = Head { life: Some(life), ..deleted };
-        let (changes, lane, position) = enter(&samples::dataset(), &head, UnixMillis(1)).unwrap();
-        assert_eq!(position, Position::bulk(SyncCount(7)));
+        let (changes, entered) = enter(&samples::dataset(), &head, UnixMillis(1)).unwrap();
+        assert_eq!(entered.position(), Position::bulk(SyncCount(7)));
         assert!(changes.expect.contains(&Expect::Dataset(samples::dataset(), Some(Stamp::of(&head)))));
+        let lane = LaneRef { dataset: samples::dataset(), sink: Sink::Stream };
         assert!(matches!(&changes.write[..], [Write::AppendEvent(event)] if event.lane == lane));
     }
 }

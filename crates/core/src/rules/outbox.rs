@@ -8,6 +8,8 @@ use crate::time::UnixMillis;
 
 /// The first pause after a failed delivery, in milliseconds; it doubles with every further one.
 const BACKOFF_MILLIS_MIN: i64 = 500;
+/// How far the clocks of the nodes over one store may be apart, in seconds.
+const CLOCKS_APART_SECONDS_MAX: u32 = 300;
 /// Longest kept reason of a failure, in characters.
 const TROUBLE_CHARS_MAX: usize = 512;
 
@@ -41,6 +43,11 @@ pub struct Patience {
     pub backoff_seconds_max: u32,
 }
 
+/// The latest moment to which a lane can have been put off by `now`, whether to a pause or to the end of a lease.
+pub fn latest_due(now: UnixMillis, lease_seconds: u32, patience: Patience) -> UnixMillis {
+    now.plus_seconds(lease_seconds.max(patience.backoff_seconds_max).saturating_add(CLOCKS_APART_SECONDS_MAX))
+}
+
 /// The commit that takes `lane` under a lease, and how it is due then.
 pub fn claim(lane: &Lane, lease: LeaseId, until: UnixMillis) -> (Changes, Due) {
     let due = Due::Leased { until, lease };
@@ -48,14 +55,14 @@ pub fn claim(lane: &Lane, lease: LeaseId, until: UnixMillis) -> (Changes, Due) {
     (set(lane, lane.state.due, lane.first, state), due)
 }
 
-/// The commit that takes delivered events off `lane`, which goes on under the lease that it is due by, and the lane as it
-/// is then. Events that were answered are not delivered again, whatever happens to the rest.
+/// The commit that takes delivered events off `lane`, whose lease continues, and the lane as it is then. Events that were
+/// answered are not delivered again, whatever happens to the rest.
 pub fn advance(lane: &Lane, delivered: &[Position]) -> (Changes, Lane) {
     without(lane, delivered, LaneState { due: lane.state.due, attempts: 0, trouble: String::new() })
 }
 
-/// The commit that takes events off a leased lane which nobody waits for any more, and the lane as it is afterwards: its
-/// failures count on.
+/// The commit that takes events without a receiver off a leased lane, and the lane as it is afterwards: its failures count
+/// on.
 pub fn skip(lane: &Lane, dropped: &[Position]) -> (Changes, Lane) {
     without(lane, dropped, lane.state.clone())
 }
@@ -121,7 +128,7 @@ pub fn try_again(lane: &Lane, now: UnixMillis) -> Changes {
     set(lane, lane.state.due, lane.first, LaneState::due(now))
 }
 
-/// The commit that drops the event at `position`, the first one of `lane`, and goes on behind it.
+/// The commit that drops the event at `position`, the first one of `lane`, and makes the lane due.
 pub fn drop_first(lane: &Lane, position: Position, now: UnixMillis) -> Changes {
     let mut changes = set(lane, lane.state.due, position.next(), LaneState::due(now));
     changes.write.insert(0, Write::RemoveEvents(lane.at.clone(), vec![position]));
@@ -196,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn delivered_events_go_and_the_lane_goes_on_behind_them() {
+    fn delivered_events_go_and_the_lane_begins_behind_them() {
         let delivered = [Position::change(SyncCount(4)), Position::change(SyncCount(6))];
         let (changes, _) = settle(&lane(2), Due::At(UnixMillis(5)), &delivered, Outcome::Fine, NOW, PATIENCE);
         assert_eq!(changes.write[0], Write::RemoveEvents(lane(2).at, delivered.to_vec()));
@@ -205,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn answered_events_go_at_once_while_the_lease_goes_on() {
+    fn answered_events_go_at_once_while_the_lease_continues() {
         let due = Due::Leased { until: UnixMillis(77), lease: LeaseId(9) };
         let leased = Lane { state: LaneState { due, ..lane(1).state }, ..lane(1) };
         let (changes, after) = advance(&leased, &[Position::change(SyncCount(4))]);

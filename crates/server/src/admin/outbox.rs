@@ -189,6 +189,7 @@ fn kind(sink: &Sink) -> &'static str {
     match sink {
         Sink::Stream => "stream",
         Sink::Device(_) => "device",
+        Sink::Publication => "publication",
     }
 }
 

@@ -15,9 +15,10 @@ use std::path::Path;
 use carryall_core::ids::PoolId;
 use carryall_core::limits::Limits;
 use carryall_core::model::{CognitoStreams, PushSync};
-use carryall_core::rules::outbox::Patience;
+use carryall_core::rules::outbox::{self, Patience};
 use carryall_core::rules::set_identity_pool_configuration::{self, Block};
 use carryall_core::rules::{set_cognito_events, set_identity_pool};
+use carryall_core::time::UnixMillis;
 use carryall_outbound::OutboundSettings;
 use carryall_store::{StoreOptions, StoreUrl};
 
@@ -338,6 +339,11 @@ impl OutboxSettings {
             attempts_max: self.attempts_max.get(),
             backoff_seconds_max: self.backoff_seconds_max.get(),
         }
+    }
+
+    /// The latest moment to which a lane can have been put off by `now`.
+    pub fn latest_due(&self, now: UnixMillis) -> UnixMillis {
+        outbox::latest_due(now, self.lease_seconds.get(), self.patience())
     }
 }
 

@@ -65,7 +65,7 @@ fn log(pool: &Pool, reason: &str, streaming: Streaming) {
     }
 }
 
-/// A reason why changes are missing from a stream that goes on.
+/// A reason why changes are missing from a stream that stays switched on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Gap {
     /// A change is too large for the stream.

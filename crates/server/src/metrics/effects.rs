@@ -34,7 +34,7 @@ impl Delivery {
     pub fn of(event: &Event) -> Self {
         match (&event.lane.sink, event.position.part) {
             (Sink::Stream, Part::Change) => Self::Stream,
-            (Sink::Stream, Part::Bulk) => Self::Bulk,
+            (Sink::Stream, Part::Bulk) | (Sink::Publication, Part::Change | Part::Bulk) => Self::Bulk,
             (Sink::Device(_), Part::Change | Part::Bulk) => Self::Device,
         }
     }

@@ -2,14 +2,14 @@
 
 use carryall_core::outbox::Parked;
 
-/// What became of one event.
+/// The outcome for one event.
 pub(super) enum Delivered {
     /// The peer has it.
     Yes,
-    /// Nobody waits for it any more.
+    /// It no longer has a receiver.
     Dropped(&'static str),
-    /// Not yet, for this reason; try again.
+    /// It could not be delivered now, for this reason; try again.
     NotNow(String),
-    /// Not until somebody does something.
+    /// It waits for a developer or an operator.
     Parked(Parked, String),
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carryall_core::outbox::LaneRef;
+use carryall_core::ids::PoolIncarnation;
+use carryall_core::outbox::{LaneRef, Sink};
 use carryall_core::rules::outbox;
 use carryall_core::store::Committed;
 use futures_util::future::join_all;
@@ -12,7 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::lane::{self, Worked};
+use super::lane;
+use super::lease::Worked;
 use super::queue::Queue;
 use super::scan::{self, Found, Scan};
 use crate::app::App;
@@ -20,6 +22,8 @@ use crate::stop::told_to_stop;
 
 /// Pause after the store failed.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
+/// Pause after which a publication is looked at again that waits for a lane which another node works on.
+const PUBLICATION_PAUSE: Duration = Duration::from_millis(250);
 /// Time for the deliveries under way when the server stops; leases end what takes longer.
 const STOP_SECONDS_MAX: u64 = 15;
 
@@ -46,7 +50,7 @@ pub(super) async fn run(
     }
 }
 
-/// Ends the leases of the process before this one, which can deliver no more.
+/// Ends the leases of the process before this one, which no longer runs.
 async fn free_leases(app: &App) {
     let now = app.clock.now();
     let leased = match app.state.reads().lanes_leased(now).await {
@@ -65,6 +69,17 @@ async fn free_leases(app: &App) {
     }
 }
 
+/// A publication that waits for a lane of its pool.
+struct Waiting {
+    publication: LaneRef,
+    waits_for: LaneRef,
+    /// When it is looked at unless it is woken before, as its entry in [`Deliveries::later`].
+    look: Option<Moment>,
+}
+
+/// The moment of an entry that was put off. The number tells entries of the same moment apart.
+type Moment = (Instant, u64);
+
 struct Deliveries {
     app: Arc<App>,
     /// Tells the work on a lane to end with the event that is under way.
@@ -75,9 +90,10 @@ struct Deliveries {
     /// Nothing is begun before this moment: the store has failed.
     begin: Instant,
     /// Lanes whose next attempt has its moment; each comes back at its own, not with the next scan.
-    later: BTreeMap<(Instant, u64), LaneRef>,
-    /// Tells entries of the same moment apart.
+    later: BTreeMap<Moment, LaneRef>,
     put_off: u64,
+    /// Publications by the lane that each waits for, at most one for each pool.
+    publications: HashMap<PoolIncarnation, Waiting>,
 }
 
 impl Deliveries {
@@ -97,6 +113,7 @@ impl Deliveries {
             begin: Instant::now(),
             later: BTreeMap::new(),
             put_off: 0,
+            publications: HashMap::new(),
         }
     }
 
@@ -148,23 +165,62 @@ impl Deliveries {
         };
         let Some(lane) = self.lanes.remove(&id) else { return true };
         let is_named = self.queue.done(&lane);
-        self.app.state.wakes().lane_settled();
+        self.settled(lane, worked, is_named)
+    }
+
+    /// Does what the outcome of the work on a lane asks for. False if there was no room in the queue.
+    fn settled(&mut self, lane: LaneRef, worked: Worked, is_named: bool) -> bool {
+        let is_complete = match lane.sink {
+            Sink::Stream | Sink::Device(_) => self.wake_publication(&lane),
+            Sink::Publication => {
+                self.no_longer_waits(lane.dataset.owner.pool.incarnation);
+                true
+            }
+        };
+        is_complete & self.follow(lane, worked, is_named)
+    }
+
+    /// Wakes the publication that waits for exactly this lane. False if there is no room for it in the queue.
+    fn wake_publication(&mut self, lane: &LaneRef) -> bool {
+        let pool = lane.dataset.owner.pool.incarnation;
+        let waits = self.publications.get(&pool).is_some_and(|waiting| waiting.waits_for == *lane);
+        let publication = if waits { self.no_longer_waits(pool) } else { None };
+        publication.is_none_or(|publication| self.queue.add(publication))
+    }
+
+    /// Ends the waiting of a pool's publication, which is returned.
+    fn no_longer_waits(&mut self, pool: PoolIncarnation) -> Option<LaneRef> {
+        let Waiting { publication, look, .. } = self.publications.remove(&pool)?;
+        look.and_then(|look| self.later.remove(&look));
+        Some(publication)
+    }
+
+    /// Has the lane worked on again as its last work asks for.
+    fn follow(&mut self, lane: LaneRef, worked: Worked, is_named: bool) -> bool {
         match worked {
             Worked::More => return self.queue.add(lane),
             Worked::Left if is_named => return self.queue.add(lane),
             Worked::Left => {}
-            Worked::Later(pause) => self.put_off(lane, pause),
+            Worked::Later(pause) => drop(self.put_off(lane, pause)),
+            Worked::WaitsFor(waits_for) => {
+                let pool = lane.dataset.owner.pool.incarnation;
+                let look = self.put_off(lane.clone(), PUBLICATION_PAUSE);
+                self.publications.insert(pool, Waiting { publication: lane, waits_for, look });
+            }
             Worked::StoreFailed => self.pause(),
         }
         true
     }
 
-    /// Beyond the bound the scan finds it, once its moment is there.
-    fn put_off(&mut self, lane: LaneRef, pause: Duration) {
-        if self.later.len() < scan::LANES_MAX {
-            self.put_off += 1;
-            self.later.insert((Instant::now() + pause, self.put_off), lane);
+    /// Has the lane worked on after `pause`. Beyond the bound the scan finds it, once its moment is there.
+    fn put_off(&mut self, lane: LaneRef, pause: Duration) -> Option<Moment> {
+        if self.later.len() >= scan::LANES_MAX {
+            return None;
         }
+        self.put_off += 1;
+        let moment = (Instant::now() + pause, self.put_off);
+        self.later.insert(moment, lane);
+        Some(moment)
     }
 
     /// The moment of the next lane that was put off, or of the end of a pause.
@@ -194,5 +250,39 @@ impl Deliveries {
             tracing::warn!("deliveries pause because the store is failing");
             self.begin = now + TROUBLE_PAUSE;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::ids::{DatasetName, IdentityId};
+    use carryall_core::model::{DatasetRef, IdentityRef};
+    use carryall_store::{StoreOptions, StoreUrl};
+
+    use super::super::tests::{app_over, pool};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_publication_is_woken_by_the_lane_that_it_waits_for_and_by_no_other() {
+        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        let app = app_over(store).await;
+        let at = pool(&app).await;
+        let lane = |name: &str, sink| {
+            let owner = IdentityRef { pool: at.clone(), identity: IdentityId::parse("a:1").unwrap() };
+            LaneRef { dataset: DatasetRef { owner, name: DatasetName::parse(name).unwrap() }, sink }
+        };
+        let publication = lane("a", Sink::Publication);
+        let (_running, stop) = watch::channel(false);
+        let mut deliveries = Deliveries::new(app, stop);
+        for _ in 0..3 {
+            let waits = Worked::WaitsFor(lane("b", Sink::Stream));
+            assert!(deliveries.settled(publication.clone(), waits, false));
+        }
+        assert_eq!(deliveries.later.len(), 1, "however often it was looked at");
+        assert!(deliveries.settled(lane("a", Sink::Stream), Worked::Left, false));
+        assert_eq!(deliveries.queue.next(), None);
+        assert!(deliveries.settled(lane("b", Sink::Stream), Worked::Left, false));
+        assert_eq!(deliveries.queue.next(), Some(publication));
+        assert!(deliveries.later.is_empty());
     }
 }

@@ -28,13 +28,13 @@ async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivere
     let Some(pool) = app.state.pool(&owner.pool.id).await?.filter(|pool| pool.at == owner.pool) else {
         return Ok(Delivered::Dropped("its pool is gone"));
     };
-    let Some(push) = &pool.push else { return Ok(Delivered::Dropped("its pool has no push any more")) };
+    let Some(push) = &pool.push else { return Ok(Delivered::Dropped("its pool no longer has push")) };
     let devices = app.state.reads().devices(owner).await?;
     let Some(device) = devices.get(id).filter(|device| device.enabled) else {
         return Ok(Delivered::Dropped("its device is gone"));
     };
     if !push.application_arns.contains(&device.application_arn) {
-        return Ok(Delivered::Dropped("its platform application is none of the pool's any more"));
+        return Ok(Delivered::Dropped("its platform application is no longer one of the pool's"));
     }
     let port = app.outbound.push(owner.pool.id.as_str(), &device.application_arn, push.role_arn.as_deref());
     let message = PushMessage {
@@ -48,11 +48,11 @@ async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivere
         Ok(()) => Ok(Delivered::Yes),
         Err(PushUndelivered::EndpointDead { cause }) => {
             if !disable(app, owner, device).await? {
-                // It has registered again meanwhile: what was said is about how it was before.
+                // It has registered again meanwhile: the answer is about its earlier registration.
                 return Ok(Delivered::NotNow(cause));
             }
             app.metrics.effects.device_disabled();
-            tracing::info!(identity = %owner.identity, device = %id, cause, "a device is gone; it is told no more until it registers again");
+            tracing::info!(identity = %owner.identity, device = %id, cause, "a device is gone; it gets no notices until it registers again");
             Ok(Delivered::Dropped("its device is gone"))
         }
         Err(PushUndelivered::Other(Undelivered::Retry { cause, .. } | Undelivered::Gone { cause })) => {
@@ -83,7 +83,7 @@ fn platform(platform: Platform) -> carryall_outbound::Platform {
     }
 }
 
-/// Marks a device as gone; says whether it did, which it does not if the device has registered again since it was `seen`.
+/// Marks a device as gone. Returns false, and leaves it, if it has registered again since it was `seen`.
 async fn disable(app: &App, owner: &IdentityRef, seen: &Device) -> Result<bool, StoreError> {
     let disabled = app.state.retry(Tries::REQUEST, || async {
         let devices = app.state.reads().devices(owner).await?;

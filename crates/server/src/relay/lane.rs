@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carryall_core::changes::Changes;
-use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState, Parked, Position, Sink};
+use carryall_core::outbox::{Due, Event, Lane, LaneRef, Parked, Position, Sink};
 use carryall_core::rules::outbox::{self, Outcome, Patience};
-use carryall_core::store::{Committed, StoreError};
+use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::delivered::Delivered;
-use super::{device, resume, stream};
+use super::lease::{self, Halted, Worked};
+use super::{bulk_publish, device, resume, stream};
 use crate::app::App;
 use crate::metrics::Delivery;
 
@@ -23,39 +23,18 @@ const EVENTS_BYTES_MAX: usize = 256 * 1024;
 /// Time that one delivery may take, in seconds; under a lease that ends before none is begun but its first.
 const DELIVERY_SECONDS_MAX: u32 = 25;
 
-/// How the work on a lane ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Worked {
-    /// Events are left that can be delivered at once.
-    More,
-    /// Nothing is left to do for now.
-    Left,
-    /// The next attempt is to be made after this pause.
-    Later(Duration),
-    /// The store failed.
-    StoreFailed,
-}
-
-/// The reason why the work on a lane ends early.
-enum Halted {
-    /// The lane is no longer as it was seen: another node or an operator has it.
-    Taken,
-    /// The store failed.
-    Store(StoreError),
-}
-
-impl From<StoreError> for Halted {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// Works on a lane once.
 pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>) -> Worked {
-    match claim_and_deliver(&app, &at, &stop).await {
+    match work_if_due(&app, &at, &stop).await {
         Ok(worked) => worked,
         Err(Halted::Taken) => Worked::Left,
-        Err(Halted::Store(error)) => {
+        // It says nothing about other lanes, so they are not kept waiting for it.
+        Err(Halted::Store(StoreError::Corrupt { what })) => {
+            tracing::error!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, what,
+                "a lane of the outbox is damaged and was left out");
+            Worked::Left
+        }
+        Err(Halted::Store(error @ StoreError::Unavailable { .. })) => {
             tracing::debug!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, %error,
                 "a lane of the outbox could not be worked on");
             Worked::StoreFailed
@@ -63,20 +42,22 @@ pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>
     }
 }
 
-async fn claim_and_deliver(app: &App, at: &LaneRef, stop: &watch::Receiver<bool>) -> Result<Worked, Halted> {
-    let now = app.clock.now();
+async fn work_if_due(app: &App, at: &LaneRef, stop: &watch::Receiver<bool>) -> Result<Worked, Halted> {
     let Some(lane) = app.state.reads().lane(at).await? else { return Ok(Worked::Left) };
-    if lane.state.due.moment().is_none_or(|due| due > now) {
+    let now = app.clock.now();
+    if !lane.state.due.may_be_claimed(now, app.config.outbox.latest_due(now)) {
         return Ok(Worked::Left);
     }
-    let until = now.plus_seconds(app.config.outbox.lease_seconds.get());
-    let (claim, leased) = outbox::claim(&lane, app.clock.lease_id(), until);
-    if !app.state.commit_for_relay(claim).await?.is_done() {
-        return Err(Halted::Taken);
+    match &at.sink {
+        Sink::Stream | Sink::Device(_) => claim_and_deliver(app, lane, stop).await,
+        Sink::Publication => bulk_publish::work(app, lane).await,
     }
+}
 
-    let mut lane = Lane { state: LaneState { due: leased, ..lane.state }, ..lane };
-    let loaded = app.state.reads().events(at, EVENTS_MAX, EVENTS_BYTES_MAX).await;
+async fn claim_and_deliver(app: &App, lane: Lane, stop: &watch::Receiver<bool>) -> Result<Worked, Halted> {
+    let mut lane = lease::claim(app, lane).await?;
+    let (at, leased) = (lane.at.clone(), lane.state.due);
+    let loaded = app.state.reads().events(&at, EVENTS_MAX, EVENTS_BYTES_MAX).await;
     let (delivered, outcome) = match loaded {
         Ok(events) if events.is_empty() => {
             (Vec::new(), unreadable("it says that events wait, and holds none"))
@@ -90,8 +71,8 @@ async fn claim_and_deliver(app: &App, at: &LaneRef, stop: &watch::Receiver<bool>
     let patience = patience(app, &at.sink);
     let now = app.clock.now();
     let (settled, due) = outbox::settle(&lane, leased, &delivered, outcome, now, patience);
-    commit_settled(app, settled).await?;
-    goes_on_if_enabled(app, at, parked).await?;
+    lease::commit(app, settled).await?;
+    goes_on_if_enabled(app, &at, parked).await?;
     Ok(match due {
         Due::At(moment) if moment > now => Worked::Later(millis_between(now, moment)),
         Due::At(_) | Due::Leased { .. } | Due::Parked { .. } if more => Worked::More,
@@ -99,8 +80,8 @@ async fn claim_and_deliver(app: &App, at: &LaneRef, stop: &watch::Receiver<bool>
     })
 }
 
-/// Streaming may have been switched on between the delivery's look at the settings and the lane's parking, and whoever
-/// did so has looked for parked lanes too early.
+/// Streaming may have been switched on after the delivery read the settings and before the lane was parked. The search
+/// for parked lanes that followed came too early for this one.
 async fn goes_on_if_enabled(app: &App, at: &LaneRef, parked: bool) -> Result<(), StoreError> {
     if parked && !resume::still_waits(app, &at.dataset.owner.pool).await? {
         app.state.wakes().pool(&at.dataset.owner.pool.id);
@@ -116,19 +97,6 @@ fn unreadable(why: &str) -> Outcome {
     Outcome::Park { why: Parked::Undeliverable, cause: format!("the outbox is damaged: {why}") }
 }
 
-/// An unknown outcome is asked for once more: expectation and removals make a repetition harmless, and giving up would
-/// deliver again what was delivered.
-async fn commit_settled(app: &App, settled: Changes) -> Result<(), Halted> {
-    let outcome = match app.state.commit_for_relay(settled.clone()).await {
-        Err(StoreError::Unavailable { .. }) => app.state.commit_for_relay(settled).await?,
-        outcome @ (Ok(_) | Err(StoreError::Corrupt { .. })) => outcome?,
-    };
-    match outcome {
-        Committed::Done => Ok(()),
-        Committed::Refused => Err(Halted::Taken),
-    }
-}
-
 /// No delivery outlives the time that leases are given for.
 async fn in_time(delivery: impl Future<Output = Delivered>) -> Delivered {
     match timeout(Duration::from_secs(DELIVERY_SECONDS_MAX.into()), delivery).await {
@@ -142,13 +110,13 @@ async fn in_time(delivery: impl Future<Output = Delivered>) -> Delivered {
 fn patience(app: &App, sink: &Sink) -> Patience {
     let patience = app.config.outbox.patience();
     match sink {
-        Sink::Stream => patience,
+        Sink::Stream | Sink::Publication => patience,
         Sink::Device(_) => Patience { attempts_max: u32::MAX, ..patience },
     }
 }
 
-/// Delivers in order until one fails, the lease is about to end or the server is told to stop. What was answered is taken
-/// off the lane before the next delivery begins, all but the last: that one goes with the settlement. Returns what is not
+/// Delivers in order until one fails, the lease is about to end or the server stops. What was answered is taken off the
+/// lane before the next delivery begins, all but the last: that one goes with the settlement. Returns what is not
 /// taken off yet.
 async fn deliver_all(
     app: &App,
@@ -160,7 +128,7 @@ async fn deliver_all(
         Sink::Device(_) if lane.state.attempts > 0 || lane.events > EVENTS_MAX as u64 => {
             newest_alone(app, lane, events).await?
         }
-        Sink::Device(_) | Sink::Stream => events,
+        Sink::Device(_) | Sink::Stream | Sink::Publication => events,
     };
     let last = events.last().map(|event| event.position);
     let mut done = Vec::new();
@@ -174,6 +142,7 @@ async fn deliver_all(
         let told = match &event.lane.sink {
             Sink::Stream => in_time(stream::deliver(app, &event)).await,
             Sink::Device(id) => in_time(device::deliver(app, &event, id)).await,
+            Sink::Publication => Delivered::Dropped("a publication has no receiver"),
         };
         let was_sent = matches!(told, Delivered::Yes);
         if let Some(outcome) = stops(app, lane, &event, told) {
@@ -182,7 +151,7 @@ async fn deliver_all(
         done.push(position);
         if was_sent && last != Some(position) {
             let (advanced, after) = outbox::advance(lane, &done);
-            commit_settled(app, advanced).await?;
+            lease::commit(app, advanced).await?;
             *lane = after;
             done.clear();
         }
@@ -203,7 +172,7 @@ async fn newest_alone(app: &App, lane: &mut Lane, mut events: Vec<Event>) -> Res
             }
             let dropped: Vec<Position> = events.iter().map(|event| event.position).collect();
             let (skipped, after) = outbox::skip(lane, &dropped);
-            commit_settled(app, skipped).await?;
+            lease::commit(app, skipped).await?;
             *lane = after;
         }
         if holds_newest || events.is_empty() || ends_too_soon(app, lane) {

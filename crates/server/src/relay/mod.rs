@@ -3,15 +3,16 @@
 //!
 //! Three supervised tasks share the work. [`deliveries`] works on lanes, as many at a time as [`queue`] allows: commits
 //! of this process name the lanes they append to ([`Wakes`](crate::state::wakes::Wakes)), and [`scan`] finds all
-//! others in the store. [`pool_work`] does what concerns a pool as a whole: [`resume`] makes lanes due that waited for
-//! a stream to be switched on, [`bulk_publish`] fills lanes with whole pools. [`lane`] is the work on one lane,
-//! [`stream`] and [`device`] are the two kinds of delivery.
+//! others in the store. [`resume_lanes`] makes lanes due that waited for a stream to be switched on. [`lane`] is the work
+//! on one lane, under its [`lease`]: [`stream`] and [`device`] are the two kinds of delivery, and [`bulk_publish`] fills other lanes with a
+//! whole pool.
 
 mod bulk_publish;
 mod delivered;
 mod deliveries;
 mod device;
 mod lane;
+mod lease;
 mod queue;
 mod resume;
 mod scan;
@@ -39,28 +40,24 @@ pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
         move || scan::run(Arc::clone(&app), scanner.clone())
     });
     let pools = Arc::new(Mutex::new(pools));
-    supervisor.restartable("pool work", {
+    supervisor.restartable("resumption", {
         let app = Arc::clone(app);
-        move || pool_work(Arc::clone(&app), Arc::clone(&pools))
+        move || resume_lanes(Arc::clone(&app), Arc::clone(&pools))
     });
 }
 
-/// Does what concerns one pool as a whole when it is named, and for all pools now and then.
-async fn pool_work(app: Arc<App>, named: Arc<Mutex<mpsc::Receiver<PoolId>>>) {
+/// Looks at the parked lanes of a pool when its streams have changed, and at those of all pools now and then.
+async fn resume_lanes(app: Arc<App>, named: Arc<Mutex<mpsc::Receiver<PoolId>>>) {
     let mut named = named.lock().await;
-    let mut publications = bulk_publish::Publications::default();
     let mut next = Instant::now();
     loop {
         tokio::select! {
             pool = named.recv() => {
                 let Some(pool) = pool else { return };
-                // Lanes that waited come first: a publication would take them for a failure.
                 resume::pool(&app, &pool).await;
-                publications.begin(&app, &pool).await;
             }
             () = sleep_until(next) => {
                 resume::all(&app).await;
-                publications.begin_all(&app).await;
                 next = Instant::now() + resume::INTERVAL;
             }
         }
@@ -73,7 +70,7 @@ mod tests {
     use carryall_core::ids::{DatasetName, IdentityId, SyncCount};
     use carryall_core::model::{DatasetRef, IdentityRef, PoolRef};
     use carryall_core::outbox::{Due, Event, EventBody, LaneRef, LaneState, Parked, Position, Sink};
-    use carryall_core::store::Store;
+    use carryall_core::store::{Store, StoreError};
     use carryall_core::time::UnixMillis;
     use carryall_store::{StoreOptions, StoreUrl};
     use futures_util::FutureExt;
@@ -87,14 +84,14 @@ mod tests {
     use crate::trust::root_key::RootKey;
     use crate::trust::seal::MasterKey;
 
-    async fn app_over(store: Arc<dyn Store>) -> Arc<App> {
+    pub(super) async fn app_over(store: Arc<dyn Store>) -> Arc<App> {
         let config = Config::check(Settings::default()).unwrap();
         let clock = Clock::system();
         let (master, root) = (MasterKey::generate(&clock), RootKey::generate(&clock));
         App::open(config, store, &master, root, clock).await.ok().unwrap()
     }
 
-    async fn pool(app: &App) -> PoolRef {
+    pub(super) async fn pool(app: &App) -> PoolRef {
         let id = PoolId::parse("us-east-1:0").unwrap();
         let verb = Verb::Pool(pool::Verb::Create {
             id: Some(id.to_string()),
@@ -142,6 +139,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lane_that_cannot_be_read_is_left_out_and_does_not_count_as_a_failing_store() {
+        let store = FaultyStore::new(|call| match call {
+            Call::Lane => Err(StoreError::Corrupt { what: "planted".to_owned() }),
+            _ => Ok(()),
+        });
+        let app = app_over(store).await;
+        let at = lane(&pool(&app).await, 0);
+        put_event(&app, at.clone()).await;
+        let (_running, stop) = watch::channel(false);
+        assert_eq!(lane::work(app, at, stop).await, lease::Worked::Left);
+    }
+
+    #[tokio::test]
     async fn a_panic_in_the_relay_s_loops_or_in_a_delivery_is_counted_and_delays_nothing_else() {
         let (running, stop) = watch::channel(false);
         let (mut scans, mut pages, mut lanes) = (0, 0, 0);
@@ -169,7 +179,7 @@ mod tests {
         start(&app, &mut supervisor);
         all_again.await.unwrap();
         let page = app.metrics.page(&[]).unwrap();
-        for task in ["outbox scan", "pool work", "delivery"] {
+        for task in ["outbox scan", "resumption", "delivery"] {
             assert!(page.contains(&format!(r#"carryall_task_restarts_total{{task="{task}"}} 1"#)), "{page}");
         }
         running.send(true).unwrap();

@@ -17,11 +17,11 @@ pub(super) struct Queue {
     running: usize,
     /// Every lane here, and whether it was named again while it runs.
     known: HashMap<LaneRef, Known>,
-    /// By pool, streams and pushes apart: their destinations have nothing to do with each other.
+    /// By pool, streams, pushes and publications apart: what they wait for has nothing to do with each other.
     groups: BTreeMap<Group, GroupQueue>,
     /// The group that had the last turn.
     turn: Option<Group>,
-    /// Whether the store holds more than was taken up.
+    /// True if the store holds more than was taken up.
     left_over: bool,
 }
 
@@ -31,8 +31,16 @@ enum Known {
     Running { named_again: bool },
 }
 
-/// What shares its destinations, roughly: the pool, and whether devices are told.
-type Group = (PoolIncarnation, bool);
+/// Lanes that share their destinations, roughly: the pool, and the kind of receiver.
+type Group = (PoolIncarnation, Receiver);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Receiver {
+    Stream,
+    Devices,
+    /// The relay itself, which enters the datasets of a publication: it takes as long as some commits do.
+    Publication,
+}
 
 #[derive(Default)]
 struct GroupQueue {
@@ -118,18 +126,19 @@ impl Queue {
         self.left_over = left_over;
     }
 
-    /// Whether the store is known to hold more, and at least half of what was taken up is done.
+    /// True if the store is known to hold more, and at least half of what was taken up is done.
     pub(super) fn wants_more(&self) -> bool {
         self.left_over && self.known.len() <= self.lanes_max / 2
     }
 }
 
 fn group(lane: &LaneRef) -> Group {
-    let tells_device = match lane.sink {
-        Sink::Stream => false,
-        Sink::Device(_) => true,
+    let receiver = match lane.sink {
+        Sink::Stream => Receiver::Stream,
+        Sink::Device(_) => Receiver::Devices,
+        Sink::Publication => Receiver::Publication,
     };
-    (lane.dataset.owner.pool.incarnation, tells_device)
+    (lane.dataset.owner.pool.incarnation, receiver)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Lanes that wait for a stream to be switched on again: they go on once it is, or once there is nothing left to wait
-//! for.
+//! Lanes that are parked until a stream is switched on again: they are made due once it is, or once there is nothing left
+//! to wait for.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) const INTERVAL: Duration = Duration::from_mins(10);
 /// Lanes that are read at a time.
 pub(super) const LANES_PER_PAGE: usize = 256;
 
-/// Puts the lanes of one pool back that need not wait any more.
+/// Makes the lanes of one pool due again that no longer have to wait.
 pub(super) async fn pool(app: &App, id: &PoolId) {
     match app.state.reads().pool(id).await {
         Ok(Some(pool)) => report(resume(app, Some(&pool.at)).await),
@@ -28,7 +28,7 @@ pub(super) async fn pool(app: &App, id: &PoolId) {
     }
 }
 
-/// Puts every lane back that need not wait any more.
+/// Makes every lane due again that no longer has to wait.
 pub(super) async fn all(app: &App) {
     report(resume(app, None).await);
 }
@@ -36,7 +36,7 @@ pub(super) async fn all(app: &App) {
 fn report(outcome: Result<usize, StoreError>) {
     match outcome {
         Ok(0) => {}
-        Ok(lanes) => tracing::info!(lanes, "streaming goes on with what had been waiting"),
+        Ok(lanes) => tracing::info!(lanes, "parked lanes of streams that were switched on again are due"),
         Err(error) => tracing::warn!(%error, "parked events could not be looked at"),
     }
 }
@@ -64,7 +64,7 @@ async fn resume(app: &App, only: Option<&PoolRef>) -> Result<usize, StoreError> 
         for outcome in join_all(ready.into_iter().map(|changes| app.state.commit(changes))).await {
             match outcome? {
                 Committed::Done => resumed += 1,
-                // Somebody else has put it back.
+                // Another node or an operator was quicker.
                 Committed::Refused => {}
             }
         }
@@ -78,7 +78,7 @@ fn is_switched_off(lane: &Lane) -> bool {
     }
 }
 
-/// Whether the pool still has a stream that is switched off. Without one, what waits is dropped by the delivery.
+/// True if the pool still has a stream that is switched off. Without one, the delivery drops what waits.
 pub(super) async fn still_waits(app: &App, at: &PoolRef) -> Result<bool, StoreError> {
     let pool = app.state.pool(&at.id).await?.filter(|pool| pool.at == *at);
     let streams = pool.as_ref().and_then(|pool| pool.streams.as_ref());

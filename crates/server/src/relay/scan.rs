@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carryall_core::ids::PoolIncarnation;
-use carryall_core::outbox::{Lane, LaneRef};
+use carryall_core::outbox::{Lane, LaneRef, Sink};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
@@ -53,7 +53,7 @@ pub(super) fn scan() -> (Scanner, Scan) {
     (Scanner { soon: Arc::clone(&soon), found: sender }, Scan { soon, found })
 }
 
-/// Scans until dropped, or until nobody takes the results any more.
+/// Scans until dropped, or until the receiver of the results is gone.
 pub(super) async fn run(app: Arc<App>, scanner: Scanner) {
     let mut after = None;
     loop {
@@ -75,15 +75,18 @@ pub(super) async fn run(app: Arc<App>, scanner: Scanner) {
 /// Looks into the store once, beginning behind the pool `after`, and moves `after` to where the next look begins.
 async fn look(app: &App, after: &mut Option<PoolIncarnation>) -> Option<Found> {
     let now = app.clock.now();
-    let lanes = match app.state.reads().lanes_due(now, *after, LANES_PER_POOL_MAX, LANES_MAX).await {
+    let latest = app.config.outbox.latest_due(now);
+    let lanes = match app.state.reads().lanes_due(now, latest, *after, LANES_PER_POOL_MAX, LANES_MAX).await {
         Ok(lanes) => lanes,
         Err(error) => {
             tracing::warn!(%error, "the outbox could not be scanned");
             return None;
         }
     };
-    let oldest = lanes.iter().filter_map(|lane| lane.state.due.moment()).min();
-    let lag_millis = oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0));
+    // A publication stays due while it waits for its page.
+    let deliveries = lanes.iter().filter(|lane| lane.at.sink != Sink::Publication);
+    let oldest = deliveries.filter_map(|lane| lane.state.due.moment()).min();
+    let lag_millis = oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0).max(0));
     app.metrics.effects.outbox_lag(lag_millis);
     *after = lanes.last().filter(|_| lanes.len() >= LANES_MAX).map(incarnation);
     let is_cut = after.is_some() || is_cut(&lanes);

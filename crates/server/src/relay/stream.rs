@@ -28,7 +28,7 @@ async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> 
         return Ok(Delivered::Dropped("its pool is gone"));
     };
     let Some(streams) = &pool.streams else {
-        return Ok(Delivered::Dropped("its pool has no stream any more"));
+        return Ok(Delivered::Dropped("its pool no longer has a stream"));
     };
     let Some(name) = streams.enabled_stream() else {
         let reason = streams.disabled_reason.clone();
@@ -55,18 +55,18 @@ async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> 
     }
 }
 
-/// The records that the event tells of; `None` if it tells of a life of the dataset that has ended.
+/// The records of the event; `None` if it is about a life of the dataset that has ended.
 async fn records(app: &App, event: &Event) -> Result<Option<Vec<Record>>, StoreError> {
     match &event.body {
         EventBody::Updated(records) => Ok(Some(records.clone())),
-        EventBody::Deleted | EventBody::Notice => Ok(Some(Vec::new())),
+        EventBody::Deleted | EventBody::Notice | EventBody::Page(_) => Ok(Some(Vec::new())),
         EventBody::Snapshot { generation } => {
             snapshot(app, &event.lane.dataset, *generation, event.position.sync_count).await
         }
     }
 }
 
-/// What is there of the dataset as of `through`: records that changed later are told of by the events behind.
+/// The records of the dataset as of `through`. Those that changed later follow with the events behind.
 async fn snapshot(
     app: &App,
     at: &DatasetRef,
@@ -100,7 +100,9 @@ async fn message(
     let sync_records: Vec<SyncRecord<'_>> = records.iter().map(sync_record).collect();
     let operation = match event.body {
         EventBody::Deleted => Operation::Remove,
-        EventBody::Updated(_) | EventBody::Snapshot { .. } | EventBody::Notice => Operation::Replace,
+        EventBody::Updated(_) | EventBody::Snapshot { .. } | EventBody::Notice | EventBody::Page(_) => {
+            Operation::Replace
+        }
     };
     let record = StreamRecord {
         identity_pool_id: owner.pool.id.as_str(),
@@ -161,8 +163,8 @@ fn json(value: &impl serde::Serialize) -> Result<Bytes, NoMessage> {
         .map_err(|error| NoMessage::Undelivered(Undelivered::Refused { cause: error.to_string() }))
 }
 
-/// What is wrong may have been mended while the delivery was under way: only what is wrong with the settings as they are
-/// switches streaming off.
+/// The settings may have been mended while the delivery was under way: only what is wrong with the present ones switches
+/// streaming off.
 async fn undelivered_event(
     app: &App,
     pool: &Pool,

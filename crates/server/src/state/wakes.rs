@@ -17,15 +17,13 @@ pub struct Wakes {
     receivers: Mutex<Option<Receivers>>,
     /// Something may wait that was not named.
     missed: Notify,
-    /// A lane was settled.
-    settled: Notify,
 }
 
 /// The ends at which the relay of this process receives.
 pub struct Receivers {
     /// Lanes that commits have appended to.
     pub lanes: mpsc::Receiver<LaneRef>,
-    /// Pools whose streams or bulk publication have changed.
+    /// Pools whose streams have changed.
     pub pools: mpsc::Receiver<PoolId>,
 }
 
@@ -34,7 +32,7 @@ impl Default for Wakes {
         let (lanes, named_lanes) = mpsc::channel(WAKES_MAX);
         let (pools, named_pools) = mpsc::channel(WAKES_MAX);
         let receivers = Mutex::new(Some(Receivers { lanes: named_lanes, pools: named_pools }));
-        Self { lanes, pools, receivers, missed: Notify::new(), settled: Notify::new() }
+        Self { lanes, pools, receivers, missed: Notify::new() }
     }
 }
 
@@ -49,25 +47,15 @@ impl Wakes {
         }
     }
 
-    /// Says that the settings of a pool's streams, or the state of its bulk publication, have changed. One that gets
-    /// lost in a full queue is found by the next round of the relay.
+    /// Says that the settings of a pool's streams have changed. One that gets lost in a full queue is found by the next
+    /// round of the relay.
     pub fn pool(&self, pool: &PoolId) {
         let _ = self.pools.try_send(pool.clone());
-    }
-
-    /// Ends when the next lane of this process is settled, counted from now.
-    pub fn settled(&self) -> Notified<'_> {
-        self.settled.notified()
     }
 
     /// Ends once something may wait that was not named.
     pub fn missed(&self) -> Notified<'_> {
         self.missed.notified()
-    }
-
-    /// Says that the work on a lane has ended.
-    pub fn lane_settled(&self) {
-        self.settled.notify_waiters();
     }
 
     /// The receiving ends; `None` if they have been taken.

@@ -28,8 +28,13 @@ impl Writer {
         }
         if !self.overlay.lanes.keeps(at) {
             let key = outbox_keys::lane(at);
-            let row = self.engine.newest(Space::Small, &key)?;
-            let stored = row.map(|row| StoredLane::from_row(&key, &row)).transpose()?;
+            let row = self.engine.newest(Space::Small, &key);
+            let stored = row.and_then(|row| row.map(|row| StoredLane::from_row(&key, &row)).transpose());
+            let stored = match stored {
+                // No earlier member of the batch has had to do with the lane, so the engine holds all its events.
+                Err(StoreError::Corrupt { .. }) => self.engine.remade_lane(&self.engine.view(), at)?,
+                stored => stored?,
+            };
             self.overlay.lanes.keep(at.clone(), stored);
         }
         Ok(self.overlay.lanes.get(at))

@@ -49,7 +49,7 @@ pub(super) fn of(engine: &Engine, waiting: usize) -> Figures {
         ),
         counter(
             "store_damaged_lanes_total",
-            "Lanes of the outbox that were left out of a listing since they cannot be read.",
+            "Reads of lanes whose row is damaged: made anew from their events where they are named, left out of listings.",
             read(&counters.damaged_lanes),
         ),
         counter("store_heads_hits_total", "Heads that were found in memory.", hits),

@@ -86,7 +86,7 @@ fn read_outbox(key: &[u8], row: &[u8]) {
         assert_eq!(rows::event::from_row(lane, key, &rows::event::to_row(&event)), Ok(event));
     }
     drop(outbox_keys::lane_of_mark(key));
-    let _ = outbox_keys::parts_of_due_mark(key);
+    let _ = outbox_keys::pool_of_due_mark(key);
 }
 
 #[cfg(test)]

@@ -251,11 +251,12 @@ impl Reads for EmbeddedStore {
     fn lanes_due(
         &self,
         now: UnixMillis,
+        latest: UnixMillis,
         after: Option<PoolIncarnation>,
         per_pool_max: usize,
         max: usize,
     ) -> Answer<'_, Vec<Lane>> {
-        ready(self.engine.read_lanes_due(now, after, per_pool_max, max))
+        ready(self.engine.read_lanes_due(now, latest, after, per_pool_max, max))
     }
 
     fn lanes_leased(&self, now: UnixMillis) -> Answer<'_, Vec<Lane>> {

@@ -1,7 +1,7 @@
 //! Where the rows of the outbox stand. The table at the head of `keys.rs` has their places; here is how a sink and a
 //! position look in them.
 //!
-//! A sink is one byte, `01` for the stream and `02` for a device, whose id follows. A device id may hold any character,
+//! A sink is one byte, `01` for the stream, `02` for a device, whose id follows, and `03` for a bulk publication. A device id may hold any character,
 //! a zero byte too. But no byte of UTF-8 is above `f4`: so each byte of the id stands raised by one, which keeps their
 //! order and leaves `00` to end it. No sink's bytes begin with another's. A position is its count and one byte, `00` for
 //! the change and `01` for a bulk publication.
@@ -11,10 +11,11 @@ use carryall_core::model::{DatasetRef, IdentityRef, PoolRef};
 use carryall_core::outbox::{Due, LaneRef, Part, Position, Sink};
 use carryall_core::time::UnixMillis;
 
-use super::keys::{DUE_MARK, EVENT, LANE, PARKED_MARK, ordered, pool_table, tagged, time_of};
+use super::keys::{DUE_MARK, EVENT, LANE, PARKED_MARK, ordered, pool_table, tagged};
 
 const STREAM: u8 = 1;
 const DEVICE: u8 = 2;
+const PUBLICATION: u8 = 3;
 
 /// Bytes of a position.
 const POSITION_BYTES: usize = 9;
@@ -27,12 +28,14 @@ fn put_sink(key: &mut Vec<u8>, sink: &Sink) {
             key.extend(id.as_str().bytes().map(|byte| byte.wrapping_add(1)));
             key.push(0);
         }
+        Sink::Publication => key.push(PUBLICATION),
     }
 }
 
 fn sink_from(bytes: &[u8]) -> Option<Sink> {
     match bytes.split_first()? {
         (&STREAM, []) => Some(Sink::Stream),
+        (&PUBLICATION, []) => Some(Sink::Publication),
         (&DEVICE, [raised @ .., 0]) => {
             let id = raised.iter().map(|byte| byte.checked_sub(1)).collect::<Option<Vec<u8>>>()?;
             Some(Sink::Device(DeviceId::parse(std::str::from_utf8(&id).ok()?).ok()?))
@@ -43,7 +46,7 @@ fn sink_from(bytes: &[u8]) -> Option<Sink> {
 
 fn sink_bytes(sink: &Sink) -> usize {
     match sink {
-        Sink::Stream => 1,
+        Sink::Stream | Sink::Publication => 1,
         Sink::Device(id) => 2 + id.as_str().len(),
     }
 }
@@ -106,12 +109,10 @@ pub(super) fn due_after(incarnation: PoolIncarnation, now: UnixMillis) -> Vec<u8
     super::keys::successor(&key)
 }
 
-/// The pool and the moment of a due mark; `None` for any other key.
-pub(super) fn parts_of_due_mark(mark: &[u8]) -> Option<(PoolIncarnation, UnixMillis)> {
+/// The pool of a due mark; `None` for any other key.
+pub(super) fn pool_of_due_mark(mark: &[u8]) -> Option<PoolIncarnation> {
     let (&[DUE_MARK], rest) = mark.split_first_chunk::<1>()? else { return None };
-    let (incarnation, rest) = rest.split_first_chunk::<8>()?;
-    let (time, _) = rest.split_first_chunk::<8>()?;
-    Some((PoolIncarnation(u64::from_be_bytes(*incarnation)), time_of(*time)))
+    Some(PoolIncarnation(u64::from_be_bytes(*rest.first_chunk::<8>()?)))
 }
 
 /// The pool and the lane's key that a due mark or a parked mark stands for; `None` for any other key.
@@ -185,6 +186,7 @@ mod tests {
             lanes.push(lane_of(identity, name, Sink::Stream));
             lanes.extend(devices.map(|id| lane_of(identity, name, device(id))));
             lanes.push(lane_of(identity, name, device(&longest)));
+            lanes.push(lane_of(identity, name, Sink::Publication));
         }
         lanes
     }
@@ -207,7 +209,7 @@ mod tests {
             assert_eq!(lane_of_mark(&parked_mark(&at)), found);
             let due = mark(&at, Due::At(UnixMillis(-5)));
             assert_eq!(lane_of_mark(&due), found);
-            assert_eq!(parts_of_due_mark(&due), Some((PoolIncarnation(7), UnixMillis(-5))));
+            assert_eq!(pool_of_due_mark(&due), Some(PoolIncarnation(7)));
         }
         let key = lane(&lane_of("a:0", "n", device("a")));
         for cut in 0..key.len() {

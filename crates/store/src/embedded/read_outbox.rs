@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use carryall_core::devices::Devices;
 use carryall_core::ids::{DatasetName, IdentityId, PoolIncarnation};
 use carryall_core::model::{BulkPublish, DatasetRef, Head, IdentityRef, PoolRef};
-use carryall_core::outbox::{Due, Event, Lane, LaneRef};
+use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState};
 use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
 
@@ -60,7 +60,35 @@ impl Engine {
     }
 
     pub(super) fn read_lane(&self, at: &LaneRef) -> Read<Option<Lane>> {
-        Ok(self.view().lane(at)?.map(|stored| stored.lane))
+        let view = self.view();
+        let stored = match view.lane(at) {
+            Err(StoreError::Corrupt { .. }) => self.remade_lane(&view, at)?,
+            stored => stored?,
+        };
+        Ok(stored.map(|stored| stored.lane))
+    }
+
+    /// A lane whose row is damaged, made anew from its events: due since the first of them, as if it had never been worked
+    /// on. So the damage of a row that only says what the events say keeps nothing from being delivered, and the next
+    /// commit that changes the lane mends it.
+    pub(super) fn remade_lane(&self, view: &View<'_>, at: &LaneRef) -> Read<Option<StoredLane>> {
+        self.counters.damaged_lanes.fetch_add(1, Ordering::Relaxed);
+        let mut remade: Option<StoredLane> = None;
+        let events = outbox_keys::events_of(at);
+        for row in view.scan(Space::Small, Bound::Included(events.clone()), keys::successor(&events)) {
+            let (key, row) = row?;
+            let position =
+                outbox_keys::position_of_event(&key).ok_or_else(|| damaged("an event has a damaged key"))?;
+            let lane = if let Some(StoredLane { lane, .. }) = remade {
+                Lane { events: lane.events + 1, ..lane }
+            } else {
+                let event = rows::event::from_row(at.clone(), &key, &row);
+                let state = LaneState::due(event.map_or(UnixMillis(0), |event| event.at));
+                Lane { at: at.clone(), events: 1, first: position, state }
+            };
+            remade = Some(StoredLane { lane, last: position });
+        }
+        Ok(remade)
     }
 
     /// Goes from pool to pool: behind what it takes of one, it seeks the next, so that nobody's backlog is walked.
@@ -71,6 +99,7 @@ impl Engine {
     pub(super) fn read_lanes_due(
         &self,
         now: UnixMillis,
+        latest: UnixMillis,
         after: Option<PoolIncarnation>,
         per_pool_max: usize,
         max: usize,
@@ -80,16 +109,19 @@ impl Engine {
         let mut start = after.map_or_else(|| vec![keys::DUE_MARK], behind);
         let mut found = Vec::new();
         while found.len() < max
-            && let Some((pool, earliest)) = view.next_pool_with_due_marks(&start)?
+            && let Some(pool) = view.next_pool_with_due_marks(&start)?
         {
-            if earliest <= now && !view.is_removed(pool)? {
-                let marks = Bound::Included(keys::pool_table(keys::DUE_MARK, pool));
-                let rows = view.scan(Space::Small, marks, outbox_keys::due_after(pool, now));
+            start = behind(pool);
+            if !view.is_removed(pool)? {
+                let by_now = (keys::pool_table(keys::DUE_MARK, pool), outbox_keys::due_after(pool, now));
+                let too_late = (outbox_keys::due_after(pool, now.max(latest)), behind(pool));
+                let ranges = [by_now, too_late].into_iter().filter(|(start, end)| start < end);
+                let rows =
+                    ranges.flat_map(|(start, end)| view.scan(Space::Small, Bound::Included(start), end));
                 for row in rows.take(per_pool_max) {
                     found.extend(self.readable(view.lane_of_mark(&row?.0))?);
                 }
             }
-            start = behind(pool);
         }
         Ok(found)
     }
@@ -100,7 +132,7 @@ impl Engine {
         let behind = |pool| keys::successor(&keys::pool_table(keys::DUE_MARK, pool));
         let mut start = vec![keys::DUE_MARK];
         let mut found = Vec::new();
-        while let Some((pool, _)) = view.next_pool_with_due_marks(&start)? {
+        while let Some(pool) = view.next_pool_with_due_marks(&start)? {
             let later = Bound::Included(outbox_keys::due_after(pool, now));
             for row in view.scan(Space::Small, later, behind(pool)) {
                 let lane = self.readable(view.lane_of_mark(&row?.0))?;
@@ -147,8 +179,12 @@ impl Engine {
     /// tombstones that would have to be walked.
     pub(super) fn read_events(&self, at: &LaneRef, max: usize, bytes_max: usize) -> Read<Vec<Event>> {
         let view = self.view();
-        let Some(stored) = view.lane(at)? else { return Ok(Vec::new()) };
-        let start = Bound::Included(outbox_keys::event(at, stored.lane.first));
+        let start = match view.lane(at) {
+            Ok(None) => return Ok(Vec::new()),
+            Ok(Some(stored)) => Bound::Included(outbox_keys::event(at, stored.lane.first)),
+            Err(StoreError::Corrupt { .. }) => Bound::Included(outbox_keys::events_of(at)),
+            Err(error @ StoreError::Unavailable { .. }) => return Err(error),
+        };
         let rows = view.scan(Space::Small, start, keys::successor(&outbox_keys::events_of(at)));
         let mut bytes = 0;
         let mut found = Vec::new();
@@ -184,8 +220,8 @@ impl View<'_> {
         Ok(Some(StoredLane::from_row(&key, &row)?.lane))
     }
 
-    /// The first pool at or behind `start` whose lanes have due marks, and the earliest moment among them.
-    fn next_pool_with_due_marks(&self, start: &[u8]) -> Read<Option<(PoolIncarnation, UnixMillis)>> {
+    /// The first pool at or behind `start` whose lanes have due marks.
+    fn next_pool_with_due_marks(&self, start: &[u8]) -> Read<Option<PoolIncarnation>> {
         let end = keys::successor(&[keys::DUE_MARK]);
         if start >= end.as_slice() {
             return Ok(None);
@@ -193,7 +229,62 @@ impl View<'_> {
         let Some(row) = self.scan(Space::Small, Bound::Included(start.to_vec()), end).next() else {
             return Ok(None);
         };
-        let parts = outbox_keys::parts_of_due_mark(&row?.0);
-        parts.map(Some).ok_or_else(|| damaged("a mark has a damaged key"))
+        outbox_keys::pool_of_due_mark(&row?.0).map(Some).ok_or_else(|| damaged("a mark has a damaged key"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::changes::{Changes, Expect, Write};
+    use carryall_core::ids::{PoolId, SyncCount};
+    use carryall_core::outbox::{EventBody, Position, Sink};
+    use carryall_core::store::{Reads, Store};
+
+    use super::*;
+    use crate::dir_lock::DirLock;
+    use crate::embedded::EmbeddedStore;
+    use crate::options::StoreOptions;
+
+    fn event(count: u64) -> Event {
+        let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
+        let owner = IdentityRef { pool, identity: IdentityId::parse("a:1").unwrap() };
+        let dataset = DatasetRef { owner, name: DatasetName::parse("n").unwrap() };
+        let lane = LaneRef { dataset, sink: Sink::Stream };
+        let (position, at) = (Position::change(SyncCount(count)), UnixMillis(10 * count.cast_signed()));
+        Event { lane, position, at, body: EventBody::Deleted }
+    }
+
+    #[test]
+    fn a_damaged_lane_row_holds_nothing_up_and_the_next_change_mends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(dir.path()).unwrap();
+        let store = EmbeddedStore::open(lock, &StoreOptions::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let commit = |expect, write| {
+            let committed = runtime.block_on(store.commit(Changes { expect, write })).unwrap();
+            assert!(committed.is_done());
+        };
+        let at = event(1).lane;
+        commit(vec![], vec![Write::AppendEvent(event(1)), Write::AppendEvent(event(2))]);
+        let whole = runtime.block_on(store.lane(&at)).unwrap().unwrap();
+        let damage = || {
+            let mut batch = store.engine.batch(1);
+            batch.write(Space::Small, outbox_keys::lane(&at), Some(b"damage".to_vec()));
+            batch.commit().unwrap();
+        };
+
+        damage();
+        assert_eq!(runtime.block_on(store.lane(&at)), Ok(Some(whole.clone())));
+        let events = runtime.block_on(store.events(&at, 9, usize::MAX));
+        assert_eq!(events, Ok(vec![event(1), event(2)]));
+        commit(vec![Expect::Lane(at.clone(), whole.state.due)], vec![Write::AppendEvent(event(3))]);
+        let listed = runtime.block_on(store.lanes_due(UnixMillis(10), UnixMillis(10), None, 9, 9));
+        assert_eq!(listed, Ok(vec![Lane { events: 3, ..whole }]), "the row is whole again");
+
+        damage();
+        let positions = [1, 2, 3].map(|count| event(count).position).to_vec();
+        commit(vec![], vec![Write::RemoveEvents(at.clone(), positions)]);
+        assert_eq!(runtime.block_on(store.lane(&at)), Ok(None));
+        assert_eq!(runtime.block_on(store.lanes_due(UnixMillis(99), UnixMillis(99), None, 9, 9)), Ok(vec![]));
     }
 }

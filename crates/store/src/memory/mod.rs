@@ -209,11 +209,12 @@ impl Reads for MemoryStore {
     fn lanes_due(
         &self,
         now: UnixMillis,
+        latest: UnixMillis,
         after: Option<PoolIncarnation>,
         per_pool_max: usize,
         max: usize,
     ) -> Answer<'_, Vec<Lane>> {
-        ready(Ok(self.state().outbox.due(now, after, per_pool_max, max)))
+        ready(Ok(self.state().outbox.due(now, latest, after, per_pool_max, max)))
     }
 
     fn lanes_leased(&self, now: UnixMillis) -> Answer<'_, Vec<Lane>> {

@@ -97,6 +97,7 @@ impl Outbox {
     pub(super) fn due(
         &self,
         now: UnixMillis,
+        latest: UnixMillis,
         after: Option<PoolIncarnation>,
         per_pool_max: usize,
         max: usize,
@@ -104,7 +105,7 @@ impl Outbox {
         let mut pools: BTreeMap<PoolIncarnation, Vec<(UnixMillis, &Waiting)>> = BTreeMap::new();
         for ((incarnation, ..), lane) in &self.lanes {
             if let Some(moment) = lane.state.due.moment()
-                && moment <= now
+                && lane.state.due.may_be_claimed(now, latest)
                 && after.is_none_or(|after| *incarnation > after)
             {
                 pools.entry(*incarnation).or_default().push((moment, lane));

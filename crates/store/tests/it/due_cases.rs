@@ -9,8 +9,8 @@ use carryall_core::time::UnixMillis;
 
 use crate::cases::all_at_once;
 use crate::outbox_sample::{
-    append, at, bulk, change, device_lane, due, found, lane, lane_in, leased, parked, parked_lanes, places,
-    positions, remove, set_due, setting, snapshot, stream_of, updated,
+    LATEST, append, at, bulk, change, device_lane, due, found, lane, lane_in, leased, parked, parked_lanes,
+    places, positions, remove, set_due, setting, snapshot, stream_of, updated,
 };
 use crate::sample::{self, AnyStore, commit, create_pool, dataset, owner, pool_ref, prefs, put_pool, wait};
 
@@ -63,7 +63,7 @@ pub(crate) fn a_lane_is_found_in_one_place(store: &AnyStore) {
         set_due(store, &stream, state);
         assert_eq!(&found(store), place, "{state:?}");
         let whole = lane(store, &stream).unwrap();
-        let listed = wait(store.lanes_due(UnixMillis(i64::MAX), None, 9, 9)).unwrap();
+        let listed = wait(store.lanes_due(UnixMillis(i64::MAX), LATEST, None, 9, 9)).unwrap();
         let listed = listed.into_iter().chain(wait(store.lanes_parked(None, None, 9)).unwrap());
         assert_eq!(listed.collect::<Vec<_>>(), [whole], "and looks there as it does on its own");
     }
@@ -92,14 +92,31 @@ pub(crate) fn lanes_due_come_longest_due_first(store: &AnyStore) {
     for (name, moment) in lanes.iter().rev() {
         append(store, &updated(&named(name), 1, *moment));
     }
-    let page =
-        |now, per_pool_max| places(wait(store.lanes_due(UnixMillis(now), None, per_pool_max, usize::MAX)));
+    let page = |now, per_pool_max| {
+        places(wait(store.lanes_due(UnixMillis(now), LATEST, None, per_pool_max, usize::MAX)))
+    };
     let expected = lanes.map(|(name, _)| named(name));
     assert_eq!(page(300, usize::MAX), expected);
     assert_eq!(page(299, usize::MAX), expected[..4]);
     assert_eq!(page(0, usize::MAX), expected[..2]);
     assert_eq!(page(300, 3), expected[..3]);
     assert_eq!(page(-2, usize::MAX), []);
+}
+
+pub(crate) fn lanes_put_off_further_than_any_clock_would_come_last(store: &AnyStore) {
+    let pool = create_pool(store);
+    let named = |name: &str| lane_in(&pool, name);
+    for (name, moment) in [("now", 10), ("soon", 20), ("latest", 30), ("far", 31), ("farther", i64::MAX)] {
+        append(store, &updated(&named(name), 1, moment));
+    }
+    let page = |now, latest, per_pool_max| {
+        let (now, latest) = (UnixMillis(now), UnixMillis(latest));
+        places(wait(store.lanes_due(now, latest, None, per_pool_max, usize::MAX)))
+    };
+    assert_eq!(page(10, 30, usize::MAX), ["now", "far", "farther"].map(named));
+    assert_eq!(page(10, 30, 2), ["now", "far"].map(named));
+    assert_eq!(page(5, 30, usize::MAX), ["far", "farther"].map(named));
+    assert_eq!(page(i64::MAX, 30, usize::MAX).len(), 5, "each once");
 }
 
 pub(crate) fn one_pools_backlog_hides_no_other(store: &AnyStore) {
@@ -115,7 +132,7 @@ pub(crate) fn one_pools_backlog_hides_no_other(store: &AnyStore) {
     append(store, &updated(&lane_in(&pools[3], "n"), 1, 60));
     let page = |after: Option<&PoolRef>, per_pool_max, max| {
         let after = after.map(|pool| pool.incarnation);
-        let found = places(wait(store.lanes_due(UnixMillis(100), after, per_pool_max, max)));
+        let found = places(wait(store.lanes_due(UnixMillis(100), LATEST, after, per_pool_max, max)));
         found.iter().map(|lane| lane.dataset.owner.pool.id.region().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(page(None, 2, 9), ["a", "a", "b", "d"], "the third pool's lanes are not due yet");
@@ -125,7 +142,7 @@ pub(crate) fn one_pools_backlog_hides_no_other(store: &AnyStore) {
     assert_eq!(page(None, 5, 1), ["a"; 5], "a pool is begun while there is room, and then taken whole");
     assert_eq!(page(None, 5, 6).len(), 6);
     assert_eq!(page(None, 5, 0), Vec::<String>::new());
-    let last = places(wait(store.lanes_due(UnixMillis(100), Some(PoolIncarnation(u64::MAX)), 9, 9)));
+    let last = places(wait(store.lanes_due(UnixMillis(100), LATEST, Some(PoolIncarnation(u64::MAX)), 9, 9)));
     assert_eq!(last, []);
 }
 

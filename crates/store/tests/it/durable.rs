@@ -69,11 +69,11 @@ fn a_second_holder_is_refused_while_the_first_is_there() {
 fn a_newer_format_is_refused_untouched() {
     let dir = tempfile::tempdir().unwrap();
     drop(open_embedded(dir.path()));
-    fs::write(dir.path().join("format"), "4\n").unwrap();
+    fs::write(dir.path().join("format"), "5\n").unwrap();
     let journal = dir.path().join("store/0.jnl");
     fs::write(&journal, b"what a newer version writes").unwrap();
     let error = refusal(dir.path());
-    assert!(matches!(error, OpenError::NewerVersion { found: 4, understood: 3, .. }), "{error}");
+    assert!(matches!(error, OpenError::NewerVersion { found: 5, understood: 4, .. }), "{error}");
     assert_eq!(fs::read(&journal).unwrap(), b"what a newer version writes");
     fs::write(dir.path().join("format"), "soon\n").unwrap();
     assert!(matches!(refusal(dir.path()), OpenError::Damaged { .. }));

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use carryall_core::changes::{Expect, Setting, Write};
-use carryall_core::ids::{AccessKeyId, SyncCount};
+use carryall_core::ids::{AccessKeyId, DatasetName, SyncCount};
 use carryall_core::model::{BulkPublishStatus, DatasetRef, DeveloperKey, Sweep};
-use carryall_core::outbox::{Event, EventBody, LaneRef};
+use carryall_core::outbox::{Entered, Event, EventBody, LaneRef, Page, Position, Sink};
 use carryall_core::store::Health;
 use carryall_core::time::UnixMillis;
 
@@ -49,6 +49,17 @@ fn events(stream: &LaneRef) -> Vec<Event> {
     vec![updated(stream, 1, 7), deleted, snapshot(stream, 2, 9)]
 }
 
+/// The page that a bulk publication has come to since format 4.
+fn page() -> Event {
+    let (at, _) = place();
+    let of = |name: &str| (at.owner.identity.clone(), DatasetName::parse(name).unwrap());
+    let (identity, name) = of("prefs");
+    let entered = vec![Entered { identity, name, sync_count: SyncCount(2) }];
+    let lane = LaneRef { dataset: at.clone(), sink: Sink::Publication };
+    let body = EventBody::Page(Page { through: Some(of("shapes")), entered });
+    Event { lane, position: Position::bulk(SyncCount(1)), at: UnixMillis(12), body }
+}
+
 /// One of everything.
 fn write(dir: &Path) {
     let store = open_embedded(dir);
@@ -76,6 +87,7 @@ fn write(dir: &Path) {
     }
     append(&store, &Event { body: EventBody::Notice, ..updated(&lanes[1], 2, 8) });
     set_due(&store, &lanes[1], parked(11));
+    append(&store, &page());
     drop(store);
     // Opened once more, the journal gives back the room that it reserved.
     drop(open_embedded(dir));
@@ -108,10 +120,11 @@ fn check(store: &AnyStore) {
     assert_eq!(wait(store.head(&at)).unwrap().head.unwrap().sync_count, SyncCount(3));
 }
 
-/// Checks the rows that format 2 added.
-fn check_outbox(store: &AnyStore) {
+/// Checks the rows that format 2 added. A publication that was under way before format 4 has failed.
+fn check_outbox(store: &AnyStore, published: &BulkPublishStatus) {
     let (at, [stream, device]) = place();
-    assert_eq!(waiting(store, &at.owner.pool), 4);
+    let pages = u64::from(*published == BulkPublishStatus::InProgress);
+    assert_eq!(waiting(store, &at.owner.pool), 4 + pages);
     assert_eq!(wait(store.events(&stream, 9, usize::MAX)).unwrap(), events(&stream));
     assert_eq!((due(store, 6), due(store, 7)), (vec![], vec![stream]));
     assert_eq!(parked_lanes(store, None, 9), std::slice::from_ref(&device));
@@ -120,8 +133,14 @@ fn check_outbox(store: &AnyStore) {
     let notice = Event { body: EventBody::Notice, ..updated(&device, 2, 8) };
     assert_eq!(wait(store.events(&device, 9, 9)).unwrap(), [notice]);
     assert_eq!(wait(store.devices(&at.owner)).unwrap(), devices(3, &["d\u{0}1", "e"]));
-    let bulk = bulk_publish(2, BulkPublishStatus::InProgress);
+    let bulk = bulk_publish(2, published.clone());
     assert_eq!(wait(store.bulk_publish(&at.owner.pool)).unwrap(), Some(bulk));
+}
+
+fn interrupted() -> BulkPublishStatus {
+    let message =
+        "The server was updated to a version that cannot continue it. Publish the pool again.".into();
+    BulkPublishStatus::Failed { message }
 }
 
 fn format_of(dir: &Path) -> String {
@@ -137,14 +156,14 @@ fn check_tombstones(store: &AnyStore, key_bytes: Option<u64>) {
 }
 
 #[test]
-fn a_directory_of_format_1_is_used_and_is_of_format_3_then() {
+fn a_directory_of_format_1_is_used_and_is_of_format_4_then() {
     let dir = tempfile::tempdir().unwrap();
     copy(&fixture(1), dir.path());
     // What a crash leaves that came while an earlier start was raising the number.
     fs::write(dir.path().join("format.new"), b"").unwrap();
     assert_eq!(format_of(dir.path()), "1\n");
     let store = open_embedded(dir.path());
-    assert_eq!(format_of(dir.path()), "3\n", "before anything is written that format 1 does not know");
+    assert_eq!(format_of(dir.path()), "4\n", "before anything is written that format 1 does not know");
     check_tombstones(&store, None);
     check(&store);
     let (at, [stream, _]) = place();
@@ -155,34 +174,48 @@ fn a_directory_of_format_1_is_used_and_is_of_format_3_then() {
     assert_eq!((waiting(&store, &at.owner.pool), positions(&store, &stream).len()), (1, 1));
     assert_eq!(wait(store.pool_usage(&at.owner.pool)).unwrap().data_bytes, 5);
     drop(store);
-    assert_eq!(format_of(dir.path()), "3\n");
+    assert_eq!(format_of(dir.path()), "4\n");
 }
 
-#[test]
-fn a_directory_of_format_2_is_used_and_is_of_format_3_then() {
+/// A directory of `format` is used, and is of format 4 then.
+fn opens_and_is_of_format_4_then(format: u32, tombstone_key_bytes: Option<u64>) {
     let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(2), dir.path());
-    assert_eq!(format_of(dir.path()), "2\n");
+    copy(&fixture(format), dir.path());
+    assert_eq!(format_of(dir.path()), format!("{format}\n"));
     let store = open_embedded(dir.path());
-    assert_eq!(format_of(dir.path()), "3\n");
-    check_tombstones(&store, None);
-    check_outbox(&store);
+    assert_eq!(format_of(dir.path()), "4\n");
+    check_tombstones(&store, tombstone_key_bytes);
+    check_outbox(&store, &interrupted());
     check(&store);
-    check_outbox(&store);
+    check_outbox(&store, &interrupted());
 }
 
 #[test]
-fn a_directory_of_format_3_opens_and_holds_what_was_stored() {
+fn a_directory_of_format_2_is_used_and_is_of_format_4_then() {
+    opens_and_is_of_format_4_then(2, None);
+}
+
+#[test]
+fn a_directory_of_format_3_is_used_and_is_of_format_4_then() {
+    opens_and_is_of_format_4_then(3, Some("removed".len() as u64));
+}
+
+#[test]
+fn a_directory_of_format_4_opens_and_holds_what_was_stored() {
     if std::env::var_os(WRITE).is_some() {
-        fs::remove_dir_all(fixture(3)).ok();
-        write(&fixture(3));
+        fs::remove_dir_all(fixture(4)).ok();
+        write(&fixture(4));
     }
     let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(3), dir.path());
-    assert_eq!(format_of(dir.path()), "3\n");
+    copy(&fixture(4), dir.path());
+    assert_eq!(format_of(dir.path()), "4\n");
     let store = open_embedded(dir.path());
     check_tombstones(&store, Some("removed".len() as u64));
-    check_outbox(&store);
+    let under_way = BulkPublishStatus::InProgress;
+    check_outbox(&store, &under_way);
+    let page = page();
+    assert_eq!(due(&store, 12), [stream_of(&page.lane.dataset), page.lane.clone()]);
+    assert_eq!(wait(store.events(&page.lane, 9, usize::MAX)).unwrap(), [page]);
     check(&store);
-    check_outbox(&store);
+    check_outbox(&store, &under_way);
 }

@@ -95,6 +95,7 @@ over_every_store! {
         a_lane_is_found_in_one_place,
         an_event_joins_a_waiting_lane_without_making_it_due,
         lanes_due_come_longest_due_first,
+        lanes_put_off_further_than_any_clock_would_come_last,
         one_pools_backlog_hides_no_other,
         a_pool_of_the_highest_incarnation_is_found_too,
         parked_lanes_are_listed_in_pages,

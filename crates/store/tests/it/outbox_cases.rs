@@ -10,8 +10,8 @@ use carryall_core::time::UnixMillis;
 
 use crate::cases::all_at_once;
 use crate::outbox_sample::{
-    append, at, bulk, change, device_lane, found, lane, lane_in, leased, parked, places, positions, remove,
-    set_due, setting, snapshot, stream_of, updated, waiting,
+    LATEST, append, at, bulk, change, device_lane, found, lane, lane_in, leased, parked, places, positions,
+    remove, set_due, setting, snapshot, stream_of, updated, waiting,
 };
 use crate::sample::{
     AnyStore, commit, create_pool, dataset, delete, deletion_of, must_commit, must_write, owner, pool_ref,
@@ -371,7 +371,7 @@ pub(crate) fn a_recreated_pool_begins_with_an_empty_outbox(store: &AnyStore) {
     assert_nothing_of(store, &before);
     assert_eq!(waiting(store, &new), 6);
     assert_eq!(found(store), (vec![lanes[0].clone()], vec![lanes[1].clone()]));
-    let mine = places(wait(store.lanes_due(UnixMillis(9), Some(old.incarnation), 9, 9)));
+    let mine = places(wait(store.lanes_due(UnixMillis(9), LATEST, Some(old.incarnation), 9, 9)));
     assert_eq!(mine, [lanes[0].clone()]);
 }
 

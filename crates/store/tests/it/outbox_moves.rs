@@ -3,12 +3,12 @@
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::{PoolIncarnation, SyncCount, Version};
 use carryall_core::model::{BulkPublishStatus, DatasetRef, IdentityRef, PoolRef};
-use carryall_core::outbox::{Due, Event, EventBody, Lane, LaneRef, LaneState, Position};
+use carryall_core::outbox::{Due, Event, EventBody, Lane, LaneRef, LaneState, Position, Sink};
 use carryall_core::time::UnixMillis;
 use proptest::prelude::*;
 
 use crate::outbox_sample::{
-    at, bulk_publish, device_lane, devices, leased, parked, snapshot, stream_of, updated,
+    LATEST, at, bulk_publish, device_lane, devices, leased, parked, snapshot, stream_of, updated,
 };
 use crate::sample::{AnyStore, update_of, wait};
 
@@ -56,9 +56,9 @@ pub(crate) fn outbox_moves() -> impl Strategy<Value = OutboxMove> {
         _ => parked(moment),
     }));
     prop_oneof![
-        6 => (0..3_usize, 0..4_u64, any::<bool>(), MOMENTS)
+        6 => (0..4_usize, 0..4_u64, any::<bool>(), MOMENTS)
             .prop_map(|(sink, count, bulk, moment)| OutboxMove::Append { sink, count, bulk, moment }),
-        3 => (0..3_usize, MOMENTS).prop_map(|(sink, moment)| OutboxMove::Update { sink, moment }),
+        3 => (0..4_usize, MOMENTS).prop_map(|(sink, moment)| OutboxMove::Update { sink, moment }),
         8 => (any::<usize>(), 0..4_usize, any::<bool>(), due, proptest::bool::weighted(0.1)).prop_map(
             |(pick, removed, also_absent, due, stale)| {
                 OutboxMove::Settle { pick, removed, also_absent, due, stale }
@@ -72,11 +72,15 @@ pub(crate) fn outbox_moves() -> impl Strategy<Value = OutboxMove> {
 }
 
 fn lane_of(dataset: &DatasetRef, sink: usize) -> LaneRef {
-    DEVICES.get(sink).map_or_else(|| stream_of(dataset), |device| device_lane(dataset, device))
+    match DEVICES.get(sink) {
+        Some(device) => device_lane(dataset, device),
+        None if sink == DEVICES.len() => stream_of(dataset),
+        None => LaneRef { dataset: dataset.clone(), sink: Sink::Publication },
+    }
 }
 
 fn all_lanes(store: &AnyStore) -> Vec<Lane> {
-    let due = wait(store.lanes_due(UnixMillis(i64::MAX), None, usize::MAX, usize::MAX)).unwrap();
+    let due = wait(store.lanes_due(LATEST, LATEST, None, usize::MAX, usize::MAX)).unwrap();
     due.into_iter().chain(wait(store.lanes_parked(None, None, usize::MAX)).unwrap()).collect()
 }
 
@@ -182,8 +186,10 @@ pub(crate) fn compare_lanes(a: &AnyStore, b: &AnyStore, pools: [&PoolRef; 2]) ->
         for (after, (per_pool_max, max)) in
             [(None, all), (None, (1, 9)), (None, (2, 1)), (some, all), (Some(PoolIncarnation(u64::MAX)), all)]
         {
-            let expected = wait(a.lanes_due(now, after, per_pool_max, max));
-            prop_assert_eq!(expected, wait(b.lanes_due(now, after, per_pool_max, max)));
+            for latest in [UnixMillis(1), LATEST] {
+                let expected = wait(a.lanes_due(now, latest, after, per_pool_max, max));
+                prop_assert_eq!(expected, wait(b.lanes_due(now, latest, after, per_pool_max, max)));
+            }
         }
     }
     let lanes = all_lanes(a);

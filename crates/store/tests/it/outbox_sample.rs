@@ -2,7 +2,7 @@
 
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::devices::{Device, Devices, Platform, PushToken};
-use carryall_core::ids::{DatasetName, DeviceId, Generation, IdentityId, LeaseId, SyncCount, Version};
+use carryall_core::ids::{DatasetName, DeviceId, Generation, LeaseId, SyncCount, Version};
 use carryall_core::model::{BulkPublish, BulkPublishStatus, DatasetRef, PoolRef};
 use carryall_core::outbox::{Due, Event, EventBody, Lane, LaneRef, LaneState, Parked, Position, Sink};
 use carryall_core::store::StoreError;
@@ -97,8 +97,11 @@ pub(crate) fn waiting(store: &AnyStore, pool: &PoolRef) -> u64 {
 }
 
 /// All lanes that are due at `now`.
+/// Later than no lane can be due.
+pub(crate) const LATEST: UnixMillis = UnixMillis(i64::MAX);
+
 pub(crate) fn due(store: &AnyStore, now: i64) -> Vec<LaneRef> {
-    places(wait(store.lanes_due(UnixMillis(now), None, usize::MAX, usize::MAX)))
+    places(wait(store.lanes_due(UnixMillis(now), LATEST, None, usize::MAX, usize::MAX)))
 }
 
 pub(crate) fn parked_lanes(store: &AnyStore, after: Option<&LaneRef>, max: usize) -> Vec<LaneRef> {
@@ -128,13 +131,11 @@ fn name_of(text: &str) -> DatasetName {
 }
 
 pub(crate) fn bulk_publish(version: u64, status: BulkPublishStatus) -> BulkPublish {
-    let identity = IdentityId::parse("a:1").unwrap();
     BulkPublish {
         version: Version(version),
         status,
         started: UnixMillis(7),
         succeeded: Some(UnixMillis(8)),
-        cursor: Some((identity, name_of("prefs"))),
         datasets: 9,
     }
 }

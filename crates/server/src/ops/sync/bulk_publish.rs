@@ -20,10 +20,11 @@ impl Handler for BulkPublish {
                 let stored = call.app.state.reads().pool(&id).await?;
                 let pool = stored.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
                 let before = call.app.state.reads().bulk_publish(&pool.at).await?;
-                Ok(Step::Commit(bulk_publish::begin(&pool, before.as_ref(), call.now)?, ()))
+                let heads = call.app.state.reads().heads_of_pool(&pool.at, None, 1).await?;
+                let first = heads.into_iter().next().map(|(dataset, _)| dataset);
+                Ok(Step::Commit(bulk_publish::begin(&pool, before.as_ref(), first, call.now)?, ()))
             })
             .await?;
-        call.app.state.wakes().pool(&id);
         Ok(Output { identity_pool_id: id.to_string() })
     }
 }

@@ -1,8 +1,8 @@
 //! Event rows of the outbox.
 
-use carryall_core::ids::{Generation, RecordKey, SyncCount};
+use carryall_core::ids::{DatasetName, Generation, IdentityId, RecordKey, SyncCount};
 use carryall_core::model::Record;
-use carryall_core::outbox::{Event, EventBody, LaneRef};
+use carryall_core::outbox::{Entered, Event, EventBody, LaneRef, Page};
 use carryall_core::store::StoreError;
 
 use super::bytes::{Reader, VERSION, put_bytes};
@@ -13,6 +13,7 @@ const UPDATED: u8 = 0;
 const DELETED: u8 = 1;
 const SNAPSHOT: u8 = 2;
 const NOTICE: u8 = 3;
+const PAGE: u8 = 4;
 
 pub(crate) fn to_row(event: &Event) -> Vec<u8> {
     let mut row = Vec::with_capacity(26);
@@ -32,6 +33,10 @@ pub(crate) fn to_row(event: &Event) -> Vec<u8> {
             row.extend(generation.0.to_be_bytes());
         }
         EventBody::Notice => row.push(NOTICE),
+        EventBody::Page(page) => {
+            row.push(PAGE);
+            put_page(&mut row, page);
+        }
     }
     row
 }
@@ -56,6 +61,7 @@ pub(crate) fn from_row(lane: LaneRef, key: &[u8], row: &[u8]) -> Result<Event, S
             EventBody::Updated(records)
         }
         DELETED => EventBody::Deleted,
+        PAGE => EventBody::Page(page(&mut reader)?),
         SNAPSHOT => EventBody::Snapshot { generation: Generation(reader.u64()?) },
         NOTICE => EventBody::Notice,
         other => return Err(reader.damaged(&format!("has the unknown kind {other}"))),
@@ -88,6 +94,35 @@ fn record(reader: &mut Reader<'_>) -> Result<Record, StoreError> {
     })
 }
 
+fn put_page(row: &mut Vec<u8>, Page { through, entered }: &Page) {
+    row.push(u8::from(through.is_some()));
+    if let Some((identity, name)) = through {
+        put_bytes(row, identity.as_str().as_bytes());
+        put_bytes(row, name.as_str().as_bytes());
+    }
+    for Entered { identity, name, sync_count } in entered {
+        put_bytes(row, identity.as_str().as_bytes());
+        put_bytes(row, name.as_str().as_bytes());
+        row.extend(sync_count.0.to_be_bytes());
+    }
+}
+
+fn page(reader: &mut Reader<'_>) -> Result<Page, StoreError> {
+    let through = if reader.flag()? { Some(dataset(reader)?) } else { None };
+    let mut entered = Vec::new();
+    while !reader.is_at_end() {
+        let (identity, name) = dataset(reader)?;
+        entered.push(Entered { identity, name, sync_count: SyncCount(reader.u64()?) });
+    }
+    Ok(Page { through, entered })
+}
+
+fn dataset(reader: &mut Reader<'_>) -> Result<(IdentityId, DatasetName), StoreError> {
+    let (identity, name) = (reader.short_text()?, reader.short_text()?);
+    let parsed = IdentityId::parse(identity).ok().zip(DatasetName::parse(name).ok());
+    parsed.ok_or_else(|| reader.damaged("names no dataset"))
+}
+
 #[cfg(test)]
 mod tests {
     use carryall_core::time::UnixMillis;
@@ -109,12 +144,29 @@ mod tests {
         )
     }
 
+    fn dataset() -> impl Strategy<Value = (IdentityId, DatasetName)> {
+        ("[a-z]{1,9}:[0-9a-f]{1,9}", "[a-z]{1,9}").prop_map(|(identity, name)| {
+            (IdentityId::parse(&identity).unwrap(), DatasetName::parse(&name).unwrap())
+        })
+    }
+
+    fn page() -> impl Strategy<Value = Page> {
+        let entered = (dataset(), any::<u64>()).prop_map(|((identity, name), count)| Entered {
+            identity,
+            name,
+            sync_count: SyncCount(count),
+        });
+        (proptest::option::of(dataset()), proptest::collection::vec(entered, 0..4))
+            .prop_map(|(through, entered)| Page { through, entered })
+    }
+
     fn event() -> impl Strategy<Value = Event> {
         let body = prop_oneof![
             proptest::collection::vec(record(), 0..4).prop_map(EventBody::Updated),
             Just(EventBody::Deleted),
             any::<u64>().prop_map(|generation| EventBody::Snapshot { generation: Generation(generation) }),
             Just(EventBody::Notice),
+            page().prop_map(EventBody::Page),
         ];
         (lane_ref(), position(), any::<i64>(), body).prop_map(|(lane, position, at, body)| Event {
             lane,

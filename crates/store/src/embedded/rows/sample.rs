@@ -11,15 +11,14 @@ pub(super) fn owner() -> IdentityRef {
 }
 
 pub(super) fn lane_ref() -> impl Strategy<Value = LaneRef> {
-    (any::<u64>(), proptest::option::of("[\u{0}-\u{2}a-b\u{10ffff}]{1,9}")).prop_map(
-        |(incarnation, device)| {
-            let id = PoolId::parse("us-east-1:0a").unwrap();
-            let pool = PoolRef { id, incarnation: PoolIncarnation(incarnation) };
-            let owner = IdentityRef { pool, identity: IdentityId::parse("us-east-1:01").unwrap() };
-            let sink = device.map_or(Sink::Stream, |id| Sink::Device(DeviceId::parse(&id).unwrap()));
-            LaneRef { dataset: DatasetRef { owner, name: DatasetName::parse("prefs").unwrap() }, sink }
-        },
-    )
+    let device = "[\u{0}-\u{2}a-b\u{10ffff}]{1,9}".prop_map(|id| Sink::Device(DeviceId::parse(&id).unwrap()));
+    let sink = prop_oneof![Just(Sink::Stream), device, Just(Sink::Publication)];
+    (any::<u64>(), sink).prop_map(|(incarnation, sink)| {
+        let id = PoolId::parse("us-east-1:0a").unwrap();
+        let pool = PoolRef { id, incarnation: PoolIncarnation(incarnation) };
+        let owner = IdentityRef { pool, identity: IdentityId::parse("us-east-1:01").unwrap() };
+        LaneRef { dataset: DatasetRef { owner, name: DatasetName::parse("prefs").unwrap() }, sink }
+    })
 }
 
 pub(super) fn position() -> impl Strategy<Value = Position> {
