@@ -1,5 +1,5 @@
-//! What the program keeps: pools and their settings, identities, datasets, records, developer keys. Plain values
-//! without any stored or wire form; stores and codecs give them theirs.
+//! The stored values: pools and their settings, identities, datasets, records, developer keys. They are plain
+//! values; stores define their stored form and codecs their wire form.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,12 +10,12 @@ use crate::ids::{
 use crate::limits::USED_SESSIONS_MAX;
 use crate::time::UnixMillis;
 
-/// A pool, told apart from earlier pools of the same id.
+/// A pool, distinguished from earlier pools of the same id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolRef {
     /// The pool's id.
     pub id: PoolId,
-    /// Which life of that id is meant.
+    /// The incarnation of that id.
     pub incarnation: PoolIncarnation,
 }
 
@@ -24,31 +24,31 @@ pub struct PoolRef {
 pub struct IdentityRef {
     /// The pool.
     pub pool: PoolRef,
-    /// The identity within it.
+    /// The identity's id.
     pub identity: IdentityId,
 }
 
 /// A dataset name of one identity, whether or not such a dataset exists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatasetRef {
-    /// Whose dataset it is.
+    /// The identity that owns the name.
     pub owner: IdentityRef,
-    /// Its name.
+    /// The dataset's name.
     pub name: DatasetName,
 }
 
-/// What is kept for a dataset name that was ever used: its counts, and its life while it exists.
+/// The stored state of a dataset name that was ever used: its counts, and its life while it exists.
 ///
-/// The head outlives the dataset, so that counts go on after deletion (`docs/protocol.md` section 7.8).
+/// The head outlives the dataset, so that counts continue after a deletion (`docs/protocol.md` section 7.8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// How often the name has been deleted.
+    /// The number of deletions of the name.
     pub generation: Generation,
     /// The count of the last update or deletion.
     pub sync_count: SyncCount,
-    /// The count that the last deletion took; zero if there was none.
+    /// The count of the last deletion; zero if there was none.
     pub deleted_at: SyncCount,
-    /// The sync sessions of this generation that were used up, oldest first.
+    /// The used-up sync sessions of this generation, oldest first.
     pub used_sessions: UsedSessions,
     /// The dataset itself; `None` while it is deleted.
     pub life: Option<Life>,
@@ -57,38 +57,40 @@ pub struct Head {
 /// A dataset that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// When this life of the dataset began.
+    /// The time of creation.
     pub created: UnixMillis,
-    /// When it was last changed.
+    /// The time of the last change.
     pub modified: UnixMillis,
-    /// Who changed it last.
+    /// The writer of the last change.
     pub modified_by: Writer,
-    /// Records that have a value.
+    /// The number of records with a value.
     pub records: u32,
-    /// Tombstones: markers of records that were removed.
+    /// The number of tombstones, the markers of removed records.
     pub tombstones: u32,
-    /// UTF-8 bytes of the tombstones' keys; `None` if the head was stored before they were counted.
+    /// The UTF-8 bytes of the tombstones' keys; `None` if the head was stored by a version that did not count
+    /// them.
     pub tombstone_key_bytes: Option<u64>,
-    /// The highest count of a tombstone that was forgotten; zero if none was (`docs/protocol.md` section 7.7).
+    /// The highest count of a forgotten tombstone; zero if none was forgotten (`docs/protocol.md` section
+    /// 7.7).
     pub tombstones_forgotten_through: SyncCount,
-    /// UTF-8 bytes of the keys and values of records that have a value.
+    /// The UTF-8 bytes of the keys and values of records with a value.
     pub data_bytes: u64,
 }
 
-/// Who wrote a record, as clients are told: a device id, an identity id or an account id.
+/// The writer of a record, as clients see it: a device id, an identity id or an account id.
 pub type Writer = std::sync::Arc<str>;
 
-/// The last few sync sessions that were used up, oldest first (`docs/protocol.md` section 7.4).
+/// The last few used-up sync sessions, oldest first (`docs/protocol.md` section 7.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsedSessions(VecDeque<SessionId>);
 
 impl UsedSessions {
-    /// Whether `session` is remembered as used up.
+    /// True if `session` is remembered as used up.
     pub fn contains(&self, session: SessionId) -> bool {
         self.0.contains(&session)
     }
 
-    /// Remembers `session`, forgetting the oldest beyond [`USED_SESSIONS_MAX`].
+    /// Remembers `session`, and forgets the oldest beyond [`USED_SESSIONS_MAX`].
     pub fn push(&mut self, session: SessionId) {
         if self.0.len() >= USED_SESSIONS_MAX {
             self.0.pop_front();
@@ -110,31 +112,32 @@ impl FromIterator<SessionId> for UsedSessions {
     }
 }
 
-/// One record as a client sees it. Without a value it is the marker of a removed record
-/// (`docs/protocol.md` section 7.7).
+/// A record as clients see it. A record without a value is the tombstone of a removed one (`docs/protocol.md`
+/// section 7.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The record's key.
     pub key: RecordKey,
-    /// Its value; `None` once removed. The empty string is a value.
+    /// The record's value; `None` once removed. The empty string is a value.
     pub value: Option<String>,
     /// The dataset's count as of the record's last change.
     pub sync_count: SyncCount,
-    /// When the server took the last change.
+    /// The server's time of the last change.
     pub modified: UnixMillis,
-    /// Who made it.
+    /// The writer of the last change.
     pub modified_by: Writer,
-    /// When the device says it made the change.
+    /// The device's time of the last change.
     pub device_modified: UnixMillis,
 }
 
 impl Record {
-    /// What the record adds to its dataset's size: nothing once removed (`docs/protocol.md` section 6.3).
+    /// The bytes that the record adds to its dataset's size: none once removed (`docs/protocol.md` section
+    /// 6.3).
     pub fn data_bytes(&self) -> u64 {
         self.value.as_ref().map_or(0, |value| (self.key.as_str().len() + value.len()) as u64)
     }
 
-    /// What a decision needs to know of it.
+    /// The part of the record that decisions need.
     pub fn stub(&self) -> RecordStub {
         RecordStub {
             sync_count: self.sync_count,
@@ -144,42 +147,42 @@ impl Record {
     }
 }
 
-/// The part of a stored record that decisions need: everything but its key and value.
+/// The part of a stored record that decisions need: everything but its key and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordStub {
     /// The record's count.
     pub sync_count: SyncCount,
-    /// Its size as [`Record::data_bytes`] counts it.
+    /// The record's size as [`Record::data_bytes`] counts it.
     pub data_bytes: u64,
-    /// Whether it is the marker of a removed record.
+    /// True if it is the tombstone of a removed record.
     pub removed: bool,
 }
 
-/// What one identity holds, as far as creating and deleting datasets is concerned.
+/// The facts about an identity that matter when a dataset is created or deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Raised by every creation and deletion of a dataset.
+    /// The version, raised by every creation and deletion of a dataset.
     pub version: Version,
-    /// Datasets that exist.
+    /// The number of existing datasets.
     pub datasets: u32,
-    /// Deleted names whose heads are kept.
+    /// The number of deleted names whose heads are kept.
     pub deleted_names: u32,
-    /// From where names go on counting whose heads are no longer kept.
+    /// The counts from which names without a kept head continue.
     pub floor: Floor,
 }
 
-/// Where a name without a head starts: at zero, or above whatever the dropped heads of this identity had reached
+/// The start of a name without a head: zero, or at least what the dropped heads of this identity had reached
 /// (`docs/protocol.md` section 7.10).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Floor {
-    /// At least as high as the count of every dropped head.
+    /// A count at least as high as that of every dropped head.
     pub sync_count: SyncCount,
-    /// At least as high as the generation of every dropped head.
+    /// A generation at least as high as that of every dropped head.
     pub generation: Generation,
 }
 
 impl Floor {
-    /// The head of a name that has none: deleted at the floor, or never used if the floor is zero.
+    /// The head that a name without one stands for: deleted at the floor, or never used if the floor is zero.
     pub fn head(self) -> Head {
         Head {
             generation: self.generation,
@@ -190,47 +193,48 @@ impl Floor {
         }
     }
 
-    /// The floor after the head at `sync_count` and `generation` is dropped.
+    /// The floor after a head at `sync_count` and `generation` was dropped.
     #[must_use]
     pub fn raised(self, sync_count: SyncCount, generation: Generation) -> Self {
         Self { sync_count: self.sync_count.max(sync_count), generation: self.generation.max(generation) }
     }
 }
 
-/// An identity pool: a directory of identities and the settings of their data.
+/// An identity pool: the settings of its identities and their data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Id and incarnation.
+    /// The pool's id and incarnation.
     pub at: PoolRef,
-    /// Raised by every change of the pool's settings.
+    /// The version, raised by every change of the pool's settings.
     pub version: Version,
-    /// When the pool was created.
+    /// The time of creation.
     pub created: UnixMillis,
-    /// What the operator calls it.
+    /// The name that the operator chose.
     pub name: String,
-    /// Whether identities without a login are handed out.
+    /// True if the pool issues identities without a login.
     pub allow_guests: bool,
-    /// Whether the classic flow is allowed; counts as allowed when it was never said.
+    /// True if the classic flow is allowed; allowed if unset.
     pub allow_classic_flow: Option<bool>,
-    /// Login providers and their application ids.
+    /// The application id at each login provider, by the provider's name.
     pub login_providers: BTreeMap<String, String>,
-    /// The name under which a backend vouches for its own users.
+    /// The provider name under which a backend authenticates its own users.
     pub developer_provider: Option<String>,
-    /// OpenID Connect providers, as ARNs.
+    /// ARNs of OpenID Connect providers.
     pub open_id_providers: Vec<String>,
-    /// SAML providers, as ARNs.
+    /// ARNs of SAML providers.
     pub saml_providers: Vec<String>,
     /// User pools whose tokens count as logins.
     pub user_pools: Vec<UserPoolProvider>,
-    /// The operator's own labels.
+    /// The operator's tags.
     pub tags: BTreeMap<String, String>,
-    /// Roles by kind of identity (`authenticated`, `unauthenticated`); stored and echoed, never required.
+    /// Role ARNs by kind of identity (`authenticated`, `unauthenticated`); stored and returned, never
+    /// required.
     pub roles: BTreeMap<String, String>,
-    /// Role mappings by provider, as JSON text; stored and echoed.
+    /// Role mappings by provider, as JSON text; stored and returned.
     pub role_mappings: Option<String>,
-    /// Push settings; `None` until set.
+    /// The push settings; `None` until set.
     pub push: Option<PushSync>,
-    /// Stream settings; `None` until set.
+    /// The stream settings; `None` until set.
     pub streams: Option<CognitoStreams>,
     /// Functions by event name; the only event is `SyncTrigger`.
     pub events: BTreeMap<String, String>,
@@ -239,38 +243,38 @@ pub struct Pool {
 /// A user pool whose tokens count as logins of an identity pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserPoolProvider {
-    /// The provider's name, as in the tokens' issuer without the scheme.
+    /// The provider's name, which is the tokens' issuer without the scheme.
     pub provider: Option<String>,
-    /// The application's client id.
+    /// The id of the app client.
     pub client_id: Option<String>,
-    /// Whether tokens are checked against the user pool at every use.
+    /// True if tokens are checked against the user pool at every use.
     pub server_side_token_check: Option<bool>,
 }
 
-/// Push settings of a pool (`docs/protocol.md` section 9.1).
+/// The push settings of a pool (`docs/protocol.md` section 9.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushSync {
-    /// The platform applications that devices may register with, as ARNs.
+    /// The ARNs of the platform applications with which devices may register.
     pub application_arns: Vec<String>,
-    /// The role under which messages are sent.
+    /// The ARN of the role under which messages are sent.
     pub role_arn: Option<String>,
 }
 
-/// Stream settings of a pool (`docs/protocol.md` section 9.1).
+/// The stream settings of a pool (`docs/protocol.md` section 9.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CognitoStreams {
-    /// The stream that receives every change.
+    /// The name of the stream that receives every change.
     pub stream_name: Option<String>,
-    /// The role under which records are put.
+    /// The ARN of the role under which records are put.
     pub role_arn: Option<String>,
-    /// Whether changes are streamed.
+    /// The status of streaming.
     pub status: Option<StreamingStatus>,
-    /// What the server found wrong with the stream, until it is switched on again.
+    /// The error that the server found with the stream, kept until streaming is switched on again.
     pub disabled_reason: Option<String>,
 }
 
 impl CognitoStreams {
-    /// The stream that changes go to, while they are streamed.
+    /// The stream's name, if changes are streamed.
     pub fn enabled_stream(&self) -> Option<&str> {
         match self.status {
             Some(StreamingStatus::Enabled) => self.stream_name.as_deref(),
@@ -279,93 +283,93 @@ impl CognitoStreams {
     }
 }
 
-/// Whether a pool's changes are streamed.
+/// The status of a pool's streaming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamingStatus {
     /// Changes are streamed.
     Enabled,
-    /// They are not.
+    /// Changes are not streamed.
     Disabled,
 }
 
-/// An identity that was handed out by a pool.
+/// An identity that a pool issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Which identity.
+    /// The identity's pool and id.
     pub at: IdentityRef,
-    /// Raised to end its credentials early.
+    /// The epoch, raised to end its credentials early.
     pub epoch: IdentityEpoch,
-    /// When it was handed out.
+    /// The time of creation.
     pub created: UnixMillis,
-    /// When its logins last changed.
+    /// The time of the last change of its logins.
     pub modified: UnixMillis,
 }
 
-/// Data of a deleted identity that must be cleared once more: its credentials could still write until `not_before`
-/// (`docs/protocol.md` section 10.5).
+/// The data of a deleted identity, which must be cleared once more, because the identity's credentials could
+/// write until `not_before` (`docs/protocol.md` section 10.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    /// Whose data.
+    /// The identity.
     pub owner: IdentityRef,
-    /// When its last credentials will have expired.
+    /// The time at which its last credentials have expired.
     pub not_before: UnixMillis,
 }
 
-/// What a pool's datasets amount to (`docs/protocol.md` section 8.2).
+/// The usage of a pool (`docs/protocol.md` section 8.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolUsage {
-    /// Bytes of all datasets.
+    /// The UTF-8 bytes of all datasets.
     pub data_bytes: u64,
-    /// Sync sessions begun; zero is shown as none.
+    /// The number of sync sessions; zero is reported as null.
     pub sync_sessions: u64,
-    /// When a dataset was last changed; `None` if never.
+    /// The time of the last change of a dataset; `None` if there was none.
     pub modified: Option<UnixMillis>,
-    /// Events of the pool that wait in the outbox. The store keeps count.
+    /// The number of events of the pool that are waiting in the outbox, maintained by the store.
     pub events_waiting: u64,
-    /// Bytes of keys and values in them.
+    /// The bytes of keys and values in the waiting events.
     pub events_bytes: u64,
 }
 
-/// The latest bulk publication of a pool (`docs/protocol.md` section 9.3). How far it has come is known from its lane
-/// in the outbox ([`Sink::Publication`](crate::outbox::Sink::Publication)).
+/// The latest bulk publication of a pool (`docs/protocol.md` section 9.3). Its progress is in its lane of the
+/// outbox ([`Sink::Publication`](crate::outbox::Sink::Publication)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BulkPublish {
-    /// Raised by every change.
+    /// The version, raised by every change.
     pub version: Version,
-    /// How far it has come.
+    /// The status.
     pub status: BulkPublishStatus,
-    /// When it began.
+    /// The time at which it began.
     pub started: UnixMillis,
-    /// When the last one that succeeded was complete, this one or an earlier one.
+    /// The end of the last successful one, which may be an earlier one.
     pub succeeded: Option<UnixMillis>,
-    /// Datasets published so far.
+    /// The number of datasets published so far.
     pub datasets: u64,
 }
 
-/// How far a bulk publication has come.
+/// The status of a bulk publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BulkPublishStatus {
-    /// It goes on.
+    /// It is running.
     InProgress,
     /// Everything is in the stream.
     Succeeded,
-    /// It was given up.
+    /// It failed.
     Failed {
-        /// Why, for the developer.
+        /// The reason, for the developer.
         message: String,
     },
 }
 
-/// A developer's signing key. The secret is sealed: stores and lists never see it.
+/// A developer's signing key. The secret is sealed, so stores and lists never have it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeveloperKey {
-    /// The public half.
+    /// The access key id.
     pub id: AccessKeyId,
-    /// The secret half, sealed under the master key.
+    /// The secret access key, sealed under the master key.
     pub sealed_secret: Vec<u8>,
-    /// When the key was made.
+    /// The time of creation.
     pub created: UnixMillis,
-    /// What the operator noted about it.
+    /// The operator's description.
     pub description: String,
 }
 
@@ -375,25 +379,25 @@ impl std::fmt::Debug for DeveloperKey {
     }
 }
 
-/// Who is asking, once the signature has been verified.
+/// The caller of a request, once the signature has been verified.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// A developer, with the account's own keys.
+    /// A developer, with a key of the account.
     Developer {
-        /// The key that signed.
+        /// The access key id of the signature.
         key: AccessKeyId,
     },
     /// An identity, with temporary credentials.
     Identity {
-        /// Which identity.
+        /// The identity's pool and id.
         at: IdentityRef,
-        /// The epoch that its credentials were made in.
+        /// The epoch in which its credentials were issued.
         epoch: IdentityEpoch,
     },
 }
 
-/// Whom a change is attributed to: the device if the client names one, else the identity, else the account
-/// (`docs/protocol.md` section 7.5).
+/// The writer to whom a change is attributed: the device if the client names one, else the identity, else the
+/// account (`docs/protocol.md` section 7.5).
 pub fn writer(caller: &Caller, device: Option<&DeviceId>, account_id: &str) -> Writer {
     match (device, caller) {
         (Some(device), Caller::Developer { .. } | Caller::Identity { .. }) => Writer::from(device.as_str()),

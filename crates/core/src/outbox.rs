@@ -1,9 +1,11 @@
-//! What has to leave the server: events, and the lanes in which they wait (`docs/protocol.md` section 13).
+//! The outbox: events that have to leave the server, and the lanes in which they wait (`docs/protocol.md`
+//! section 13).
 //!
-//! An event is put by the commit that caused it. It waits in the lane of its dataset and sink, behind the earlier
-//! events of that lane and nobody else's. A lane exists as long as it holds events; a relay takes one under a lease,
-//! delivers from its front, and settles. Positions in a lane grow, also over deletion and recreation of the dataset,
-//! since its counts do not fall; only an identity that was deleted, swept and used again begins anew.
+//! An event is put by the commit that caused it. It waits in the lane of its dataset and sink, behind the
+//! earlier events of that lane only. A lane exists as long as it holds events. A relay takes a lane under a
+//! lease, delivers from its front, and settles. Positions in a lane grow, even over deletion and recreation
+//! of the dataset, because its counts do not fall; only an identity that was deleted, swept and used again
+//! starts over.
 
 use std::fmt;
 
@@ -13,15 +15,15 @@ use crate::ids::{
 use crate::model::{DatasetRef, IdentityRef, PoolRef, Record};
 use crate::time::UnixMillis;
 
-/// What a dataset's events wait for.
+/// The receiver of a dataset's events.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sink {
     /// The pool's stream.
     Stream,
     /// One device that is subscribed to the dataset.
     Device(DeviceId),
-    /// The relay itself, for a bulk publication of the pool. Its lane stands at the dataset with which the pool began
-    /// then, and holds one event: the page that it has come to.
+    /// The relay itself, for a bulk publication of the pool. Its lane is at the dataset that was the pool's
+    /// first when the publication began, and holds one event: the present page.
     Publication,
 }
 
@@ -30,20 +32,20 @@ pub enum Sink {
 pub struct LaneRef {
     /// The dataset name, whether or not the dataset still exists.
     pub dataset: DatasetRef,
-    /// Where they go.
+    /// The receiver of the events.
     pub sink: Sink,
 }
 
-/// A place in a lane.
+/// A position in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The dataset's count as of the event.
     pub sync_count: SyncCount,
-    /// What the event is at that count.
+    /// The kind of the event at that count.
     pub part: Part,
 }
 
-/// The events that one count of a dataset can have in one lane, in their order.
+/// The kinds of events that one count of a dataset can have in one lane, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// The change that made the count.
@@ -53,17 +55,17 @@ pub enum Part {
 }
 
 impl Position {
-    /// The place of the change that made `sync_count`.
+    /// The position of the change that made `sync_count`.
     pub const fn change(sync_count: SyncCount) -> Self {
         Self { sync_count, part: Part::Change }
     }
 
-    /// The place of a bulk publication of everything up to `sync_count`.
+    /// The position of a bulk publication of everything up to `sync_count`.
     pub const fn bulk(sync_count: SyncCount) -> Self {
         Self { sync_count, part: Part::Bulk }
     }
 
-    /// The lowest place behind this one.
+    /// The lowest position after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         match self.part {
@@ -73,43 +75,43 @@ impl Position {
     }
 }
 
-/// Something that happened and has to be told.
+/// An event: a change that has to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Where it waits.
+    /// The lane in which the event waits.
     pub lane: LaneRef,
-    /// Its place there.
+    /// The event's position in the lane.
     pub position: Position,
-    /// When it happened.
+    /// The time of the change.
     pub at: UnixMillis,
-    /// What happened.
+    /// The contents of the event.
     pub body: EventBody,
 }
 
-/// What an event tells.
+/// The contents of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventBody {
-    /// To the stream: these records were written by one update.
+    /// For the stream: these records were written by one update.
     Updated(Vec<Record>),
-    /// To the stream: the dataset was deleted.
+    /// For the stream: the dataset was deleted.
     Deleted,
-    /// To the stream: everything that this life of the dataset held at the event's count. Records that have changed
-    /// since are left out, for their newer values wait behind this event.
+    /// For the stream: everything that this life of the dataset held at the event's count. Records that have
+    /// changed since are left out, because their newer values wait behind this event.
     Snapshot {
-        /// The life that is meant.
+        /// The generation of that life.
         generation: Generation,
     },
-    /// To a device: the dataset has this count now.
+    /// For a device: the dataset's present count.
     Notice,
-    /// To the relay: how far a bulk publication has come.
+    /// For the relay: the progress of a bulk publication.
     Page(Page),
 }
 
-/// A page of a bulk publication: datasets that have been entered into their lanes, and that have to leave before the
-/// next page is entered.
+/// A page of a bulk publication: datasets that have been entered into their lanes, and whose events must
+/// leave before the next page is entered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The last dataset of the page, behind which the next one begins; `None` before the first page.
+    /// The last dataset of the page, after which the next page begins; `None` before the first page.
     pub through: Option<(IdentityId, DatasetName)>,
     /// The datasets of the page that exist.
     pub entered: Vec<Entered>,
@@ -133,26 +135,26 @@ impl Entered {
         LaneRef { dataset: DatasetRef { owner, name: self.name.clone() }, sink: Sink::Stream }
     }
 
-    /// Its place in that lane.
+    /// The dataset's position in that lane.
     pub const fn position(&self) -> Position {
         Position::bulk(self.sync_count)
     }
 }
 
 impl Event {
-    /// What receivers tell repeats by, and operators name the event by.
+    /// The id by which receivers detect repetitions, and operators name the event.
     pub fn id(&self) -> EventId {
         EventId { lane: self.lane.clone(), position: self.position }
     }
 }
 
-/// Names one event: `POOL/INCARNATION/IDENTITY/DATASET/COUNT/WHAT`, where `WHAT` is `stream`, `bulk`, `publication`
-/// or `device-ID`. No part but the last can contain a slash.
+/// The id of one event: `POOL/INCARNATION/IDENTITY/DATASET/COUNT/WHAT`, where `WHAT` is `stream`, `bulk`,
+/// `publication` or `device-ID`. No part but the last can contain a slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventId {
-    /// Where the event waits, or waited.
+    /// The lane in which the event waits or waited.
     pub lane: LaneRef,
-    /// Its place there.
+    /// The event's position in the lane.
     pub position: Position,
 }
 
@@ -171,7 +173,7 @@ impl fmt::Display for EventId {
 }
 
 impl EventId {
-    /// Reads what [`fmt::Display`] wrote.
+    /// Parses the text of [`fmt::Display`].
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(6, '/');
         let id = PoolId::parse(parts.next()?).ok()?;
@@ -196,57 +198,58 @@ impl EventId {
 /// A lane with events in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
-    /// Which lane.
+    /// The lane's dataset and sink.
     pub at: LaneRef,
-    /// Events that wait in it; never zero. The store keeps count.
+    /// The number of waiting events, never zero, maintained by the store.
     pub events: u64,
-    /// No event stands before this place.
+    /// A position before which no event stands.
     pub first: Position,
-    /// What is to be done with it next.
+    /// The next work on the lane.
     pub state: LaneState,
 }
 
 /// The relay's part of a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneState {
-    /// When the lane is to be looked at.
+    /// The lane's due state.
     pub due: Due,
-    /// Deliveries of its first event that failed, without one that succeeded in between.
+    /// The number of failed deliveries of its first event since the last success.
     pub attempts: u32,
-    /// Why the last one failed; empty if none did. For operators: it holds no secrets and no values of records.
+    /// The reason of the last failure; empty if there was none. It is for operators, and contains no secrets
+    /// and no values of records.
     pub trouble: String,
 }
 
 impl LaneState {
-    /// A lane that has had no trouble and is due at `moment`.
+    /// A lane without failures that is due at `moment`.
     pub const fn due(moment: UnixMillis) -> Self {
         Self { due: Due::At(moment), attempts: 0, trouble: String::new() }
     }
 }
 
-/// When a lane is to be looked at.
+/// The due state of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// From this moment on, by the first that claims it.
+    /// The lane may be claimed from this time on, by the first relay that does.
     At(UnixMillis),
-    /// Somebody works on it; from `until` on it may be claimed again.
+    /// A relay works on the lane; it may be claimed again from `until` on.
     Leased {
         /// The end of the lease.
         until: UnixMillis,
-        /// Whose lease it is.
+        /// The id of the lease.
         lease: LeaseId,
     },
-    /// Not by itself: it is parked.
+    /// The lane is parked, and not due by itself.
     Parked {
-        /// Why.
+        /// The reason.
         why: Parked,
-        /// Since when.
+        /// The time at which it was parked.
         since: UnixMillis,
     },
 }
 
 impl Due {
-    /// The moment from which the lane may be claimed; `None` while it is parked.
+    /// The time from which the lane may be claimed; `None` while it is parked.
     pub const fn moment(&self) -> Option<UnixMillis> {
         match self {
             Self::At(moment) | Self::Leased { until: moment, .. } => Some(*moment),
@@ -254,17 +257,17 @@ impl Due {
         }
     }
 
-    /// True if the lane may be claimed at `now`. No clock that runs right puts a lane off beyond `latest`: one that is due
-    /// later was put off before the clock was set back, and waits no longer.
+    /// True if the lane may be claimed at `now`. No correct clock postpones a lane beyond `latest`: a lane
+    /// that is due later was postponed before the clock was set back, and waits no longer.
     pub fn may_be_claimed(&self, now: UnixMillis, latest: UnixMillis) -> bool {
         self.moment().is_some_and(|moment| moment <= now || moment > latest)
     }
 }
 
-/// Why a lane waits for somebody.
+/// The reason why a lane is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parked {
-    /// Its first event cannot be delivered; an operator decides whether to try again or to drop it.
+    /// Its first event cannot be delivered; an operator decides whether to retry or drop it.
     Undeliverable,
     /// Streaming is switched off; the lane is due again once it is switched on.
     SwitchedOff,

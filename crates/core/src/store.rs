@@ -1,8 +1,8 @@
-//! The port through which the program keeps things. A store reads, and takes one kind of write; it never decides.
+//! The port of a store. A store answers reads and applies one kind of write; it never decides.
 //!
 //! # Promises
 //!
-//! The suite in `carryall-store` proves each of these over every store.
+//! The suite in `carryall-store` tests each of these over every store.
 //!
 //! - **P1 Atomic.** All writes of a commit happen, or none.
 //! - **P2 Checked.** Expectations are tested against the newest state in the same atomic step.
@@ -11,23 +11,25 @@
 //!   and of power.
 //! - **P5 Fresh.** A read that begins after [`Committed::Done`] sees the change. One that begins after
 //!   [`Committed::Refused`] sees the state that the commit lost against.
-//! - **P6 Safe to repeat.** If the outcome is unknown the answer is [`StoreError::Unavailable`]; sending the same
-//!   changes again cannot apply them twice, since every commit carries an expectation that its own success ends, or
-//!   consists of puts that may be repeated.
-//! - **P7 One moment.** Every read answers from one state of the store, whatever is written meanwhile. A page is
-//!   ordered and total: everything that matched in that state is there. A head and the records that come with it
-//!   ([`Reads::listing`], [`Reads::whole_dataset`]) belong to the same state.
-//! - **P8 Unreachable means invisible.** Records of an ended life and everything of a removed pool are never read
-//!   again, however long [`Store::reclaim`] takes, and reclaiming changes no count and no usage.
+//! - **P6 Safe to repeat.** If the outcome is unknown the answer is [`StoreError::Unavailable`]. Sending the
+//!   same changes again cannot apply them twice: every commit has an expectation that its own success ends,
+//!   or consists of puts that may be repeated.
+//! - **P7 One moment.** Every read answers from one state of the store, whatever is written meanwhile. A page
+//!   is ordered and complete: it has everything that matched in that state. A head and the records that come
+//!   with it ([`Reads::listing`], [`Reads::whole_dataset`]) belong to the same state.
+//! - **P8 Unreachable means invisible.** Records of an ended life and everything of a removed pool are never
+//!   read again, however long [`Store::reclaim`] takes. Reclaiming changes no count and no usage.
 //! - **P9 One holder.** A durable directory is open in one process at a time.
-//! - **P10 Stops when unsure.** After a failed sync a store takes no more commits and says so in [`Health`]; reads go
-//!   on.
-//! - **P11 Lanes follow their events.** A lane of the outbox is there exactly as long as it holds events, which stand
-//!   in the order of their positions. While it is due or leased it is found by its time, while it is parked among the
-//!   parked ones, never in both places and never in neither. [`Lane::events`] and
-//!   [`PoolUsage::events_waiting`](crate::model::PoolUsage::events_waiting) are the numbers of what is there.
-//! - **P12 Removes exactly.** Records that a commit removes are in no later read, neither as records nor as stubs, and
-//!   all others are. [`Reads::tombstones`] reads the oldest and no fewer than were asked for, if there are as many.
+//! - **P10 Stops when unsure.** After a failed sync a store accepts no more commits and reports so in
+//!   [`Health`]; reads continue.
+//! - **P11 Lanes follow their events.** A lane of the outbox exists exactly as long as it holds events, which
+//!   stand in the order of their positions. A due or leased lane is found by its time, a parked lane among
+//!   the parked ones; each lane is in exactly one of the two. [`Lane::events`] and
+//!   [`PoolUsage::events_waiting`](crate::model::PoolUsage::events_waiting) equal the numbers of waiting
+//!   events.
+//! - **P12 Removes exactly.** Records that a commit removes appear in no later read, neither as records nor
+//!   as stubs; all others do. [`Reads::tombstones`] returns the oldest, and no fewer than requested if there
+//!   are as many.
 
 use std::fmt;
 use std::future::Future;
@@ -46,25 +48,25 @@ use crate::outbox::{Event, Lane, LaneRef};
 use crate::time::UnixMillis;
 use crate::tombstone::{OldestTombstones, Tombstone};
 
-/// What a store's methods return: boxed, so that stores can be chosen at start.
+/// The return type of a store's methods. It is boxed, so that the store can be chosen at start.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// The reads of a store; the module's documentation states the promises.
+/// The reads of a store; the module's documentation has the promises.
 pub trait Reads: Send + Sync + 'static {
-    /// The pool of this id.
+    /// The pool with this id.
     fn pool<'a>(&'a self, id: &'a PoolId) -> Answer<'a, Option<Pool>>;
 
-    /// Up to `max` pools in the order of their ids, beginning after `after`.
+    /// Up to `max` pools in the order of their ids, starting after `after`.
     fn pools<'a>(&'a self, after: Option<&'a PoolId>, max: usize) -> Answer<'a, Vec<Pool>>;
 
-    /// What the pool's datasets amount to; zeros for a pool that has none.
+    /// The usage of a pool; zeros for a pool without datasets.
     fn pool_usage<'a>(&'a self, pool: &'a PoolRef) -> Answer<'a, PoolUsage>;
 
-    /// The identity of this id, in whichever pool: several operations name an identity without its pool, and ids are
-    /// unique across pools. `None` if no pool handed it out, if it was deleted, or if its pool was removed.
+    /// The identity with this id, in any pool: several operations name an identity without its pool, and ids
+    /// are unique across pools. `None` if no pool issued it, if it was deleted, or if its pool was removed.
     fn identity<'a>(&'a self, id: &'a IdentityId) -> Answer<'a, Option<Identity>>;
 
-    /// Up to `max` identities of a pool in the order of their ids, beginning after `after`.
+    /// Up to `max` identities of a pool in the order of their ids, starting after `after`.
     fn identities<'a>(
         &'a self,
         pool: &'a PoolRef,
@@ -72,21 +74,23 @@ pub trait Reads: Send + Sync + 'static {
         max: usize,
     ) -> Answer<'a, Vec<Identity>>;
 
-    /// The head of a dataset name and the floor of its owner: all that "nothing new since N" needs.
+    /// The head of a dataset name and the floor of its owner, which suffice to answer that nothing is new
+    /// since a count.
     fn head<'a>(&'a self, at: &'a DatasetRef) -> Answer<'a, HeadView>;
 
-    /// Everything that a change of the dataset is decided on; `stubs` in the order of `keys`. One consistent view.
+    /// Everything on which a change of the dataset is decided, as one consistent view; `stubs` are in the
+    /// order of `keys`.
     fn dataset<'a>(&'a self, at: &'a DatasetRef, keys: &'a [RecordKey]) -> Answer<'a, DatasetView>;
 
-    /// All heads of an identity, deleted names included, in the order of names, with its holdings. One consistent
-    /// view. Bounded by the limits on datasets and deleted names.
+    /// All heads of an identity in the order of names, deleted names included, with its holdings, as one
+    /// consistent view. The limits on datasets and deleted names bound it.
     fn heads<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, OwnerView>;
 
-    /// The head of a dataset name with records of its present life in the order of (count, key), all of one moment.
-    /// There are no records if the dataset does not exist.
+    /// The head of a dataset name and records of its present life in the order of (count, key), as one
+    /// consistent view. A dataset that does not exist has no records.
     fn listing<'a>(&'a self, at: &'a DatasetRef, range: ListingRange) -> Answer<'a, Listing>;
 
-    /// A dataset with all its records, all of one moment. There are no records if the dataset does not exist.
+    /// A dataset with all its records, as one consistent view. A dataset that does not exist has no records.
     fn whole_dataset<'a>(&'a self, at: &'a DatasetRef) -> Answer<'a, WholeDataset>;
 
     /// Records of one life of a dataset in the order of (count, key); `None` if that life has ended.
@@ -97,8 +101,8 @@ pub trait Reads: Send + Sync + 'static {
         range: RecordRange,
     ) -> Answer<'a, Option<Vec<Record>>>;
 
-    /// The oldest tombstones of one life of a dataset, in the order of (count, key); `None` if that life has ended. One
-    /// consistent view, bounded by what a dataset may hold.
+    /// The oldest tombstones of one life of a dataset in the order of (count, key), as one consistent view;
+    /// `None` if that life has ended. The limits on datasets bound it.
     fn tombstones<'a>(
         &'a self,
         at: &'a DatasetRef,
@@ -106,10 +110,11 @@ pub trait Reads: Send + Sync + 'static {
         oldest: OldestTombstones,
     ) -> Answer<'a, Option<Vec<Tombstone>>>;
 
-    /// The devices of an identity; none, at version zero, if it registered none.
+    /// The devices of an identity; an identity that registered none has an empty list at version zero.
     fn devices<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, Devices>;
 
-    /// Up to `max` heads of a pool in the order of (identity, name), deleted names included, beginning after `after`.
+    /// Up to `max` heads of a pool in the order of (identity, name), deleted names included, starting after
+    /// `after`.
     fn heads_of_pool<'a>(
         &'a self,
         pool: &'a PoolRef,
@@ -123,10 +128,11 @@ pub trait Reads: Send + Sync + 'static {
     /// A lane of the outbox, if it holds events.
     fn lane<'a>(&'a self, at: &'a LaneRef) -> Answer<'a, Option<Lane>>;
 
-    /// Lanes that may be claimed at `now` ([`Due::may_be_claimed`](crate::outbox::Due::may_be_claimed)): of each pool up
-    /// to `per_pool_max`, in the order in which they are due, those beyond `latest` last. Pools come in the order of their incarnations, beginning after `after`, as long as fewer than `max` lanes are
-    /// found; so one pool's backlog never hides another's. A lane that cannot be read is left out and reported in the
-    /// figures: it must not keep the others from being found.
+    /// Lanes that may be claimed at `now` ([`Due::may_be_claimed`](crate::outbox::Due::may_be_claimed)): of
+    /// each pool up to `per_pool_max`, in the order in which they are due, those beyond `latest` last. Pools
+    /// come in the order of their incarnations, beginning after `after`, as long as fewer than `max` lanes
+    /// are found; so one pool's backlog never hides another's. A lane that cannot be read is left out and
+    /// reported in the figures: it must not keep the others from being found.
     fn lanes_due(
         &self,
         now: UnixMillis,
@@ -136,11 +142,11 @@ pub trait Reads: Send + Sync + 'static {
         max: usize,
     ) -> Answer<'_, Vec<Lane>>;
 
-    /// All lanes whose lease ends after `now`; bounded by what relays hold at a time.
+    /// All lanes whose lease ends after `now`; the number of leases that relays hold at a time bounds it.
     fn lanes_leased(&self, now: UnixMillis) -> Answer<'_, Vec<Lane>>;
 
-    /// Up to `max` parked lanes, of one pool or of all, in the order of (incarnation, identity, name, sink), beginning
-    /// after `after`.
+    /// Up to `max` parked lanes, of one pool or of all, in the order of (incarnation, identity, name, sink),
+    /// starting after `after`.
     fn lanes_parked<'a>(
         &'a self,
         pool: Option<&'a PoolRef>,
@@ -148,41 +154,42 @@ pub trait Reads: Send + Sync + 'static {
         max: usize,
     ) -> Answer<'a, Vec<Lane>>;
 
-    /// The first `max` events of a lane; fewer, but at least one if there is one, once their records' keys and values
-    /// exceed `bytes_max`.
+    /// The first `max` events of a lane. It returns fewer once keys and values of their records exceed
+    /// `bytes_max`, but at least one if there is one.
     fn events<'a>(&'a self, at: &'a LaneRef, max: usize, bytes_max: usize) -> Answer<'a, Vec<Event>>;
 
-    /// The developer key of this id.
+    /// The developer key with this id.
     fn key<'a>(&'a self, id: &'a AccessKeyId) -> Answer<'a, Option<DeveloperKey>>;
 
     /// All developer keys, in the order of their ids.
     fn keys(&self) -> Answer<'_, Vec<DeveloperKey>>;
 
-    /// A named setting of the installation.
+    /// The value of a named setting of the installation.
     fn setting(&self, name: Setting) -> Answer<'_, Option<Vec<u8>>>;
 
     /// Up to `max` sweeps that are due at `now`, oldest first.
     fn sweeps(&self, now: UnixMillis, max: usize) -> Answer<'_, Vec<Sweep>>;
 }
 
-/// A store, which reads and writes. Only what also announces commits to the rest of the process should hold one; other
-/// code reads through [`Reads`].
+/// A store, which reads and writes. Only code that also announces commits to the rest of the process should
+/// hold one; other code reads through [`Reads`].
 pub trait Store: Reads {
-    /// Applies `changes` whole, or not at all.
+    /// Applies `changes` entirely, or not at all.
     fn commit(&self, changes: Changes) -> Answer<'_, Committed>;
 
-    /// Frees up to `rows_max` rows that nothing can reach any more; says whether more are waiting.
+    /// Frees up to `rows_max` unreachable rows, and reports whether more are waiting.
     fn reclaim(&self, rows_max: usize) -> Answer<'_, Reclaimed>;
 
-    /// Whether the store answers, and whether it takes writes.
+    /// The health of the store: if it answers, and if it accepts writes.
     fn health(&self) -> Answer<'_, Health>;
 
-    /// Waits until the store is broken for good, as by a panic of a thread of its own, and returns the reason. A store
-    /// that merely stops taking writes is not: it still answers reads (promise P10).
+    /// Waits until the store is broken for good, for example because one of its threads panicked, and returns
+    /// the reason. A store that only stopped accepting writes is not broken: it still answers reads (promise
+    /// P10).
     fn broken(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>>;
 
-    /// Whether nobody but this process can have the store open (promise P9): then whatever an earlier process held of it
-    /// is free.
+    /// True if this process has exclusive access (P9), so that leases left by an earlier process can be ended
+    /// at once.
     fn is_held_alone(&self) -> bool;
 
     /// Figures for the metrics page, each with its name and unit.
@@ -194,7 +201,7 @@ pub trait Store: Reads {
 pub struct HeadView {
     /// The head, if the name has one.
     pub head: Option<Head>,
-    /// Where the owner's names without a head start.
+    /// The floor from which the owner's names without a head start.
     pub floor: crate::model::Floor,
 }
 
@@ -208,14 +215,14 @@ impl HeadView {
     }
 }
 
-/// What a change of a dataset is decided on.
+/// The facts on which a change of a dataset is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetView {
     /// The head, if the name has one.
     pub head: Option<Head>,
-    /// What the owner holds.
+    /// The owner's holdings.
     pub holdings: Holdings,
-    /// The stored records of the asked keys, in their order.
+    /// The stored records of the requested keys, in the order of the keys.
     pub stubs: Vec<Option<RecordStub>>,
 }
 
@@ -224,31 +231,32 @@ pub struct DatasetView {
 pub struct OwnerView {
     /// Heads in the order of names, deleted names included.
     pub heads: Vec<NamedHead>,
-    /// What the identity holds.
+    /// The identity's holdings.
     pub holdings: Holdings,
 }
 
-/// Which records of a dataset to read.
+/// A range of a dataset's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordRange {
-    /// Where to begin.
+    /// The position after which to begin.
     pub after: RecordCursor,
     /// The highest count to return.
     pub through: SyncCount,
-    /// How many records to return at most; `None` for all of them.
+    /// The largest number of records to return; `None` for all of them.
     pub max: Option<usize>,
 }
 
 /// The records that a listing asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListingRange {
-    /// Where to begin.
+    /// The position after which to begin.
     pub after: RecordCursor,
     /// The highest count to return; `None` for the head's.
     pub through: Option<SyncCount>,
-    /// The most records to return; `None` for all of them.
+    /// The largest number of records to return; `None` for all of them.
     pub max: Option<usize>,
-    /// The most bytes of keys and values to load. The first record is returned even if it is larger.
+    /// The largest number of bytes of keys and values to load. The first record is returned even if it is
+    /// larger.
     pub bytes_max: usize,
 }
 
@@ -271,7 +279,7 @@ pub struct Listing {
     pub head: HeadView,
     /// The records of the range.
     pub records: Vec<Record>,
-    /// True if the range holds more records than `max` and `bytes_max` let through.
+    /// True if the range has more records than `max` and `bytes_max` admit.
     pub more: bool,
 }
 
@@ -286,57 +294,57 @@ pub struct WholeDataset {
     pub records: Vec<Record>,
 }
 
-/// A place in the order of (count, key).
+/// A position in the order of (count, key).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordCursor {
-    /// Behind every record of this count.
+    /// After every record of this count.
     Count(SyncCount),
-    /// Behind this record.
+    /// After this record.
     Record(SyncCount, RecordKey),
 }
 
-/// What one step of reclaiming did.
+/// The result of one step of reclaiming.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reclaimed {
-    /// Rows that were freed.
+    /// The number of freed rows.
     pub rows: usize,
-    /// Whether more are waiting.
+    /// True if more rows are waiting.
     pub more: bool,
 }
 
-/// Whether a store can be worked with.
+/// The health of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// Reads and writes are answered.
     Ready,
-    /// Reads are answered; writes have stopped, for the reason given.
+    /// Reads are answered; writes are stopped, with the reason.
     ReadOnly(String),
-    /// Nothing is answered, for the reason given.
+    /// Nothing is answered, with the reason.
     Down(String),
 }
 
-/// Counters and gauges of a store: name with unit, help text, value.
+/// The counters and gauges of a store.
 pub type Figures = Vec<Figure>;
 
-/// One number of a store for the metrics page.
+/// A number of a store for the metrics page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure {
-    /// Metric name with its unit, without the product's prefix.
+    /// The metric's name with its unit, without the product's prefix.
     pub name: &'static str,
-    /// What it counts, in a sentence.
+    /// The help text, one sentence.
     pub help: &'static str,
-    /// Whether it only rises.
+    /// The kind of the metric.
     pub kind: FigureKind,
-    /// The value now.
+    /// The present value.
     pub value: f64,
 }
 
-/// How a figure moves.
+/// The kind of a metric, in Prometheus' sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FigureKind {
-    /// It only rises until the process ends.
+    /// Only rises, until the process ends.
     Counter,
-    /// It rises and falls.
+    /// Rises and falls.
     Gauge,
 }
 
@@ -344,9 +352,9 @@ pub enum FigureKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a refused commit has changed nothing"]
 pub enum Committed {
-    /// Every expectation held and every write is made.
+    /// Every expectation held, and all writes are made.
     Done,
-    /// An expectation did not hold and nothing is written: load again, decide again.
+    /// An expectation did not hold, and nothing is written: load and decide again.
     Refused,
 }
 
@@ -363,14 +371,14 @@ impl Committed {
 /// The reason why a store could not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// The store cannot be reached, has stopped taking writes, or the outcome is unknown.
+    /// The store is unreachable or accepts no writes, or the outcome is unknown.
     Unavailable {
-        /// For the log.
+        /// The cause, for the log.
         cause: String,
     },
-    /// What was read cannot be what was written.
+    /// Stored data is damaged: the value read cannot have been written.
     Corrupt {
-        /// For the log.
+        /// The damage, for the log.
         what: String,
     },
 }

@@ -1,5 +1,5 @@
-//! Work without a request: space of deleted data is reclaimed in slices, data of deleted identities is swept
-//! once their credentials have expired, and session counts are moved into the store.
+//! Work without a request: reclaims the space of deleted data in slices, sweeps the data of deleted
+//! identities once their credentials have expired, and moves session counts into the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,26 +18,27 @@ use crate::failure::Failure;
 use crate::state::attempt::Step;
 use crate::supervision::Supervisor;
 
-/// Rows that one slice of reclaiming frees; small, since writes wait behind it.
+/// The number of rows that one slice of reclaiming frees; small, because writes wait behind it.
 const RECLAIM_ROWS_MAX: usize = 512;
-/// Pause between slices while more are waiting.
+/// The pause between slices while more rows are waiting.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(20);
-/// Pause when nothing was waiting.
+/// The pause when nothing was waiting.
 const RECLAIM_INTERVAL: Duration = Duration::from_secs(2);
-/// Pause after the store failed.
+/// The pause after the store failed.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(30);
-/// How often session counts are stored. A crash loses those of this time.
+/// The interval in which session counts are stored. A crash loses those of one interval.
 const SESSIONS_INTERVAL: Duration = Duration::from_secs(5);
-/// Time for the session counts that are in memory when the server stops.
+/// The time limit for storing session counts when the server stops.
 const STOP_MAX: Duration = Duration::from_secs(5);
-/// How often due sweeps are looked for.
+/// The interval in which due sweeps are read.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
-/// Sweeps read at a time.
+/// The number of sweeps read at a time.
 const SWEEPS_MAX: usize = 64;
-/// Time after which a sweep that failed is tried again.
+/// The time after which a failed sweep is retried.
 const SWEEP_RETRY_SECONDS: u32 = 3600;
 
-/// Begins the background work. Each of its parts is a loop that a panic restarts: all they know is in the store.
+/// Starts the background work. Each part is a loop that a panic restarts, because all its state is in the
+/// store.
 pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
     supervisor.restartable("reclaim", {
         let app = Arc::clone(app);
@@ -113,7 +114,7 @@ async fn sweep_due(app: &App) -> Result<(), Failure> {
     }
 }
 
-/// Makes a sweep due again later, so that sweeps that cannot be done do not keep the ones behind them from being read.
+/// Makes a sweep due again later, so that sweeps that fail do not keep the later ones from being read.
 async fn put_off(app: &App, sweep: &Sweep, now: UnixMillis, failure: &Failure) -> Result<(), Failure> {
     let identity = &sweep.owner.identity;
     tracing::warn!(%identity, ?failure, retry_seconds = SWEEP_RETRY_SECONDS,
@@ -133,7 +134,7 @@ async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
         .attempt(&sweep.owner, || async {
             let pool = app.state.reads().pool(&sweep.owner.pool.id).await?;
             if pool.is_none_or(|pool| pool.at != sweep.owner.pool) {
-                // Its data went with the pool.
+                // Its data was removed with the pool.
                 let changes = Changes { expect: Vec::new(), write: vec![Write::RemoveSweep(sweep.clone())] };
                 return Ok(Step::Commit(changes, ()));
             }

@@ -1,5 +1,5 @@
-//! The log: to standard error, for people on a terminal and as JSON lines otherwise. Libraries that log through the
-//! `log` crate end up in it too.
+//! The log on standard error: text on a terminal, JSON lines otherwise. Libraries that log through the `log`
+//! crate are included.
 
 use std::io::IsTerminal;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The filter that `directives` ask for: levels by target, such as `info,fjall=debug`. A bare level is that of this
+/// The filter of `directives`: levels by target, such as `info,fjall=debug`. A bare level is that of this
 /// program; libraries then log warnings and errors only.
 pub fn filter(directives: &str) -> Result<Targets, ParseError> {
     match directives.parse::<LevelFilter>() {
@@ -19,7 +19,7 @@ pub fn filter(directives: &str) -> Result<Targets, ParseError> {
     }
 }
 
-/// Begins to log. `directives` have been checked with the other settings.
+/// Starts to log. `directives` have been checked with the other settings.
 pub fn begin(directives: &str) {
     let filter = filter(directives).unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);

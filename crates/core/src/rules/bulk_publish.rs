@@ -1,8 +1,8 @@
-//! BulkPublish: every dataset of a pool goes to the stream once more, in the order of (identity, name)
+//! BulkPublish: sends every dataset of a pool to the stream once more, in the order of (identity, name)
 //! (`docs/protocol.md` section 9.3).
 //!
-//! A publication is work in a lane of its own: the relay claims the lane, enters a page of datasets into the lanes of
-//! their stream, and puts the next page in place of this one once they have left.
+//! A publication is work in a separate lane: the relay claims the lane, enters a page of datasets into the
+//! lanes of their stream, and replaces the page by the next one once they have left.
 
 use crate::changes::{Changes, Expect, Stamp, Write};
 use crate::ids::{SyncCount, Version};
@@ -12,8 +12,8 @@ use crate::outbox::{Entered, Event, EventBody, Lane, LaneRef, LaneState, Page, P
 use crate::refusal::Refusal;
 use crate::time::UnixMillis;
 
-/// The commit that begins a publication of `pool`, whose latest one is `before`. `first` is the first dataset of the pool;
-/// without one there is nothing to publish and the publication has succeeded at once.
+/// The commit that begins a publication of `pool`, whose latest one is `before`. `first` is the first dataset
+/// of the pool; without one there is nothing to publish and the publication succeeds at once.
 pub fn begin(
     pool: &Pool,
     before: Option<&BulkPublish>,
@@ -54,8 +54,8 @@ pub fn begin(
     Ok(Changes { expect, write })
 }
 
-/// The commit that enters a dataset into its lane as of `head`, and what is entered; `None` if the dataset does not
-/// exist. The event must stand behind every event that already waits: so the head must still be this one.
+/// The commit that enters a dataset into its lane as of `head`, and the entry; `None` if the dataset does not
+/// exist. The event must stand behind every waiting event, so the head must be unchanged.
 pub fn enter(at: &DatasetRef, head: &Head, now: UnixMillis) -> Option<(Changes, Entered)> {
     head.life.as_ref()?;
     let entered =
@@ -69,7 +69,8 @@ pub fn enter(at: &DatasetRef, head: &Head, now: UnixMillis) -> Option<(Changes, 
     Some((changes, entered))
 }
 
-/// The commit that puts the page `next` in place of `page`, whose datasets have all left, and ends the lease of `lane`.
+/// The commit that replaces `page`, whose datasets have all left, by the page `next`, and ends the lease of
+/// `lane`.
 pub fn turn_page(lane: &Lane, before: &BulkPublish, page: &Page, next: Page, now: UnixMillis) -> Changes {
     let position = Position::bulk(lane.first.sync_count.next());
     let datasets = before.datasets + page.entered.len() as u64;
@@ -92,7 +93,7 @@ pub fn succeed(lane: &Lane, before: &BulkPublish, page: &Page, now: UnixMillis) 
     without_page(lane, before, BulkPublish { status, succeeded: Some(now), datasets, ..before.clone() })
 }
 
-/// The commit that gives the publication up.
+/// The commit that fails the publication.
 pub fn fail(lane: &Lane, before: &BulkPublish, message: String) -> Changes {
     without_page(
         lane,
@@ -101,7 +102,8 @@ pub fn fail(lane: &Lane, before: &BulkPublish, message: String) -> Changes {
     )
 }
 
-/// The commit that takes the page off `lane`, which is due as it was seen, and leaves the publication as `after`.
+/// The commit that removes the page from `lane`, if its due state is unchanged, and leaves the publication as
+/// `after`.
 fn without_page(lane: &Lane, before: &BulkPublish, after: BulkPublish) -> Changes {
     let pool: &PoolRef = &lane.at.dataset.owner.pool;
     let after = BulkPublish { version: before.version.next(), ..after };
@@ -133,7 +135,7 @@ mod tests {
         changes.write.iter().find_map(put).unwrap()
     }
 
-    /// The lane of a publication that has come to page `number`, under a lease.
+    /// The lane of a publication at page `number`, under a lease.
     fn lane(number: u64) -> Lane {
         let due = Due::Leased { until: UnixMillis(77), lease: LeaseId(9) };
         let at = LaneRef { dataset: samples::dataset(), sink: Sink::Publication };

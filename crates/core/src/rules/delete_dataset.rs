@@ -1,4 +1,4 @@
-//! DeleteDataset: end a dataset's life, keep its counts (`docs/protocol.md` sections 7.8 and 7.10).
+//! DeleteDataset: ends a dataset's life and keeps its counts (`docs/protocol.md` sections 7.8 and 7.10).
 
 use crate::changes::{Changes, Expect, NamedHead, Stamp, UsageDelta, Write};
 use crate::limits::DELETED_NAMES_PER_IDENTITY_MAX;
@@ -9,16 +9,16 @@ use crate::rules::pool_stands;
 use crate::store::OwnerView;
 use crate::time::UnixMillis;
 
-/// What to do, and the dataset as it was.
+/// The decision to delete a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The commit.
     pub changes: Changes,
-    /// What the answer describes.
+    /// The dataset before the deletion, for the answer.
     pub was: Life,
 }
 
-/// Decides the deletion of the dataset at `at` against all heads of its owner.
+/// Decides the deletion of the dataset at `at`, given all heads of its owner.
 pub fn decide(
     view: &OwnerView,
     now: UnixMillis,
@@ -34,7 +34,7 @@ pub fn decide(
         generation: head.generation.next(),
         sync_count: deleted_at,
         deleted_at,
-        // Sessions of an ended life are refused by its generation.
+        // The generation alone refuses sessions of an ended life.
         used_sessions: UsedSessions::default(),
         life: None,
     };
@@ -68,8 +68,8 @@ pub fn decide(
     Ok(Decision { changes, was })
 }
 
-/// The deleted name whose head makes room when too many are kept: the one with the lowest count, since that raises
-/// the floor the least.
+/// The deleted name whose head is dropped when too many are kept: the one with the lowest count, because it
+/// raises the floor least.
 fn name_to_drop<'a>(view: &'a OwnerView, holdings: &Holdings) -> Option<&'a NamedHead> {
     if holdings.deleted_names <= DELETED_NAMES_PER_IDENTITY_MAX {
         return None;

@@ -1,5 +1,5 @@
-//! What a change of a dataset sets off beyond the dataset: one event for the pool's stream, and one for each device
-//! that is to hear of it (`docs/protocol.md` sections 9.4 and 13.1).
+//! The effects of a change of a dataset: one event for the pool's stream, and one for each device that is to
+//! be notified (`docs/protocol.md` sections 9.4 and 13.1).
 
 use crate::changes::{Changes, Expect, Write};
 use crate::devices::Devices;
@@ -8,59 +8,59 @@ use crate::model::{DatasetRef, Pool, PoolRef, Record};
 use crate::outbox::{Event, EventBody, LaneRef, Position, Sink};
 use crate::time::UnixMillis;
 
-/// What the pool of a dataset is set up for. Where it is set up for nothing, a change writes nothing more.
+/// The effects that the pool of a dataset is configured for. Without any, a change writes nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effects {
     stream: bool,
     devices: Option<Devices>,
-    /// The settings that this was made from. Every change expects them: one that was decided before the pool got a stream
-    /// or push must not be made, without an event, after a bulk publication has passed its dataset or a device has
-    /// subscribed.
+    /// The settings on which this is based. Every change expects them: a change that was decided before the
+    /// pool got a stream or push must not be made, without an event, after a bulk publication has passed its
+    /// dataset or a device has subscribed.
     settings: (PoolRef, Version),
 }
 
-/// What happened to a dataset.
+/// A change of a dataset.
 #[derive(Clone, Copy, Debug)]
 pub enum Happened<'a> {
     /// An update wrote these records.
     Updated(&'a [Record]),
-    /// It was deleted.
+    /// The dataset was deleted.
     Deleted,
 }
 
 impl Effects {
-    /// Whether changes in `pool` are told to devices: only then are the devices worth loading.
+    /// True if changes in `pool` are sent to devices; only then are the devices worth loading.
     pub fn has_push(pool: &Pool) -> bool {
         pool.push.as_ref().is_some_and(|push| !push.application_arns.is_empty())
     }
 
-    /// The effects of changes in `pool`; `devices` are those of the dataset's owner, if [`Self::has_push`] asked for
-    /// them.
+    /// The effects of changes in `pool`; `devices` are those of the dataset's owner, if [`Self::has_push`]
+    /// required them.
     pub fn of(pool: &Pool, devices: Option<Devices>) -> Self {
         let stream = pool.streams.as_ref().is_some_and(|streams| streams.enabled_stream().is_some());
         let settings = (pool.at.clone(), pool.version);
         Self { stream, devices: devices.filter(|_| Self::has_push(pool)), settings }
     }
 
-    /// Whether a change sets anything off at all.
+    /// True if a change has no effects at all.
     pub fn is_none(&self) -> bool {
         !self.stream && self.devices.is_none()
     }
 
-    /// The same while nothing more may wait in the pool's outbox.
+    /// The same effects while the pool's outbox is full.
     #[must_use]
     pub fn held_back(self) -> Self {
         Self { stream: false, devices: None, ..self }
     }
 
-    /// The same for an owner whose devices go as well: they need no telling.
+    /// The same effects for an owner whose devices are removed too, and need no notice.
     #[must_use]
     pub fn without_devices(self) -> Self {
         Self { devices: None, ..self }
     }
 
-    /// Adds to `changes`, which bring `at` to `sync_count`, the events of that change. `writer` is the device that
-    /// made it, which needs no telling.
+    /// Adds to `changes`, which bring `at` to `sync_count`, the events of that change. `writer` is the device
+    /// that made the change, and gets no notice.
     pub fn announce(
         &self,
         changes: &mut Changes,
@@ -88,7 +88,7 @@ impl Effects {
         for device in devices.listeners(&at.name, writer) {
             append(changes, Sink::Device(device.id.clone()), EventBody::Notice);
         }
-        // A device that subscribes while this is decided has to hear of it too.
+        // A device that subscribes meanwhile has to be notified too.
         expect_once(changes, Expect::Devices(at.owner.clone(), devices.version));
     }
 }
@@ -126,7 +126,7 @@ mod tests {
         let devices = samples::devices(&["a"], "prefs");
         assert!(!Effects::has_push(&pool));
         let changes = announced(&Effects::of(&pool, Some(devices)), "prefs", None);
-        // A stream or push that the pool gets meanwhile has to be noticed.
+        // A stream or push that the pool gets meanwhile must be noticed.
         let expect = vec![Expect::PoolVersion(pool.at, pool.version)];
         assert_eq!(changes, Changes { expect, write: Vec::new() });
     }
@@ -140,7 +140,7 @@ mod tests {
         }
         let off = announced(&Effects::of(&pool, None), "prefs", None);
         assert_eq!(sinks(&off), []);
-        // Switching it on meanwhile has to be noticed.
+        // A stream that is switched on meanwhile must be noticed.
         assert_eq!(off.expect, [Expect::PoolVersion(pool.at.clone(), pool.version)]);
     }
 

@@ -1,4 +1,4 @@
-//! What the relay and operators do with lanes: claim, settle, put off, park, try again, drop
+//! The operations of the relay and of operators on lanes: claim, settle, postpone, park, retry, drop
 //! (`docs/protocol.md` section 13.2).
 
 use crate::changes::{Changes, Expect, Write};
@@ -6,63 +6,63 @@ use crate::ids::LeaseId;
 use crate::outbox::{Due, Lane, LaneState, Parked, Position};
 use crate::time::UnixMillis;
 
-/// The first pause after a failed delivery, in milliseconds; it doubles with every further one.
+/// The first pause after a failed delivery, in milliseconds; it doubles with each further failure.
 const BACKOFF_MILLIS_MIN: i64 = 500;
-/// How far the clocks of the nodes over one store may be apart, in seconds.
+/// The largest difference between the clocks of the nodes of one store, in seconds.
 const CLOCKS_APART_SECONDS_MAX: u32 = 300;
-/// Longest kept reason of a failure, in characters.
+/// The longest stored reason of a failure, in characters.
 const TROUBLE_CHARS_MAX: usize = 512;
 
-/// What becomes of a lane after some of its events were delivered, or none.
+/// The outcome of deliveries from a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing went wrong.
+    /// No delivery failed.
     Fine,
-    /// The next event could not be delivered; try again after a pause.
+    /// The next event could not be delivered; retry after a pause.
     TryAgain {
-        /// Why.
+        /// The cause.
         cause: String,
-        /// Anything, to spread the pauses of many lanes.
+        /// A random number, to spread the pauses of many lanes.
         jitter: u16,
     },
-    /// The next event waits for somebody.
+    /// The next event is parked.
     Park {
-        /// For whom.
+        /// The reason for parking.
         why: Parked,
-        /// Why.
+        /// The cause.
         cause: String,
     },
 }
 
-/// How often and how slowly deliveries are tried.
+/// The retry policy of deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// Failed deliveries of one event before it is parked.
     pub attempts_max: u32,
-    /// Longest pause between two deliveries, in seconds.
+    /// The longest pause between two deliveries, in seconds.
     pub backoff_seconds_max: u32,
 }
 
-/// The latest moment to which a lane can have been put off by `now`, whether to a pause or to the end of a lease.
+/// The latest time to which a lane can have been postponed by `now`, by a pause or by a lease.
 pub fn latest_due(now: UnixMillis, lease_seconds: u32, patience: Patience) -> UnixMillis {
     now.plus_seconds(lease_seconds.max(patience.backoff_seconds_max).saturating_add(CLOCKS_APART_SECONDS_MAX))
 }
 
-/// The commit that takes `lane` under a lease, and how it is due then.
+/// The commit that takes `lane` under a lease, and the lane's new due state.
 pub fn claim(lane: &Lane, lease: LeaseId, until: UnixMillis) -> (Changes, Due) {
     let due = Due::Leased { until, lease };
     let state = LaneState { due, ..lane.state.clone() };
     (set(lane, lane.state.due, lane.first, state), due)
 }
 
-/// The commit that takes delivered events off `lane`, whose lease continues, and the lane as it is then. Events that were
-/// answered are not delivered again, whatever happens to the rest.
+/// The commit that removes delivered events from `lane`, whose lease continues, and the lane afterwards.
+/// Delivered events are not delivered again, whatever happens to the others.
 pub fn advance(lane: &Lane, delivered: &[Position]) -> (Changes, Lane) {
     without(lane, delivered, LaneState { due: lane.state.due, attempts: 0, trouble: String::new() })
 }
 
-/// The commit that takes events without a receiver off a leased lane, and the lane as it is afterwards: its failures count
-/// on.
+/// The commit that removes events without a receiver from a leased lane, and the lane afterwards. Its number
+/// of failures is unchanged.
 pub fn skip(lane: &Lane, dropped: &[Position]) -> (Changes, Lane) {
     without(lane, dropped, lane.state.clone())
 }
@@ -75,8 +75,8 @@ fn without(lane: &Lane, gone: &[Position], state: LaneState) -> (Changes, Lane) 
     (changes, Lane { at: lane.at.clone(), events, first, state })
 }
 
-/// The commit that ends the lease under which `lane` was due as `due`: the events at
-/// `delivered` are gone, and `outcome` says what is next. Also how the lane is due then.
+/// The commit that ends the lease under which `lane` was due as `due`: it removes the events at `delivered`,
+/// and `outcome` determines the next due state, which is returned too.
 pub fn settle(
     lane: &Lane,
     due: Due,
@@ -112,7 +112,7 @@ pub fn settle(
     (changes, next)
 }
 
-/// The commit that ends the lease of a process that is gone; `None` if the lane is not leased.
+/// The commit that ends the lease of a process that no longer exists; `None` if the lane is not leased.
 pub fn free(lane: &Lane, now: UnixMillis) -> Option<Changes> {
     match lane.state.due {
         Due::Leased { .. } => {
@@ -123,7 +123,7 @@ pub fn free(lane: &Lane, now: UnixMillis) -> Option<Changes> {
     }
 }
 
-/// The commit that makes a parked or waiting lane due at once, as if nothing had gone wrong.
+/// The commit that makes a parked or waiting lane due at once, as if no delivery had failed.
 pub fn try_again(lane: &Lane, now: UnixMillis) -> Changes {
     set(lane, lane.state.due, lane.first, LaneState::due(now))
 }
@@ -142,7 +142,7 @@ fn set(lane: &Lane, expected: Due, first: Position, state: LaneState) -> Changes
     }
 }
 
-/// The pause before the next delivery, in milliseconds: doubling, capped, and the latter half of it spread.
+/// The pause before the next delivery, in milliseconds: it doubles, is capped, and its latter half is random.
 fn pause_millis(attempts: u32, jitter: u16, patience: Patience) -> i64 {
     let doubled = BACKOFF_MILLIS_MIN << attempts.saturating_sub(1).min(32);
     let full = doubled.min(i64::from(patience.backoff_seconds_max) * 1000).max(1);

@@ -1,4 +1,4 @@
-//! Values that the tests of several rules begin with.
+//! Sample values for the tests of several rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ pub(crate) fn pushing(pool: Pool) -> Pool {
     Pool { push: Some(PushSync { application_arns: vec![APPLICATION.to_owned()], role_arn: None }), ..pool }
 }
 
-/// Devices of these ids, each subscribed to `name`.
+/// Devices with these ids, each subscribed to `name`.
 pub(crate) fn devices(ids: &[&str], name: &str) -> Devices {
     let device = |id: &&str| Device {
         id: DeviceId::parse(id).unwrap(),

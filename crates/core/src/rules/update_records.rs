@@ -1,5 +1,5 @@
-//! UpdateRecords: applies a set of patches atomically. Every patch must name a count from its record's own up to the
-//! dataset's (`docs/protocol.md` sections 7.5 and 7.6).
+//! UpdateRecords: applies a set of patches atomically. Every patch must name a count from its record's own up
+//! to the dataset's (`docs/protocol.md` sections 7.5 and 7.6).
 
 use crate::changes::{Changes, Expect, PutRecord, Stamp, UsageDelta, Write};
 use crate::cursor::Session;
@@ -18,22 +18,22 @@ use crate::tombstone::{OldestTombstones, Tombstone};
 /// A request whose members satisfy their constraints.
 #[derive(Clone, Debug)]
 pub struct UpdateRecords {
-    /// The dataset to change; it need not exist.
+    /// The dataset to change, which need not exist.
     pub at: DatasetRef,
-    /// The opened sync session token.
+    /// The session of the opened token.
     pub session: Session,
     /// The patches.
     pub patches: Patches,
-    /// Whom the change is attributed to.
+    /// The writer to whom the change is attributed.
     pub writer: Writer,
-    /// The device that the client says it is.
+    /// The device that the client claims to be.
     pub device: Option<DeviceId>,
 }
 
 /// The outcome of an update that is not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing was asked for: answer success, change nothing, use nothing up.
+    /// There are no patches: answer success, change nothing, use nothing up.
     Nothing,
     /// Load these tombstones of the dataset, then call [`decide_with_tombstones`].
     Load(OldestTombstones),
@@ -43,7 +43,7 @@ pub enum Decision {
     Apply {
         /// The commit.
         changes: Changes,
-        /// The patched records as they will be, in the order of the patches.
+        /// The patched records after the commit, in the order of the patches.
         records: Vec<Record>,
         /// The tombstones that the commit forgets.
         forgotten: Forgotten,
@@ -53,13 +53,13 @@ pub enum Decision {
 /// The tombstones that an update forgets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// The number of them, removals of the update itself that leave none included.
+    /// The number of them, including removals of the update itself that leave none.
     pub count: u64,
     /// True if this life of the dataset forgets tombstones for the first time.
     pub is_first: bool,
 }
 
-/// Decides `request` against what was loaded for [`Patches::keys`].
+/// Decides `request` given the data loaded for [`Patches::keys`].
 pub fn decide(
     view: &DatasetView,
     now: UnixMillis,
@@ -70,7 +70,7 @@ pub fn decide(
     decide_with(view, None, now, request, limits, effects)
 }
 
-/// As [`decide`], with the tombstones that it asked for.
+/// Decides like [`decide`], with the tombstones that it requested.
 pub fn decide_with_tombstones(
     view: &DatasetView,
     oldest: &[Tombstone],
@@ -115,7 +115,7 @@ fn decide_with(
     }
 }
 
-/// The checks that ask nothing of the new values: session and counts.
+/// Checks session and counts, which does not need the new values.
 pub fn check(view: &DatasetView, now: UnixMillis, request: &UpdateRecords) -> Result<(), Refusal> {
     let head = effective_head(view);
     let session = &request.session;
@@ -141,20 +141,20 @@ fn effective_head(view: &DatasetView) -> Head {
     view.head.clone().unwrap_or_else(|| view.holdings.floor.head())
 }
 
-/// The compare rule (section 7.6): a patch names any count from the record's own up to the dataset's. The caller has
-/// then seen the record's latest version. An applied call raises the record's count above the count that it named, so a
-/// repetition is refused.
+/// Checks the compare rule (section 7.6): a patch may name any count from the record's own up to the
+/// dataset's, because the client has then seen the record's latest version. An applied call raises the
+/// record's count above the named one, so a repetition is refused.
 fn check_count(
     head: &Head,
     session: &Session,
     patch: &Patch,
     stub: Option<&RecordStub>,
 ) -> Result<(), Refusal> {
-    // A key that this life of the dataset never saw stands at zero: after a deletion the iOS manager patches new keys
-    // with the count that the listing reported.
+    // A key that this life of the dataset never had counts as zero: after a deletion the iOS manager patches
+    // new keys with the count that the listing reported.
     let server = stub.map_or(SyncCount::ZERO, |stub| stub.sync_count);
-    // An absent key may have had a tombstone that the session did not see before it was forgotten. A call that was
-    // applied before then would otherwise pass once more.
+    // An absent key may have had a tombstone that the session did not see before it was forgotten. Otherwise
+    // a call that was applied before then would be applied once more.
     let forgotten = head.life.as_ref().map_or(SyncCount::ZERO, |life| life.tombstones_forgotten_through);
     let is_unseen = stub.is_none() && session.seen < forgotten;
     if (server..=head.sync_count).contains(&patch.sync_count) && !is_unseen {
@@ -193,7 +193,8 @@ impl Sizes {
     }
 }
 
-/// A request that shrinks what is already over a limit is let through: lowering a limit must not lock data in.
+/// Checks the limits. A request that shrinks a value above its limit is accepted, because lowering a limit
+/// must not lock data in.
 fn check_limits(head: &Head, holdings: &Holdings, sizes: &Sizes, limits: &Limits) -> Result<(), Refusal> {
     let exceeded = |what, limit: u64, (before, after): (u64, u64)| {
         if after > limit && after > before {
@@ -221,8 +222,8 @@ fn apply(
 ) -> Decision {
     let at = &request.at;
     let sync_count = head.sync_count.next();
-    // Counts and dates of a dataset rise together, even if a clock was set back or differs between nodes. Events keep
-    // the present time, at which they become due.
+    // Dates of a dataset rise with its counts, even if a clock was set back or differs between nodes. Events
+    // keep the present time, at which they become due.
     let date = head.life.as_ref().map_or(now, |life| now.max(life.modified));
     let records: Vec<Record> = request
         .patches
@@ -285,7 +286,7 @@ fn apply(
     Decision::Apply { changes, records, forgotten }
 }
 
-/// The records that are stored: all but removals that leave no tombstone.
+/// The records to store: all but removals that leave no tombstone.
 fn puts(view: &DatasetView, records: &[Record], tombstones: &Tombstones) -> Vec<PutRecord> {
     let marked =
         records.iter().zip(&view.stubs).filter(|(record, _)| !tombstones.unmarked.contains(&record.key));
@@ -296,7 +297,7 @@ fn puts(view: &DatasetView, records: &[Record], tombstones: &Tombstones) -> Vec<
     marked.map(put).collect()
 }
 
-/// The stored rows that are dropped: those of forgotten tombstones and of removed records that leave none.
+/// The stored rows to drop: those of forgotten tombstones, and of removed records that leave none.
 fn removals(view: &DatasetView, records: &[Record], tombstones: Tombstones) -> Vec<Tombstone> {
     let unmarked = records.iter().zip(&view.stubs).filter_map(|(record, stub)| {
         let stub = stub.as_ref().filter(|_| tombstones.unmarked.contains(&record.key))?;

@@ -1,5 +1,4 @@
-//! Verbs about events that could not be delivered: list them, deliver them once more, drop them (`docs/protocol.md`
-//! section 13.2).
+//! Commands about undeliverable events: list them, retry them, drop them (`docs/protocol.md` section 13.2).
 
 use carryall_core::changes::Changes;
 use carryall_core::outbox::{Due, EventId, Lane, LaneRef, Parked, Position, Sink};
@@ -12,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::error::OperatorError;
 use crate::app::App;
 
-/// Lanes that a listing shows; an operator who has more needs another remedy first.
+/// The largest number of lanes in a listing; an operator with more needs another remedy first.
 const LANES_SHOWN_MAX: usize = 1000;
-/// Lanes that are read at a time.
+/// The number of lanes that are read at a time.
 const LANES_PER_PAGE: usize = 256;
 
 /// A request about the outbox.
@@ -22,7 +21,7 @@ const LANES_PER_PAGE: usize = 256;
 pub enum Verb {
     /// List the parked lanes.
     List,
-    /// Deliver parked lanes once more: one lane by the id of its first event, or every one.
+    /// Retry parked lanes: one, by the id of its first event, or all.
     Retry {
         /// The event; `None` for all.
         event: Option<String>,
@@ -39,7 +38,7 @@ pub enum Verb {
 pub enum Answer {
     /// The parked lanes.
     Listed(OutboxList),
-    /// The number of lanes that are delivered from again.
+    /// The number of retried lanes.
     Retried(OutboxRetried),
     /// The dropped event.
     Dropped(OutboxDropped),
@@ -51,7 +50,7 @@ pub enum Answer {
 pub struct OutboxList {
     /// Parked lanes, by pool, identity, dataset and destination.
     pub parked: Vec<ParkedLine>,
-    /// True if there are more than are listed.
+    /// True if there are more lanes than are listed.
     pub more: bool,
 }
 
@@ -59,21 +58,21 @@ pub struct OutboxList {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ParkedLine {
-    /// Its first event.
+    /// The id of its first event.
     pub event_id: String,
-    /// Events that wait in it, the first included.
+    /// The number of waiting events, including the first.
     pub events: u64,
-    /// The time since which it has been parked.
+    /// The time at which it was parked.
     pub parked: String,
-    /// True if it resumes by itself once streaming is switched on again.
+    /// True if it resumes by itself when streaming is switched on again.
     pub switched_off: bool,
-    /// Deliveries of the first event that failed.
+    /// The number of failed deliveries of the first event.
     pub attempts: u32,
-    /// The reason why the last one failed.
+    /// The reason why the last delivery failed.
     pub trouble: String,
 }
 
-/// Lanes that are delivered from again.
+/// The result of retrying lanes.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct OutboxRetried {
@@ -126,8 +125,8 @@ async fn line(app: &App, lane: &Lane) -> Result<Option<ParkedLine>, OperatorErro
     }))
 }
 
-/// Where the lane's first event stands. One that cannot be read is taken to stand where the lane begins, so that it can
-/// still be named.
+/// The position of the lane's first event. If that event cannot be read, it is the position at which the lane
+/// begins, so that the event can still be named.
 async fn first_position(app: &App, lane: &Lane) -> Result<Position, OperatorError> {
     match app.state.reads().events(&lane.at, 1, 0).await {
         Ok(events) => Ok(events.first().map_or(lane.first, |event| event.position)),
@@ -136,7 +135,7 @@ async fn first_position(app: &App, lane: &Lane) -> Result<Position, OperatorErro
     }
 }
 
-/// Has parked lanes delivered from once more: the one of an event, or every one. Says how many.
+/// Retries parked lanes: the one of an event, or all. Returns their number.
 async fn retry(app: &App, event: Option<&str>) -> Result<u64, OperatorError> {
     if let Some(event) = event {
         let (lane, _) = parked(app, event).await?;
@@ -148,7 +147,7 @@ async fn retry(app: &App, event: Option<&str>) -> Result<u64, OperatorError> {
         let page = app.state.reads().lanes_parked(None, after.as_ref(), LANES_PER_PAGE).await?;
         let Some(last) = page.last() else { return Ok(retried) };
         after = Some(last.at.clone());
-        // Together, so that they share syncs.
+        // All at once, so that they share syncs.
         let now = app.clock.now();
         for outcome in join_all(page.iter().map(|lane| app.state.commit(outbox::try_again(lane, now)))).await
         {

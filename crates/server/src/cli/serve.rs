@@ -1,4 +1,4 @@
-//! `carryall serve`: from the settings to a server that is ready, and from a signal to a clean end.
+//! `carryall serve`: from the settings to a ready server, and from a signal to a clean end.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,8 +26,8 @@ use crate::supervision::Supervisor;
 use crate::trust::root_key::RootKey;
 use crate::{admin, background, logging, relay};
 
-/// Fewest worker threads. Reads of the embedded store run on the worker itself, since most of them are answered from
-/// memory; while one waits for the disk, others must be there to answer the rest.
+/// The smallest number of worker threads. Reads of the embedded store run on the worker itself, since most of
+/// them are answered from memory. While one waits for the disk, other workers must answer the rest.
 const WORKERS_MIN: usize = 4;
 const WORKERS_PER_CORE: usize = 2;
 
@@ -43,8 +43,8 @@ pub(super) fn run(invocation: Invocation) -> Result<(), OperatorError> {
     runtime.block_on(serve(invocation))
 }
 
-/// Connections and table files need more descriptors than the usual soft limit of 1,024; the hard limit is the
-/// operator's word on how many this process may have.
+/// Raises the soft limit of open files to the hard one. Connections and table files need more descriptors
+/// than the usual 1,024; the hard limit is what the operator allows this process.
 fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -53,7 +53,7 @@ fn raise_open_files() {
     }
 }
 
-/// The facts of a start that the banner and the warnings state.
+/// The facts about a start for the banner and the warnings.
 struct Started {
     app: Arc<App>,
     data_dir: Option<PathBuf>,
@@ -112,22 +112,22 @@ async fn serve(invocation: Invocation) -> Result<(), OperatorError> {
     background::finish(app).await;
     let _ = stop_control.send(true);
     let control_finished = control_tasks.finish().await;
-    // The last holder of the store ends its writer and frees the directory.
+    // The last owner of the store ends its writer and unlocks the directory.
     drop(started.app);
     ended.and(finished).and(control_finished).map_err(|ended| ended.to_string().into())
 }
 
-/// Accepts and serves connections until told to stop.
+/// Accepts and serves connections until the server stops.
 async fn accept(http: Arc<Http>, listener: TcpListener) {
     match http.serve(listener).await {
         Stopped::Drained => {}
         Stopped::Abandoned => {
-            tracing::warn!("connections were still open when the time to stop was over");
+            tracing::warn!("connections were still open at the end of shutdown_seconds_max");
         }
     }
 }
 
-/// Ends when the store has lost a thread of its own, or once told to stop.
+/// Ends when the store has lost one of its threads, or when the server stops.
 async fn watch_store(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     tokio::select! {
         cause = app.state.broken() => tracing::error!(cause, "the store is broken"),
@@ -144,7 +144,7 @@ fn serve_control(app: &Arc<App>, control: Arc<Control>, address: SocketAddr, tas
     });
 }
 
-/// Takes the directory, finds or makes the keys, opens the store and puts the pools of the settings into it.
+/// Locks the directory, finds or generates the keys, opens the store and creates the pools in the settings.
 async fn start(config: Config, secrets: Secrets, clock: Clock) -> Result<Started, OperatorError> {
     let lock = match &config.store {
         StoreUrl::Embedded(dir) => match data_dir::acquire(dir).await? {
@@ -194,7 +194,7 @@ fn announce(started: &Started, address: SocketAddr) {
     tracing::info!(%address, store = %config.store, region = config.region, "ready");
 }
 
-/// Says which defaults are for one machine only, once the server can be reached from others.
+/// Warns of insecure defaults if other machines can reach the server.
 fn warn_of_defaults(started: &Started, address: SocketAddr) {
     if address.ip().is_loopback() {
         return;
@@ -203,14 +203,14 @@ fn warn_of_defaults(started: &Started, address: SocketAddr) {
         tracing::warn!(%address, "insecure default: reachable from other machines without TLS; set [tls] cert and key, or put a proxy in front");
     }
     if started.root_origin != Origin::Settings {
-        tracing::warn!(%address, "insecure default: the root developer key is a generated one that lies in a file; set CARRYALL_ROOT_ACCESS_KEY_ID and CARRYALL_ROOT_SECRET_ACCESS_KEY");
+        tracing::warn!(%address, "insecure default: the root developer key is generated and kept in a file; set CARRYALL_ROOT_ACCESS_KEY_ID and CARRYALL_ROOT_SECRET_ACCESS_KEY");
     }
     if started.master_origin != Origin::Settings {
-        tracing::warn!(%address, "insecure default: the master key is a generated one that lies beside the data that it seals; set CARRYALL_MASTER_KEY");
+        tracing::warn!(%address, "insecure default: the master key is generated and kept next to the data that it seals; set CARRYALL_MASTER_KEY");
     }
 }
 
-/// The signals that the server minds.
+/// The signals that the server handles.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -218,7 +218,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// From here on these signals no longer end the process by themselves.
+    /// Installs the handlers; these signals then no longer end the process by themselves.
     fn listen() -> Result<Self, OperatorError> {
         let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
         Ok(Self {
@@ -236,7 +236,7 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to stop, and takes over new certificates meanwhile.
+    /// Waits for a signal to stop, and reloads the certificate on SIGHUP meanwhile.
     async fn wait(&mut self, certificate: Option<&Certificate>) {
         loop {
             tokio::select! {
@@ -244,8 +244,8 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => match certificate.map(Certificate::reload) {
                     None => {}
-                    Some(Ok(())) => tracing::info!("the certificate was read again"),
-                    Some(Err(error)) => tracing::error!(error, "the old certificate stays in use"),
+                    Some(Ok(())) => tracing::info!("certificate reloaded"),
+                    Some(Err(error)) => tracing::error!(error, "certificate not reloaded; the old one stays in use"),
                 },
             }
         }

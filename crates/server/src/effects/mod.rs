@@ -1,4 +1,4 @@
-//! The effects that a change of data has under the pool's present settings.
+//! The effects of a change of data under the pool's present settings.
 
 pub mod pool_check;
 pub mod stream_trouble;
@@ -12,10 +12,11 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::metrics::ServerLimit;
 
-/// The effects of a change of data of `owner`, as its pool is set up now: none while too much waits already.
+/// The effects of a change of data of `owner`, by its pool's present settings: none while the outbox is full.
 pub async fn effects(app: &App, owner: &IdentityRef) -> Result<Effects, Failure> {
     let gone = || Failure::from(Refusal::PoolNotFound(owner.pool.id.clone()));
-    // The commit expects these very settings. If another node has changed them, it is refused and they are read again.
+    // The commit expects exactly these settings. If another node has changed them, it is refused and they are
+    // read again.
     let pool = app.state.pool(&owner.pool.id).await?.filter(|pool| pool.at == owner.pool).ok_or_else(gone)?;
     let devices = if Effects::has_push(&pool) { Some(app.state.reads().devices(owner).await?) } else { None };
     let effects = Effects::of(&pool, devices);
@@ -63,7 +64,7 @@ mod tests {
         App::open(config, store, &master, root, clock).await.ok().unwrap()
     }
 
-    /// A deletion of `at`, decided on the pool as it is set up now.
+    /// A deletion of `at`, decided on the pool's present settings.
     async fn decided(app: &App, at: &DatasetRef) -> Changes {
         let mut changes = Changes::default();
         let effects = effects(app, &at.owner).await.ok().unwrap();

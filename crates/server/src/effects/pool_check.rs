@@ -1,5 +1,5 @@
-//! A check of everything that a pool's settings name: tries the whole chain of each effect, from the role to the
-//! platform application, stream or function, and says in plain words what is wrong.
+//! A check of everything that a pool's settings name. It tests the whole chain of each effect, from the role
+//! to the platform application, stream or function, and reports errors in plain words.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use crate::app::App;
 
-/// Time for all checks of one pool, in seconds: below what an operator's verb waits for a server.
+/// The time limit of all checks of one pool, in seconds: less than an operator command waits for a server.
 const CHECK_SECONDS_MAX: u64 = 45;
 
-/// Tries every effect that `pool` is set up for, all at the same time; empty if there is none.
+/// Checks every effect for which `pool` is configured, all at the same time; empty if there is none.
 pub async fn check(outbound: &Outbound, pool: &Pool) -> Vec<Finding> {
     let id = pool.at.id.as_str();
     let mut checks: Vec<Pin<Box<dyn Future<Output = Vec<Finding>> + Send>>> = Vec::new();
@@ -46,7 +46,8 @@ pub async fn check(outbound: &Outbound, pool: &Pool) -> Vec<Finding> {
     join_all(checks).await.into_iter().flatten().collect()
 }
 
-/// Findings of one effect, each with the effect's name before it, or that there were none in time.
+/// The findings of one effect, each prefixed with the effect's name, or one finding that there was no answer
+/// in time.
 fn in_time(
     effect: String,
     check: impl Future<Output = Vec<Finding>> + Send + 'static,
@@ -61,8 +62,8 @@ fn in_time(
     })
 }
 
-/// Tries every effect of `pool` without keeping anybody waiting, and warns in the log of what cannot be reached. Where
-/// too many are under way it is left out: `carryall pool check` asks again.
+/// Checks every effect of `pool` in the background, and logs a warning for each error. The check is skipped
+/// if too many are in progress; `carryall pool check` repeats it.
 pub fn check_in_background(app: &App, pool: Pool) {
     if pool.push.is_none() && pool.streams.is_none() && pool.events.is_empty() {
         return;

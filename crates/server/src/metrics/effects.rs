@@ -1,4 +1,4 @@
-//! Numbers of what leaves the server: deliveries of the outbox, sync triggers, live channels. No label carries an id.
+//! Metrics of effects: deliveries of the outbox, sync triggers, live channels. No label has an id.
 
 use carryall_core::outbox::{Event, Part, Sink};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,19 +18,19 @@ struct TriggerLabel {
     outcome: &'static str,
 }
 
-/// The kind of receiver of an event of the outbox.
+/// The kind of an event of the outbox, by its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// A stream, as the change happened.
+    /// A change for a stream.
     Stream,
-    /// A stream, as part of a bulk publication.
+    /// A dataset of a bulk publication, for a stream.
     Bulk,
-    /// A device.
+    /// A notice for a device.
     Device,
 }
 
 impl Delivery {
-    /// The kind of receiver of `event`.
+    /// The kind of `event`.
     pub fn of(event: &Event) -> Self {
         match (&event.lane.sink, event.position.part) {
             (Sink::Stream, Part::Change) => Self::Stream,
@@ -48,7 +48,7 @@ impl Delivery {
     }
 }
 
-/// The numbers.
+/// The metrics of effects.
 #[derive(Default)]
 pub struct EffectMetrics {
     deliveries: Family<DeliveryLabels, Counter>,
@@ -62,20 +62,20 @@ pub struct EffectMetrics {
 }
 
 impl EffectMetrics {
-    /// All numbers at zero, on the page of `registry`.
+    /// Registers all metrics, at zero, on the page of `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let of = Self::default();
-        let help = "Events of the outbox by what they are for and what became of a delivery";
+        let help = "Events of the outbox by sink and outcome";
         registry.register("deliveries", help, of.deliveries.clone());
-        let help = "Lanes of the outbox that are delivered from";
+        let help = "Lanes of the outbox with a delivery in progress";
         registry.register("deliveries_in_flight", help, of.deliveries_in_flight.clone());
-        let help = "How long the longest waiting lane of the outbox had been due when it was last looked at";
+        let help = "Time for which the longest waiting lane of the outbox had been due at the last scan";
         registry.register("outbox_lag_milliseconds", help, of.outbox_lag_milliseconds.clone());
-        let help = "Devices that the push service said are gone";
+        let help = "Devices that the push service reported as gone";
         registry.register("devices_disabled", help, of.devices_disabled.clone());
-        let help = "Datasets that bulk publications sent";
+        let help = "Datasets sent by bulk publications";
         registry.register("bulk_publish_datasets", help, of.datasets_published.clone());
-        registry.register("trigger_calls", "Calls of sync triggers by how they ended", of.triggers.clone());
+        registry.register("trigger_calls", "Calls of sync triggers by outcome", of.triggers.clone());
         registry.register("live_channels", "Live channels that are open", of.live_channels.clone());
         registry.register("live_notices", "Notices sent over live channels", of.live_notices.clone());
         of
@@ -85,17 +85,17 @@ impl EffectMetrics {
         self.deliveries.get_or_create_owned(&DeliveryLabels { sink: delivery.label(), outcome }).inc();
     }
 
-    /// Counts an event that its peer has.
+    /// Counts a delivered event.
     pub fn delivered(&self, delivery: Delivery) {
         self.delivery(delivery, "delivered");
     }
 
-    /// Counts an event that nobody waits for any more.
+    /// Counts an event that no one waits for.
     pub fn delivery_dropped(&self, delivery: Delivery) {
         self.delivery(delivery, "dropped");
     }
 
-    /// Counts a delivery that has to be made again.
+    /// Counts a delivery that must be retried.
     pub fn delivery_failed(&self, delivery: Delivery) {
         self.delivery(delivery, "failed");
     }
@@ -105,12 +105,12 @@ impl EffectMetrics {
         self.delivery(delivery, "parked");
     }
 
-    /// Says how many lanes are delivered from.
+    /// Sets the number of lanes with a delivery in progress.
     pub fn deliveries_in_flight(&self, lanes: usize) {
         self.deliveries_in_flight.set(i64::try_from(lanes).unwrap_or(i64::MAX));
     }
 
-    /// Says for how long the longest waiting lane had been due.
+    /// Sets the time for which the longest waiting lane has been due, in milliseconds.
     pub fn outbox_lag(&self, milliseconds: i64) {
         self.outbox_lag_milliseconds.set(milliseconds);
     }

@@ -1,5 +1,6 @@
-//! Several devices change one dataset at the same time while others list it. Every count is taken once, no update is
-//! lost, and the updates in the order of their counts make every state that a listing showed and the state at the end.
+//! Several devices change one dataset at the same time while others list it. Every count is taken once, and
+//! no update is lost. The updates in the order of their counts lead to every state that a listing showed, and
+//! to the state at the end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,11 +22,11 @@ const POOL: &str = "us-east-1:0";
 const IDENTITY: &str = "us-east-1:1";
 const DEVICES: u64 = 6;
 const UPDATES_PER_DEVICE: u64 = 12;
-/// Devices that only list, until the others are done.
+/// The number of devices that only list, until the others are done.
 const READERS: usize = 3;
 const COUNTER: &str = "counter";
 
-/// A device of the one identity, talking to one of the nodes.
+/// A device of the identity, connected to one of the nodes.
 #[derive(Clone)]
 struct Device {
     app: Arc<App>,
@@ -33,7 +34,8 @@ struct Device {
     number: u64,
 }
 
-/// The acts of one device: the records of each of its updates, its listings, and how often it deleted the dataset.
+/// The acts of one device: the records of each of its updates, its listings, and how often it deleted the
+/// dataset.
 #[derive(Default)]
 struct Log {
     updates: Vec<Vec<Record>>,
@@ -41,7 +43,7 @@ struct Log {
     deletions: u64,
 }
 
-/// A listing in one page of what changed after `since`.
+/// A listing in one page of the changes after `since`.
 struct Listing {
     since: u64,
     count: u64,
@@ -65,7 +67,7 @@ impl Device {
         call::<sync::ListRecords>(&self.app, Some(self.caller()), NOW, input).await.unwrap()
     }
 
-    /// Adds one to the counter, and writes its own record or removes it, as the listing says that they are.
+    /// Adds one to the counter, and writes or removes its own record, based on the listing.
     async fn update(&self, seen: &sync::list_records::Output) -> Result<Vec<Record>, Fault> {
         let own = format!("device {}", self.number);
         let patch = |key: &str, value: Option<String>| RecordPatch {
@@ -114,7 +116,7 @@ impl Device {
         for round in 0..UPDATES_PER_DEVICE {
             loop {
                 let seen = self.list(0).await;
-                // Lets others in between, on whichever thread.
+                // Lets other tasks run in between, on any thread.
                 tokio::task::yield_now().await;
                 let updated = self.update(&seen).await;
                 log.listings.push(Listing::new(0, seen));
@@ -136,7 +138,7 @@ impl Device {
 }
 
 impl Device {
-    /// Lists, in turns, all records and those that changed after its listing before, until `stopped`.
+    /// Lists, in turns, all records and those that changed after its previous listing, until `stopped`.
     async fn watch(self, stopped: Arc<AtomicBool>) -> Vec<Listing> {
         let mut listings: Vec<Listing> = Vec::new();
         while !stopped.load(Ordering::Relaxed) {
@@ -170,7 +172,8 @@ fn find<'a>(seen: &'a sync::list_records::Output, key: &str) -> Option<&'a Recor
     seen.records.iter().find(|record| &*record.key == key)
 }
 
-/// `nodes` programs share the store; within one they wait for each other, between two they meet in the store.
+/// `nodes` programs share the store. Writers within one wait for each other; writers of two meet in the
+/// store.
 async fn interleave(home: Home, nodes: usize, deletes: bool) {
     let (store, master) = (home.open(), master_key());
     let mut apps = Vec::new();
@@ -218,8 +221,8 @@ fn by_key(records: Vec<Record>) -> BTreeMap<String, Record> {
     records.into_iter().map(|record| (record.key.to_string(), record)).collect()
 }
 
-/// The states that the updates make in the order of their counts, by count; a count that no update took is a deletion.
-/// Each update must have seen the state that the update before it left.
+/// The states to which the updates lead in the order of their counts, by count; a count that no update took
+/// is a deletion. Each update must have seen the state that the previous update left.
 fn replayed(taken: &BTreeMap<u64, Vec<Record>>, last: u64) -> Vec<BTreeMap<String, Record>> {
     let mut state = BTreeMap::new();
     let mut states = vec![BTreeMap::new()];

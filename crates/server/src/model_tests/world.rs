@@ -1,4 +1,4 @@
-//! Takes each operation twice, through the program and on the reference model, and compares what comes of it.
+//! Takes each step twice, through the program and on the reference model, and compares the results.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -31,7 +31,7 @@ const SWEEPS_MAX: usize = 64;
 
 type Agreed<T = ()> = Result<T, TestCaseError>;
 
-/// Limits that are hit soon; the first set is in force at the start.
+/// Limits that are reached soon; the first set applies at the start.
 fn limits(which: usize) -> Limits {
     let [datasets, records, tombstones] = [[3, 4, 3], [2, 2, 1], [4, 6, 9]][which];
     Limits {
@@ -45,7 +45,7 @@ fn limits(which: usize) -> Limits {
     }
 }
 
-/// Tokens that were handed out, with what the model remembers of each.
+/// Issued tokens, with the model's view of each.
 struct Issued<T>(Vec<(Place, String, T)>);
 
 impl<T: Clone> Issued<T> {
@@ -112,7 +112,8 @@ fn pool_id(which: usize) -> String {
 
 impl World {
     pub(super) async fn new(home: Home, developer_updates: bool) -> Agreed<Self> {
-        // The last identity is one that no pool handed out, the same in all; developers may address it all the same.
+        // The last identity was issued by no pool, and is the same in all; developers may address it all the
+        // same.
         let identity = |which: usize| format!("us-east-1:{which}");
         let mut world = Self {
             home,
@@ -175,7 +176,7 @@ impl World {
         (Who::Identity { pool: place.pool, life, identity }, caller)
     }
 
-    /// Takes one step and compares, also the state that it leaves.
+    /// Takes one step and compares results, and the state that it leaves.
     pub(super) async fn step(&mut self, operation: &Operation) -> Agreed {
         let touched = match operation {
             Operation::List { by, at, last, max, session, page } => {
@@ -238,7 +239,7 @@ impl World {
         self.identity_usage(By::Developer, touched).await
     }
 
-    /// Compares everything that there is.
+    /// Compares everything.
     pub(super) async fn look_at_everything(&mut self) -> Agreed {
         for pool in 0..POOLS {
             for identity in 0..IDENTITIES {
@@ -437,7 +438,7 @@ impl World {
         Ok(changed)
     }
 
-    /// Whatever happened in between, an update that was applied is refused when it comes again.
+    /// An update that was applied is refused when it is repeated, whatever happened in between.
     async fn repeat_update(&mut self, which: u8) -> Agreed {
         let Some(update) = self.applied.get(usize::from(which) % self.applied.len().max(1)).cloned() else {
             return Ok(());
@@ -536,7 +537,7 @@ impl World {
         agree(&step, told.map(|told| told.identity_pool_usage), expected).map(drop)
     }
 
-    /// All pages together; none but the last may hold less than was asked for.
+    /// Reads all pages; none but the last may have fewer items than requested.
     async fn all_pool_usage(&mut self, by: By, max: i64) -> Agreed {
         let (who, caller) = self.who(by, Where { pool: 0, identity: 0, dataset: 0 });
         let (mut usages, mut next_token) = (Vec::new(), None);
@@ -566,7 +567,7 @@ impl World {
         agree("ListIdentityPoolUsage", told, self.model.all_pool_usage(&who)).map(drop)
     }
 
-    /// Put into the store directly: hundreds of deletions would make most of a run.
+    /// Put into the store directly, because hundreds of deletions would take most of a run.
     async fn add_markers(&mut self, at: Where, less: u8) {
         let place = self.place(at);
         let Some(life) = self.model.pool_life(&place.pool) else { return };
@@ -656,7 +657,7 @@ impl World {
         }
     }
 
-    /// What the background work does, at the time of the run.
+    /// Does the background work, at the time of the run.
     async fn sweep(&mut self) -> Agreed {
         for sweep in self.app().state.reads().sweeps(self.now(), SWEEPS_MAX).await.unwrap() {
             let view = self.app().state.reads().heads(&sweep.owner).await.unwrap();

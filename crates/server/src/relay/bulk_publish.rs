@@ -1,8 +1,8 @@
-//! Bulk publication: walks over the datasets of a pool and enters each into the lane of its stream, a page at a time.
+//! Bulk publication: reads the datasets of a pool page by page, and enters each into the lane of its stream.
 //!
-//! The publication is a lane itself, whose one event is the page that it has come to. So it is claimed and found like any
-//! other work, memory holds one page whatever the pool's size, and a publication whose process ended continues from its
-//! page once the lease is over (`docs/protocol.md` section 9.3).
+//! The publication is itself a lane, whose only event is the present page. So it is claimed and found like
+//! any other work, and memory holds one page whatever the pool's size. A publication whose process ended
+//! continues from its page once the lease is over (`docs/protocol.md` section 9.3).
 
 use carryall_core::model::{BulkPublish, BulkPublishStatus, DatasetRef, Head, PoolRef};
 use carryall_core::outbox::{Due, Entered, EventBody, Lane, LaneRef, Page, Parked};
@@ -16,9 +16,9 @@ use crate::app::App;
 use crate::lock::Lock;
 use crate::state::attempt::{Step, Tries};
 
-/// Datasets that are entered at a time.
+/// The number of datasets of a page.
 const PAGE: usize = 256;
-/// How often a dataset is entered anew when it changes at the same time.
+/// The number of attempts to enter a dataset that changes at the same time.
 const ENTRY: Tries = Tries { attempts_max: 16, ..Tries::REQUEST };
 
 /// The state of a page.
@@ -54,7 +54,7 @@ pub(super) async fn work(app: &App, lane: Lane) -> Result<Worked, Halted> {
     };
     match progress(app, &pool, &page.entered).await? {
         Progress::Left => {}
-        // Nothing is committed: the lane stays due, and whichever node looks at it next finds it as it is.
+        // Nothing is committed: the lane stays due, and the next node that reads it finds it unchanged.
         Progress::WaitsFor(other) => return Ok(Worked::WaitsFor(other)),
         Progress::Failed(message) => return fail(app, &lane, &bulk, message).await,
     }
@@ -88,7 +88,7 @@ async fn fail(app: &App, lane: &Lane, bulk: &BulkPublish, message: String) -> Re
     Ok(Worked::Left)
 }
 
-/// The page that the publication has come to; `None` if it cannot be read.
+/// The present page of the publication; `None` if it cannot be read.
 async fn page(app: &App, lane: &Lane) -> Result<Option<Page>, StoreError> {
     let events = match app.state.reads().events(&lane.at, 1, 0).await {
         Err(StoreError::Corrupt { .. }) => return Ok(None),
@@ -100,7 +100,8 @@ async fn page(app: &App, lane: &Lane) -> Result<Option<Page>, StoreError> {
     }))
 }
 
-/// Looks for a dataset that has not left yet, at the end of the page first: as a rule the last is delivered last.
+/// Searches for a dataset that has not left yet, from the end of the page: usually the last one is delivered
+/// last.
 async fn progress(app: &App, pool: &PoolRef, entered: &[Entered]) -> Result<Progress, StoreError> {
     for dataset in entered.iter().rev() {
         let at = dataset.lane(pool);
@@ -124,7 +125,7 @@ fn failed(dataset: &Entered, why: &str) -> Progress {
     Progress::Failed(format!("Dataset '{name}' of identity '{identity}' could not be published: {why}"))
 }
 
-/// The reason why publishing has to stop; `None` while the stream is switched on.
+/// The reason why publishing must stop; `None` while the stream is switched on.
 async fn switched_off(app: &App, at: &PoolRef) -> Result<Option<String>, StoreError> {
     let Some(pool) = app.state.pool(&at.id).await?.filter(|pool| pool.at == *at) else {
         return Ok(Some("The pool was deleted.".to_owned()));
@@ -137,14 +138,14 @@ async fn switched_off(app: &App, at: &PoolRef) -> Result<Option<String>, StoreEr
     Ok(Some(format!("Streaming was switched off.{reason}")))
 }
 
-/// Enters the datasets behind `page`. Entering them twice, as after a crash, sends what has not changed since under the
-/// same event ids.
+/// Enters the datasets after `page`. Entering them twice, as after a crash, sends the unchanged ones again
+/// under the same event ids.
 async fn enter_page(app: &App, pool: &PoolRef, page: &Page) -> Result<Entry, StoreError> {
     let heads = app.state.reads().heads_of_pool(pool, page.through.as_ref(), PAGE).await?;
     let Some((last, _)) = heads.last() else { return Ok(Entry::End) };
     let through = Some((last.owner.identity.clone(), last.name.clone()));
     let mut entered = Vec::new();
-    // Together, so that they share syncs.
+    // All at once, so that they share syncs.
     for outcome in join_all(heads.into_iter().map(|(dataset, head)| enter(app, dataset, head))).await {
         match outcome? {
             Some(dataset) => entered.extend(dataset),

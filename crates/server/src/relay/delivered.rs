@@ -4,11 +4,11 @@ use carryall_core::outbox::Parked;
 
 /// The outcome for one event.
 pub(super) enum Delivered {
-    /// The peer has it.
+    /// The peer has received it.
     Yes,
     /// It no longer has a receiver.
     Dropped(&'static str),
-    /// It could not be delivered now, for this reason; try again.
+    /// It could not be delivered for this reason, and will be retried.
     NotNow(String),
     /// It waits for a developer or an operator.
     Parked(Parked, String),

@@ -1,4 +1,4 @@
-//! The deliveries: which lanes are worked on at a time, and what becomes of each afterwards.
+//! The deliveries: the lanes in work, and the consequences of each outcome.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use super::scan::{self, Found, Scan};
 use crate::app::App;
 use crate::stop::told_to_stop;
 
-/// Pause after the store failed.
+/// The pause after the store failed.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
-/// Pause after which a publication is looked at again that waits for a lane which another node works on.
+/// The pause before a publication is read again that waits for a lane of another node.
 const PUBLICATION_PAUSE: Duration = Duration::from_millis(250);
-/// Time for the deliveries under way when the server stops; leases end what takes longer.
+/// The time for deliveries in progress when the server stops. Leases end those that take longer.
 const STOP_SECONDS_MAX: u64 = 15;
 
-/// Delivers until told to stop, then lets the deliveries under way end.
+/// Delivers until the server stops, then lets the deliveries in progress end.
 pub(super) async fn run(
     app: Arc<App>,
     named: mpsc::Receiver<LaneRef>,
@@ -73,26 +73,26 @@ async fn free_leases(app: &App) {
 struct Waiting {
     publication: LaneRef,
     waits_for: LaneRef,
-    /// When it is looked at unless it is woken before, as its entry in [`Deliveries::later`].
+    /// The time at which it is read unless it is woken before, as in its entry in [`Deliveries::later`].
     look: Option<Moment>,
 }
 
-/// The moment of an entry that was put off. The number tells entries of the same moment apart.
+/// The time of a postponed entry. The number distinguishes entries of the same time.
 type Moment = (Instant, u64);
 
 struct Deliveries {
     app: Arc<App>,
-    /// Tells the work on a lane to end with the event that is under way.
+    /// Signals the work on a lane to end after the present event.
     stop: watch::Receiver<bool>,
     queue: Queue,
     running: JoinSet<Worked>,
     lanes: HashMap<Id, LaneRef>,
-    /// Nothing is begun before this moment: the store has failed.
+    /// The time before which no delivery starts, because the store has failed.
     begin: Instant,
-    /// Lanes whose next attempt has its moment; each comes back at its own, not with the next scan.
+    /// Lanes whose next attempt has a time; each returns at that time, not with the next scan.
     later: BTreeMap<Moment, LaneRef>,
     put_off: u64,
-    /// Publications by the lane that each waits for, at most one for each pool.
+    /// Publications by the lane for which each waits, at most one for each pool.
     publications: HashMap<PoolIncarnation, Waiting>,
 }
 
@@ -153,11 +153,13 @@ impl Deliveries {
         true
     }
 
-    /// Notes how the work on a lane ended. False if the lane has more to deliver and no room in the queue.
+    /// Records the end of the work on a lane. False if the lane has more to deliver and the queue has no
+    /// room.
     fn done(&mut self, done: Result<(Id, Worked), JoinError>) -> bool {
         let (id, worked) = match done {
             Ok((id, worked)) => (id, worked),
-            // It has been reported where it happened; the lane's lease keeps it from being tried again at once.
+            // The error has been reported where it occurred; the lane's lease keeps it from being retried at
+            // once.
             Err(error) => {
                 self.app.metrics.tasks.restarted("delivery");
                 (error.id(), Worked::Left)
@@ -168,7 +170,7 @@ impl Deliveries {
         self.settled(lane, worked, is_named)
     }
 
-    /// Does what the outcome of the work on a lane asks for. False if there was no room in the queue.
+    /// Acts on the outcome of the work on a lane. False if the queue had no room.
     fn settled(&mut self, lane: LaneRef, worked: Worked, is_named: bool) -> bool {
         let is_complete = match lane.sink {
             Sink::Stream | Sink::Device(_) => self.wake_publication(&lane),
@@ -180,7 +182,7 @@ impl Deliveries {
         is_complete & self.follow(lane, worked, is_named)
     }
 
-    /// Wakes the publication that waits for exactly this lane. False if there is no room for it in the queue.
+    /// Wakes the publication that waits for exactly this lane. False if the queue has no room for it.
     fn wake_publication(&mut self, lane: &LaneRef) -> bool {
         let pool = lane.dataset.owner.pool.incarnation;
         let waits = self.publications.get(&pool).is_some_and(|waiting| waiting.waits_for == *lane);
@@ -188,14 +190,14 @@ impl Deliveries {
         publication.is_none_or(|publication| self.queue.add(publication))
     }
 
-    /// Ends the waiting of a pool's publication, which is returned.
+    /// Ends the wait of a pool's publication, which is returned.
     fn no_longer_waits(&mut self, pool: PoolIncarnation) -> Option<LaneRef> {
         let Waiting { publication, look, .. } = self.publications.remove(&pool)?;
         look.and_then(|look| self.later.remove(&look));
         Some(publication)
     }
 
-    /// Has the lane worked on again as its last work asks for.
+    /// Schedules more work on the lane as its last work requires.
     fn follow(&mut self, lane: LaneRef, worked: Worked, is_named: bool) -> bool {
         match worked {
             Worked::More => return self.queue.add(lane),
@@ -212,7 +214,8 @@ impl Deliveries {
         true
     }
 
-    /// Has the lane worked on after `pause`. Beyond the bound the scan finds it, once its moment is there.
+    /// Schedules work on the lane after `pause`. Beyond the bound, the scan finds the lane once its time has
+    /// come.
     fn put_off(&mut self, lane: LaneRef, pause: Duration) -> Option<Moment> {
         if self.later.len() >= scan::LANES_MAX {
             return None;
@@ -223,7 +226,7 @@ impl Deliveries {
         Some(moment)
     }
 
-    /// The moment of the next lane that was put off, or of the end of a pause.
+    /// The time of the next postponed lane, or of the end of a pause.
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let later = self.later.first_key_value().map(|((moment, _), _)| *moment);
@@ -243,7 +246,8 @@ impl Deliveries {
         is_complete
     }
 
-    /// No lane can be claimed while the store is failing. After the pause, the next scan finds the lanes again.
+    /// No lane can be claimed while the store is failing. After the pause, the next scan finds the lanes
+    /// again.
     fn pause(&mut self) {
         let now = Instant::now();
         if self.begin <= now {

@@ -1,5 +1,5 @@
-//! Delivery to a device: the silent notice that a dataset has changed, and what becomes of devices that are gone
-//! (`docs/protocol.md` section 13.3).
+//! Delivery to a device: the silent notice that a dataset has changed, and the handling of devices that are
+//! gone (`docs/protocol.md` section 13.3).
 
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::devices::{Device, Devices, Platform};
@@ -14,7 +14,7 @@ use super::delivered::Delivered;
 use crate::app::App;
 use crate::state::attempt::{Step, Tries};
 
-/// Delivers a notice to the device of this id.
+/// Delivers a notice to the device with this id.
 pub(super) async fn deliver(app: &App, event: &Event, id: &DeviceId) -> Delivered {
     match try_deliver(app, event, id).await {
         Ok(delivered) => delivered,
@@ -48,7 +48,7 @@ async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivere
         Ok(()) => Ok(Delivered::Yes),
         Err(PushUndelivered::EndpointDead { cause }) => {
             if !disable(app, owner, device).await? {
-                // It has registered again meanwhile: the answer is about its earlier registration.
+                // It has registered again meanwhile, so the answer is about its earlier registration.
                 return Ok(Delivered::NotNow(cause));
             }
             app.metrics.effects.device_disabled();
@@ -64,7 +64,7 @@ async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivere
     }
 }
 
-/// The device as the port takes it.
+/// The device in the form of the port.
 fn outbound(device: &Device) -> carryall_outbound::Device {
     carryall_outbound::Device {
         device_id: device.id.to_string(),
@@ -83,13 +83,13 @@ fn platform(platform: Platform) -> carryall_outbound::Platform {
     }
 }
 
-/// Marks a device as gone. Returns false, and leaves it, if it has registered again since it was `seen`.
+/// Disables a device. Returns false, and leaves it enabled, if it has registered again since it was `seen`.
 async fn disable(app: &App, owner: &IdentityRef, seen: &Device) -> Result<bool, StoreError> {
     let disabled = app.state.retry(Tries::REQUEST, || async {
         let devices = app.state.reads().devices(owner).await?;
         let mut after = Devices { version: devices.version.next(), ..devices.clone() };
         match after.devices.iter_mut().find(|device| device.id == seen.id) {
-            // It is gone altogether.
+            // The device no longer exists.
             None => return Ok(Step::Answer(true)),
             Some(device) if device.registered != seen.registered => return Ok(Step::Answer(false)),
             Some(device) => device.enabled = false,

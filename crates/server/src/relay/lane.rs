@@ -16,11 +16,12 @@ use super::{bulk_publish, device, resume, stream};
 use crate::app::App;
 use crate::metrics::Delivery;
 
-/// Events that one claim of a lane loads.
+/// The number of events that one claim of a lane loads.
 const EVENTS_MAX: usize = 32;
-/// Keys and values that they hold together, in bytes; the last of them may exceed it.
+/// The bytes of their keys and values; the last event may exceed it.
 const EVENTS_BYTES_MAX: usize = 256 * 1024;
-/// Time that one delivery may take, in seconds; under a lease that ends before none is begun but its first.
+/// The time limit of one delivery, in seconds. Under a lease that ends earlier, only the first delivery is
+/// started.
 const DELIVERY_SECONDS_MAX: u32 = 25;
 
 /// Works on a lane once.
@@ -28,7 +29,7 @@ pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>
     match work_if_due(&app, &at, &stop).await {
         Ok(worked) => worked,
         Err(Halted::Taken) => Worked::Left,
-        // It says nothing about other lanes, so they are not kept waiting for it.
+        // The damage says nothing about other lanes, so they do not wait for it.
         Err(Halted::Store(StoreError::Corrupt { what })) => {
             tracing::error!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, what,
                 "a lane of the outbox is damaged and was left out");
@@ -80,8 +81,8 @@ async fn claim_and_deliver(app: &App, lane: Lane, stop: &watch::Receiver<bool>) 
     })
 }
 
-/// Streaming may have been switched on after the delivery read the settings and before the lane was parked. The search
-/// for parked lanes that followed came too early for this one.
+/// Makes the lane due again if streaming was switched on after the delivery read the settings and before the
+/// lane was parked. The search for parked lanes that followed came too early for this one.
 async fn goes_on_if_enabled(app: &App, at: &LaneRef, parked: bool) -> Result<(), StoreError> {
     if parked && !resume::still_waits(app, &at.dataset.owner.pool).await? {
         app.state.wakes().pool(&at.dataset.owner.pool.id);
@@ -97,7 +98,7 @@ fn unreadable(why: &str) -> Outcome {
     Outcome::Park { why: Parked::Undeliverable, cause: format!("the outbox is damaged: {why}") }
 }
 
-/// No delivery outlives the time that leases are given for.
+/// Delivers an event within a time limit, which leases outlast.
 async fn in_time(delivery: impl Future<Output = Delivered>) -> Delivered {
     match timeout(Duration::from_secs(DELIVERY_SECONDS_MAX.into()), delivery).await {
         Ok(delivered) => delivered,
@@ -105,8 +106,8 @@ async fn in_time(delivery: impl Future<Output = Delivered>) -> Delivered {
     }
 }
 
-/// How often and how slowly the lane's deliveries are tried. Notices to devices are tried without end, since only the
-/// newest is kept and nobody would want to look after each phone.
+/// The retry policy of a lane. Device notices are retried indefinitely: only the newest is kept, and no
+/// operator would review parked notices one by one.
 fn patience(app: &App, sink: &Sink) -> Patience {
     let patience = app.config.outbox.patience();
     match sink {
@@ -115,9 +116,9 @@ fn patience(app: &App, sink: &Sink) -> Patience {
     }
 }
 
-/// Delivers in order until one fails, the lease is about to end or the server stops. What was answered is taken off the
-/// lane before the next delivery begins, all but the last: that one goes with the settlement. Returns what is not
-/// taken off yet.
+/// Delivers in order until one fails, the lease is about to end or the server stops. Each delivered event is
+/// removed from the lane before the next delivery starts, except the last, which the settlement removes.
+/// Returns the events that are not removed yet.
 async fn deliver_all(
     app: &App,
     lane: &mut Lane,
@@ -159,8 +160,9 @@ async fn deliver_all(
     Ok((done, Outcome::Fine))
 }
 
-/// After trouble, or with many notices waiting, a device needs to hear of the newest count alone: takes what waits before
-/// it off the lane. Of a lane whose lease is about to end the rest is left to the next claim.
+/// Reduces waiting notices to the newest: after a failure, or with many waiting, a device needs only that
+/// one. Removes the notices before it from the lane. If the lease is about to end, the rest is left to the
+/// next claim.
 async fn newest_alone(app: &App, lane: &mut Lane, mut events: Vec<Event>) -> Result<Vec<Event>, Halted> {
     loop {
         let holds_newest = lane.events <= events.len() as u64;
@@ -187,7 +189,7 @@ fn ends_too_soon(app: &App, lane: &Lane) -> bool {
     lane.state.due.moment().is_none_or(|until| ends > until)
 }
 
-/// Counts what became of an event; if its lane stops there, says how.
+/// Counts the outcome of an event, and logs it if the lane stops there.
 fn stops(app: &App, lane: &Lane, event: &Event, told: Delivered) -> Option<Outcome> {
     let kind = Delivery::of(event);
     match told {

@@ -1,4 +1,5 @@
-//! The lease of a lane: how work on the lane begins, commits and ends, whether it delivers or publishes.
+//! The lease of a lane: the beginning, the commits and the end of work on the lane, for deliveries and
+//! publications.
 
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use carryall_core::store::{Committed, StoreError};
 
 use crate::app::App;
 
-/// How the work on a lane ended.
+/// The end of the work on a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Worked {
-    /// Events are left that can be delivered at once.
+    /// Some events can be delivered at once.
     More,
-    /// Nothing is left to do for now.
+    /// There is nothing to do for now.
     Left,
-    /// The next attempt is to be made after this pause.
+    /// The next attempt is due after this pause.
     Later(Duration),
     /// It is a publication, whose next page can be entered once this lane has been worked on.
     WaitsFor(LaneRef),
@@ -26,7 +27,7 @@ pub(super) enum Worked {
 
 /// The reason why the work on a lane ends early.
 pub(super) enum Halted {
-    /// The lane is no longer as it was seen: another node or an operator has it.
+    /// The lane has changed: another node or an operator has it.
     Taken,
     /// The store failed.
     Store(StoreError),
@@ -48,8 +49,8 @@ pub(super) async fn claim(app: &App, lane: Lane) -> Result<Lane, Halted> {
     }
 }
 
-/// Commits changes under a lease. An unknown outcome is asked for once more: expectation and removals make a repetition
-/// harmless, and giving up would deliver again what was delivered.
+/// Commits changes under a lease. An unknown outcome is queried once more by repeating the commit:
+/// expectation and removals make a repetition harmless, and giving up would deliver delivered events again.
 pub(super) async fn commit(app: &App, settled: Changes) -> Result<(), Halted> {
     let outcome = match app.state.commit_for_relay(settled.clone()).await {
         Err(StoreError::Unavailable { .. }) => app.state.commit_for_relay(settled).await?,

@@ -1,11 +1,11 @@
-//! The relay: takes events out of the outbox and delivers them, at least once, in order within a lane and in parallel
-//! across lanes (`docs/protocol.md` section 13).
+//! The relay: takes events out of the outbox and delivers them, at least once, in order within a lane and in
+//! parallel across lanes (`docs/protocol.md` section 13).
 //!
-//! Three supervised tasks share the work. [`deliveries`] works on lanes, as many at a time as [`queue`] allows: commits
-//! of this process name the lanes they append to ([`Wakes`](crate::state::wakes::Wakes)), and [`scan`] finds all
-//! others in the store. [`resume_lanes`] makes lanes due that waited for a stream to be switched on. [`lane`] is the work
-//! on one lane, under its [`lease`]: [`stream`] and [`device`] are the two kinds of delivery, and [`bulk_publish`] fills other lanes with a
-//! whole pool.
+//! Three supervised tasks share the work. [`deliveries`] works on lanes, as many at a time as [`queue`]
+//! allows: commits of this process name the lanes they append to ([`Wakes`](crate::state::wakes::Wakes)), and
+//! [`scan`] finds all others in the store. [`resume_lanes`] makes lanes due that waited for a stream to be
+//! switched on. [`lane`] is the work on one lane, under its [`lease`]: [`stream`] and [`device`] are the two
+//! kinds of delivery, and [`bulk_publish`] fills other lanes with a whole pool.
 
 mod bulk_publish;
 mod delivered;
@@ -28,8 +28,8 @@ use crate::app::App;
 use crate::state::wakes::Receivers;
 use crate::supervision::Supervisor;
 
-/// Begins to relay. The deliveries are essential, since a restart would lose the lanes that commits have named; the
-/// other two are loops.
+/// Starts the relay. The deliveries are essential, because a restart would lose the lanes that commits have
+/// named; the other two tasks are loops.
 pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
     let Some(Receivers { lanes, pools }) = app.state.wakes().receivers() else { return };
     let (scanner, scan) = scan::scan();
@@ -46,7 +46,7 @@ pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
     });
 }
 
-/// Looks at the parked lanes of a pool when its streams have changed, and at those of all pools now and then.
+/// Reads the parked lanes of a pool when its streams have changed, and those of all pools periodically.
 async fn resume_lanes(app: Arc<App>, named: Arc<Mutex<mpsc::Receiver<PoolId>>>) {
     let mut named = named.lock().await;
     let mut next = Instant::now();
@@ -108,7 +108,7 @@ mod tests {
         LaneRef { dataset: DatasetRef { owner, name: DatasetName::parse("n").unwrap() }, sink: Sink::Stream }
     }
 
-    /// Puts an event into a lane, past the relay of this process.
+    /// Puts an event into a lane, bypassing the relay of this process.
     async fn put_event(app: &App, lane: LaneRef) {
         let (position, body) = (Position::change(SyncCount(1)), EventBody::Deleted);
         let event = Event { lane, position, at: UnixMillis(1), body };
@@ -134,7 +134,8 @@ mod tests {
             put_event(&app, lane(&at, number)).await;
             park(&app, lane(&at, number)).await;
         }
-        // Streaming is still off in the view of a pool that has a stream without a status, so nothing is resumed.
+        // Streaming is still off in the view of a pool that has a stream without a status, so nothing is
+        // resumed.
         assert!(resume::all(&app).now_or_never().is_none());
     }
 

@@ -1,27 +1,29 @@
-//! Which lane is worked on next: the streams and the pushes of all pools take turns, and none has more than its share of
-//! the places, so that a slow destination holds up what goes there and little else. Bounded, and without any I/O.
+//! The choice of the next lane: the streams and the pushes of all pools take turns, and none has more than
+//! its share of the slots, so that a slow destination delays little else. The queue is bounded, and does no
+//! I/O.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use carryall_core::ids::PoolIncarnation;
 use carryall_core::outbox::{LaneRef, Sink};
 
-/// The share of the places that is kept for groups which have none: one in so many.
+/// One slot in this many is reserved for groups that have none.
 const RESERVE: usize = 4;
 
-/// Lanes that wait for a place, and those that have one.
+/// Lanes that wait for a slot, and those that have one.
 pub(super) struct Queue {
     running_max: usize,
     running_per_group_max: usize,
     lanes_max: usize,
     running: usize,
-    /// Every lane here, and whether it was named again while it runs.
+    /// Every lane in the queue, and whether it was named again while it runs.
     known: HashMap<LaneRef, Known>,
-    /// By pool, streams, pushes and publications apart: what they wait for has nothing to do with each other.
+    /// The waiting lanes by pool, with streams, pushes and publications separate, because they do not wait
+    /// for the same things.
     groups: BTreeMap<Group, GroupQueue>,
     /// The group that had the last turn.
     turn: Option<Group>,
-    /// True if the store holds more than was taken up.
+    /// True if the store has more lanes than the queue.
     left_over: bool,
 }
 
@@ -49,7 +51,8 @@ struct GroupQueue {
 }
 
 impl Queue {
-    /// Places for `running_max` lanes, `running_per_group_max` of them for one group; `lanes_max` lanes in all.
+    /// Creates a queue with slots for `running_max` lanes, `running_per_group_max` of them for one group, and
+    /// room for `lanes_max` lanes in all.
     pub(super) fn new(running_max: usize, running_per_group_max: usize, lanes_max: usize) -> Self {
         Self {
             running_max,
@@ -63,7 +66,7 @@ impl Queue {
         }
     }
 
-    /// Adds a lane, or notes that one that runs was named again. False if there is no room for it.
+    /// Adds a lane, or records that a running one was named again. False if there is no room for it.
     pub(super) fn add(&mut self, lane: LaneRef) -> bool {
         match self.known.get_mut(&lane) {
             Some(Known::Waiting) => return true,
@@ -73,7 +76,8 @@ impl Queue {
             }
             None => {}
         }
-        // Beyond the bound a group that has no lane here gets one: a hanging destination must not keep others out.
+        // Beyond the bound, a group without a lane still gets one: a hanging destination must not keep others
+        // out.
         let is_full = self.known.len() >= self.lanes_max && self.groups.contains_key(&group(&lane));
         if is_full || self.known.len() >= 2 * self.lanes_max {
             self.left_over = true;
@@ -84,12 +88,12 @@ impl Queue {
         true
     }
 
-    /// The next lane to work on, if there is a place for one.
+    /// The next lane to work on, if a slot is free for one.
     pub(super) fn next(&mut self) -> Option<LaneRef> {
         if self.running >= self.running_max {
             return None;
         }
-        // The last places are for groups that have none: whatever hangs elsewhere, they get one.
+        // The last slots are for groups without any, which so get one whatever hangs elsewhere.
         let reserve = self.running >= self.running_max - self.running_max / RESERVE;
         let has_turn = |queue: &GroupQueue| {
             let places = if reserve { 1 } else { self.running_per_group_max };
@@ -108,7 +112,7 @@ impl Queue {
         Some(lane)
     }
 
-    /// Frees the place of a lane; says whether it was named again meanwhile.
+    /// Frees the slot of a lane. Returns true if the lane was named again meanwhile.
     pub(super) fn done(&mut self, lane: &LaneRef) -> bool {
         self.running -= 1;
         let of = group(lane);
@@ -121,12 +125,12 @@ impl Queue {
         self.known.remove(lane) == Some(Known::Running { named_again: true })
     }
 
-    /// Notes whether the last look into the store left something over.
+    /// Records whether the last scan left lanes in the store.
     pub(super) fn found(&mut self, left_over: bool) {
         self.left_over = left_over;
     }
 
-    /// True if the store is known to hold more, and at least half of what was taken up is done.
+    /// True if the store is known to have more lanes, and at least half of the queue is done.
     pub(super) fn wants_more(&self) -> bool {
         self.left_over && self.known.len() <= self.lanes_max / 2
     }

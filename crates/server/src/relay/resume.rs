@@ -1,5 +1,5 @@
-//! Lanes that are parked until a stream is switched on again: they are made due once it is, or once there is nothing left
-//! to wait for.
+//! Resuming of lanes that are parked until a stream is switched on: they become due once it is, or once there
+//! is nothing left to wait for.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use tokio::task::yield_now;
 
 use crate::app::App;
 
-/// How often parked lanes are looked at without being asked to.
+/// The interval in which parked lanes are read without a request.
 pub(super) const INTERVAL: Duration = Duration::from_mins(10);
-/// Lanes that are read at a time.
+/// The number of lanes that are read at a time.
 pub(super) const LANES_PER_PAGE: usize = 256;
 
-/// Makes the lanes of one pool due again that no longer have to wait.
+/// Makes the parked lanes of one pool due that no longer have to wait.
 pub(super) async fn pool(app: &App, id: &PoolId) {
     match app.state.reads().pool(id).await {
         Ok(Some(pool)) => report(resume(app, Some(&pool.at)).await),
@@ -28,7 +28,7 @@ pub(super) async fn pool(app: &App, id: &PoolId) {
     }
 }
 
-/// Makes every lane due again that no longer has to wait.
+/// Makes every parked lane due that no longer has to wait.
 pub(super) async fn all(app: &App) {
     report(resume(app, None).await);
 }
@@ -60,7 +60,7 @@ async fn resume(app: &App, only: Option<&PoolRef>) -> Result<usize, StoreError> 
                 ready.push(outbox::try_again(lane, app.clock.now()));
             }
         }
-        // Together, so that they share syncs.
+        // All at once, so that they share syncs.
         for outcome in join_all(ready.into_iter().map(|changes| app.state.commit(changes))).await {
             match outcome? {
                 Committed::Done => resumed += 1,
@@ -78,7 +78,8 @@ fn is_switched_off(lane: &Lane) -> bool {
     }
 }
 
-/// True if the pool still has a stream that is switched off. Without one, the delivery drops what waits.
+/// True if the pool still has a stream that is switched off. Without a stream, the delivery drops the waiting
+/// events.
 pub(super) async fn still_waits(app: &App, at: &PoolRef) -> Result<bool, StoreError> {
     let pool = app.state.pool(&at.id).await?.filter(|pool| pool.at == *at);
     let streams = pool.as_ref().and_then(|pool| pool.streams.as_ref());

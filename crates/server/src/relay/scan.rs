@@ -1,6 +1,6 @@
-//! The scan: finds in the store the lanes that no commit of this process named, because they waited for their time, were
-//! left by another process or did not fit the queue. A loop of its own, so that a slow answer of the store delays no
-//! delivery.
+//! The scan: finds the lanes in the store that no commit of this process named, because they waited for their
+//! time, were left by another process or did not fit the queue. It is a separate loop, so that a slow answer
+//! of the store delays no delivery.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::app::App;
 
-/// Lanes of one pool that one scan brings.
+/// The largest number of lanes of one pool in one scan.
 const LANES_PER_POOL_MAX: usize = 256;
-/// Lanes that one scan brings in all; bounds the relay's memory whatever the backlog.
+/// The largest number of lanes in one scan, which bounds the relay's memory whatever the backlog.
 pub(super) const LANES_MAX: usize = 4096;
-/// Pause between two scans while nothing is known to wait.
+/// The pause between two scans while no more lanes are known to wait.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
-/// Shortest pause between two scans.
+/// The shortest pause between two scans.
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// The lanes that one scan found.
@@ -33,9 +33,9 @@ pub(super) struct Found {
 
 /// The side of the scan that the deliveries hold.
 pub(super) struct Scan {
-    /// Asks for a scan before the interval is over.
+    /// Requests a scan before the interval is over.
     pub(super) soon: Arc<Notify>,
-    /// The results. One that nobody has taken yet keeps the next scan from being made.
+    /// The results. The next scan waits until the last result was taken.
     pub(super) found: mpsc::Receiver<Found>,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn run(app: Arc<App>, scanner: Scanner) {
     }
 }
 
-/// Looks into the store once, beginning behind the pool `after`, and moves `after` to where the next look begins.
+/// Reads the store once, starting after the pool `after`, and moves `after` to the start of the next read.
 async fn look(app: &App, after: &mut Option<PoolIncarnation>) -> Option<Found> {
     let now = app.clock.now();
     let latest = app.config.outbox.latest_due(now);
@@ -93,7 +93,7 @@ async fn look(app: &App, after: &mut Option<PoolIncarnation>) -> Option<Found> {
     Some(Found { lanes: lanes.into_iter().map(|lane| lane.at).collect(), is_cut })
 }
 
-/// True if some pool has as many lanes here as one scan brings of it, so that there may be more.
+/// True if some pool has as many lanes here as one scan returns of it, so that there may be more.
 fn is_cut(lanes: &[Lane]) -> bool {
     let mut of_pool: HashMap<PoolIncarnation, usize> = HashMap::new();
     for lane in lanes {

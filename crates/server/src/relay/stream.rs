@@ -1,5 +1,6 @@
-//! Delivery to a pool's stream: one record for each update, deletion or published dataset; what is too large for the
-//! stream goes into a bucket; a stream that is gone is switched off (`docs/protocol.md` section 13.4).
+//! Delivery to a pool's stream: one record for each update, deletion or published dataset. Records that are
+//! too large for the stream go into a bucket, and a stream that is gone is switched off (`docs/protocol.md`
+//! section 13.4).
 
 use bytes::Bytes;
 use carryall_core::ids::{Generation, SyncCount};
@@ -66,7 +67,7 @@ async fn records(app: &App, event: &Event) -> Result<Option<Vec<Record>>, StoreE
     }
 }
 
-/// The records of the dataset as of `through`. Those that changed later follow with the events behind.
+/// The records of the dataset as of `through`. Records that changed later follow with later events.
 async fn snapshot(
     app: &App,
     at: &DatasetRef,
@@ -77,14 +78,14 @@ async fn snapshot(
     app.state.reads().records(at, generation, RecordRange { after, through, max: None }).await
 }
 
-/// Why there is no message to put.
+/// The reason why there is no message to put.
 enum NoMessage {
     /// It is too large for the stream, and there is no bucket.
     TooLarge {
-        /// For the developer.
+        /// The text for the developer.
         reason: String,
     },
-    /// It is too large for the stream, and the bucket did not take it.
+    /// It is too large for the stream, and the bucket refused it.
     Undelivered(Undelivered),
 }
 
@@ -141,7 +142,8 @@ async fn message(
     Ok(StreamMessage { event_id: event_id.clone(), partition_key, json })
 }
 
-/// The date of the change. An event is dated by the clock, its records no earlier than those of the change before.
+/// The date of the change. An event is dated by the clock, its records no earlier than those of the previous
+/// change.
 fn last_modified(event: &Event, records: &[Record]) -> UnixMillis {
     records.iter().map(|record| record.modified).max().map_or(event.at, |date| date.max(event.at))
 }
@@ -163,8 +165,8 @@ fn json(value: &impl serde::Serialize) -> Result<Bytes, NoMessage> {
         .map_err(|error| NoMessage::Undelivered(Undelivered::Refused { cause: error.to_string() }))
 }
 
-/// The settings may have been mended while the delivery was under way: only what is wrong with the present ones switches
-/// streaming off.
+/// Switches streaming off if the present settings are at fault; the settings may have been repaired during
+/// the delivery.
 async fn undelivered_event(
     app: &App,
     pool: &Pool,

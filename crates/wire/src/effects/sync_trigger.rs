@@ -16,7 +16,7 @@ const VERSION: u8 = 2;
 /// The value of `eventType`.
 const EVENT_TYPE: &str = "SyncTrigger";
 
-/// The event of one update.
+/// Creates the event of an update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncTriggerEvent {

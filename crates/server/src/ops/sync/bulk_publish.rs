@@ -1,4 +1,4 @@
-//! BulkPublish: begins to send every dataset of a pool to its stream (`docs/protocol.md` section 9.3).
+//! BulkPublish: starts to send every dataset of a pool to its stream (`docs/protocol.md` section 9.3).
 
 use carryall_core::ids::PoolId;
 use carryall_core::refusal::Refusal;
