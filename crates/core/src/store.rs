@@ -128,11 +128,11 @@ pub trait Reads: Send + Sync + 'static {
     /// A lane of the outbox, if it holds events.
     fn lane<'a>(&'a self, at: &'a LaneRef) -> Answer<'a, Option<Lane>>;
 
-    /// Lanes that may be claimed at `now` ([`Due::may_be_claimed`](crate::outbox::Due::may_be_claimed)): of
-    /// each pool up to `per_pool_max`, in the order in which they are due, those beyond `latest` last. Pools
-    /// come in the order of their incarnations, beginning after `after`, as long as fewer than `max` lanes
-    /// are found; so one pool's backlog never hides another's. A lane that cannot be read is left out and
-    /// reported in the figures: it must not keep the others from being found.
+    /// Lanes that may be claimed at `now` ([`Due::may_be_claimed`](crate::outbox::Due::may_be_claimed)): up
+    /// to `per_pool_max` of each pool, in the order in which they are due, those beyond `latest` last. Pools
+    /// come in the order of their incarnations, starting after `after`, as long as fewer than `max` lanes are
+    /// found, so that one pool's backlog never hides another's. A lane that cannot be read is left out and
+    /// counted in the figures, so that it does not keep the others from being found.
     fn lanes_due(
         &self,
         now: UnixMillis,

@@ -57,7 +57,7 @@ pub fn start(app: &Arc<App>, supervisor: &mut Supervisor) {
 /// Stores the session counts that are still in memory when the server stops.
 pub async fn finish(app: &App) {
     if timeout(STOP_MAX, app.state.store_sessions()).await.is_err() {
-        tracing::warn!("sync sessions were not counted: the store did not take them in time for the stop");
+        tracing::warn!("sync sessions were not counted: the store did not accept them before the stop");
     }
 }
 

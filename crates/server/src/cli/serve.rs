@@ -49,7 +49,7 @@ fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit on open files stays as it is");
+        tracing::warn!(%error, "the limit on open files is unchanged");
     }
 }
 

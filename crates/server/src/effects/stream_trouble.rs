@@ -60,7 +60,7 @@ fn log(pool: &Pool, reason: &str, streaming: Streaming) {
         Streaming::SwitchedOff => tracing::warn!(
             pool = %pool.at.id,
             reason,
-            "streaming was switched off; set StreamingStatus to ENABLED again once it is mended"
+            "streaming was switched off; repair the cause, then set StreamingStatus to ENABLED again"
         ),
     }
 }

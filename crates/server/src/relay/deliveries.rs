@@ -45,7 +45,7 @@ pub(super) async fn run(
     let under_way = async { while deliveries.running.join_next().await.is_some() {} };
     if timeout(Duration::from_secs(STOP_SECONDS_MAX), under_way).await.is_err() {
         tracing::warn!(
-            "deliveries were still under way at the stop; they are made again once their leases end"
+            "deliveries were still in progress at the stop; they are retried when their leases end"
         );
     }
 }
@@ -55,7 +55,7 @@ async fn free_leases(app: &App) {
     let now = app.clock.now();
     let leased = match app.state.reads().lanes_leased(now).await {
         Ok(leased) => leased,
-        Err(error) => return tracing::warn!(%error, "leases of the outbox could not be looked for"),
+        Err(error) => return tracing::warn!(%error, "leases of the outbox could not be read"),
     };
     let freed = leased.iter().filter_map(|lane| outbox::free(lane, now));
     for outcome in join_all(freed.map(|changes| app.state.commit_for_relay(changes))).await {

@@ -52,7 +52,7 @@ async fn try_deliver(app: &App, event: &Event, id: &DeviceId) -> Result<Delivere
                 return Ok(Delivered::NotNow(cause));
             }
             app.metrics.effects.device_disabled();
-            tracing::info!(identity = %owner.identity, device = %id, cause, "a device is gone; it gets no notices until it registers again");
+            tracing::info!(identity = %owner.identity, device = %id, cause, "push endpoint is gone; device disabled until it registers again");
             Ok(Delivered::Dropped("its device is gone"))
         }
         Err(PushUndelivered::Other(Undelivered::Retry { cause, .. } | Undelivered::Gone { cause })) => {

@@ -37,7 +37,7 @@ pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>
         }
         Err(Halted::Store(error @ StoreError::Unavailable { .. })) => {
             tracing::debug!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, %error,
-                "a lane of the outbox could not be worked on");
+                "work on a lane of the outbox failed");
             Worked::StoreFailed
         }
     }
@@ -205,7 +205,7 @@ fn stops(app: &App, lane: &Lane, event: &Event, told: Delivered) -> Option<Outco
         Delivered::NotNow(cause) => {
             app.metrics.effects.delivery_failed(kind);
             let attempts = lane.state.attempts;
-            tracing::info!(event = %event.id(), cause, attempts, "an event could not be delivered yet");
+            tracing::info!(event = %event.id(), cause, attempts, "a delivery failed and will be retried");
             Some(Outcome::TryAgain { cause, jitter: app.clock.jitter() })
         }
         Delivered::Parked(why, cause) => {

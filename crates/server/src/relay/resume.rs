@@ -37,7 +37,7 @@ fn report(outcome: Result<usize, StoreError>) {
     match outcome {
         Ok(0) => {}
         Ok(lanes) => tracing::info!(lanes, "parked lanes of streams that were switched on again are due"),
-        Err(error) => tracing::warn!(%error, "parked events could not be looked at"),
+        Err(error) => tracing::warn!(%error, "parked lanes could not be read"),
     }
 }
 
