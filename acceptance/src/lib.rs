@@ -1,6 +1,6 @@
-//! The harness of the acceptance tests: it starts the program as a user would, and drives it with real clients
-//! and with bytes written by hand. The tests themselves are in `tests/it`; nothing here judges an answer, and
-//! nothing here is part of the product.
+//! The harness of the acceptance tests: it starts the program as a user would, and drives it with real
+//! clients and with hand-written bytes. The tests are in `tests/it`. The harness judges no answer, and is no
+//! part of the product.
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -1,5 +1,5 @@
-//! One `carryall serve` process: started on a free port with its own directory, stopped, killed and restarted.
-//! How the program is run is written here once; what it answers is none of this module's business.
+//! A `carryall serve` process: started on a free port with its own directory, stopped, killed and restarted.
+//! The way to run the program is written here once.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -17,15 +17,15 @@ use tempfile::TempDir;
 use crate::api::{Api, Caller};
 use crate::http::Request;
 
-/// How long a start, a stop or one verb of the command line may take before the test fails.
+/// The time limit of a start, a stop or a command.
 const STEP_SECONDS_MAX: u64 = 60;
 
-/// The root key that every server of the tests is given.
+/// The root key of every server of the tests.
 pub const ROOT_ACCESS_KEY_ID: &str = "AKIAACCEPTANCEROOT00";
 /// The secret of the root key.
 pub const ROOT_SECRET_ACCESS_KEY: &str = "acceptance/root+secret/0123456789abcdefg";
 
-/// Which store a server keeps its data in.
+/// The store of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
     /// Durable, in the server's own temporary directory.
@@ -34,13 +34,13 @@ pub enum Store {
     Memory,
 }
 
-/// Where nobody listens.
+/// An address on which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
-/// What stands in a configuration for the directory of the server that is started with it.
+/// A placeholder in configurations for the directory of the server.
 pub const DIRECTORY: &str = "{directory}";
 
-/// What a server is started with beyond its store; verbs that are run on its settings get the same.
+/// The settings of a server beyond its store; commands run with the same settings.
 #[derive(Clone, Debug, Default)]
 pub struct ServerSettings {
     configuration: Option<String>,
@@ -55,15 +55,15 @@ impl ServerSettings {
         self
     }
 
-    /// With this environment variable. The server sees no other than these and those of every test.
+    /// With this environment variable. The server gets no variables but these and those of every test.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With these AWS credentials for the calls that the server makes, in `us-east-1`, and with no other source
-    /// of credentials to look at.
+    /// With these AWS credentials for the server's own calls, in `us-east-1`, and no other source of
+    /// credentials.
     #[must_use]
     pub fn acting_as(mut self, caller: &Caller) -> Self {
         if let Some(token) = &caller.session_token {
@@ -75,21 +75,21 @@ impl ServerSettings {
             .variable("AWS_EC2_METADATA_DISABLED", "true")
     }
 
-    /// With this base URL for its calls to one service, which is named as in `AWS_ENDPOINT_URL_SNS`.
+    /// With this base URL for calls to one service, named as in `AWS_ENDPOINT_URL_SNS`.
     #[must_use]
     pub fn endpoint_of(self, service: &str, endpoint: &str) -> Self {
         self.variable(&format!("AWS_ENDPOINT_URL_{service}"), endpoint)
     }
 }
 
-/// How a verb ended.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// The exit code; nothing if a signal ended it.
+    /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// What it wrote to standard output.
+    /// The text on standard output.
     pub output: String,
-    /// What it wrote to standard error.
+    /// The text on standard error.
     pub errors: String,
 }
 
@@ -162,23 +162,23 @@ impl Server {
         }
     }
 
-    /// Asks the server to stop and expects it to leave with exit code 0.
+    /// Stops the server with SIGTERM, and expects exit code 0.
     pub fn stop(&mut self) {
         let status = self.end(Signal::TERM);
         assert_eq!(status.code(), Some(0), "exit after SIGTERM: {status}");
     }
 
-    /// Kills the server where it stands.
+    /// Kills the server with SIGKILL.
     pub fn kill(&mut self) {
         self.end(Signal::KILL);
     }
 
-    /// Where the server listens; the same after a restart.
+    /// The server's address, which is the same after a restart.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The base URL, as a client is given it.
+    /// The base URL for clients.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -193,12 +193,12 @@ impl Server {
         Caller::developer(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY)
     }
 
-    /// A place for files that go away with the server.
+    /// A directory for files that are deleted with the server.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Runs one of the operators' verbs on this server's settings and returns what it printed.
+    /// Runs an operator command with this server's settings and returns its output.
     pub fn verb(&self, words: &[&str]) -> String {
         let done = self.command(words[0]).args(&words[1..]).output().expect("run a verb");
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
@@ -206,8 +206,8 @@ impl Server {
         text
     }
 
-    /// Runs one of the operators' verbs, `serve` of a stopped server among them, and returns how it ended; fails the
-    /// test if it does not end.
+    /// Runs an operator command, or `serve` of a stopped server, and returns its result; fails the test if it
+    /// does not end.
     pub fn try_verb(&self, words: &[&str]) -> Ended {
         let mut command = self.command(words[0]);
         let child = command.args(&words[1..]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -223,7 +223,7 @@ impl Server {
         Ended { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) }
     }
 
-    /// The sum of all series of one number of the metrics page whose labels contain `labels`; 0 if there is none yet.
+    /// The sum of all series of a metric whose labels contain `labels`; 0 if there is none.
     pub fn metric(&self, name: &str, labels: &str) -> f64 {
         let page = self.api().send(&Request::new("GET", "/metrics")).text();
         let series = page.lines().filter(|line| {
@@ -233,12 +233,12 @@ impl Server {
         series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// What the server wrote to standard error since its first start.
+    /// The server's standard error since its first start.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default()
     }
 
-    /// Writes another configuration file, for the next start and for verbs.
+    /// Writes another configuration file, for the next start and for commands.
     pub fn configure(&mut self, text: &str) {
         self.configuration = Some(write_configuration(self.directory.path(), text));
     }
@@ -257,7 +257,7 @@ impl Server {
             .env("CARRYALL_STORE", store)
             .env("CARRYALL_ROOT_ACCESS_KEY_ID", ROOT_ACCESS_KEY_ID)
             .env("CARRYALL_ROOT_SECRET_ACCESS_KEY", ROOT_SECRET_ACCESS_KEY)
-            // Whoever is told of no peer calls nobody: neither AWS nor the host for credentials.
+            // A server without peers calls nothing: neither AWS, nor the host for credentials.
             .env("AWS_ENDPOINT_URL", NOWHERE)
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -318,8 +318,8 @@ fn first_address(child: &mut Child) -> Receiver<SocketAddr> {
     listening
 }
 
-/// The program under test: the one that `CARRYALL_TEST_BINARY` names, else the workspace's, built on first use
-/// into the folder that this test was built into.
+/// The program under test: `CARRYALL_TEST_BINARY`, else the workspace's, built on first use into the folder
+/// of this test.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! Signatures for hand-written requests, made by the AWS SDK's own signer, so that what the server verifies was
-//! never computed by the project's own code.
+//! Signatures for hand-written requests, made by the AWS SDK's signer, so that the project's own code never
+//! computes a signature that the server verifies.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use aws_sigv4::sign::v4::SigningParams;
 use crate::api::Caller;
 use crate::http::Request;
 
-/// How one request is signed.
+/// The parameters of one signature.
 #[derive(Clone, Debug)]
 pub struct Signing<'a> {
     caller: &'a Caller,
@@ -38,7 +38,7 @@ impl<'a> Signing<'a> {
         self
     }
 
-    /// As a clock that is wrong by this many seconds would sign.
+    /// As of a clock that is off by this many seconds.
     #[must_use]
     pub fn off_by_seconds(mut self, seconds: i64) -> Self {
         let distance = Duration::from_secs(seconds.unsigned_abs());
@@ -84,7 +84,8 @@ impl<'a> Signing<'a> {
         request
     }
 
-    /// S3 signs the path as it is, insists on the hash of the body, and leaves the body out of presigned URLs.
+    /// True for S3, which signs the path unencoded, requires the hash of the body, and leaves the body out of
+    /// presigned URLs.
     fn is_for_s3(&self) -> bool {
         self.service == "s3"
     }

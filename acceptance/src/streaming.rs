@@ -1,5 +1,5 @@
-//! A pool that streams: switched on and off, published, and read back as raw JSON, since the models of the SDKs lack
-//! `DisabledReason`.
+//! A pool that streams: streaming switched on and off, bulk publication, and settings read as raw JSON, since
+//! the models of the SDKs lack `DisabledReason`.
 
 use serde_json::{Value, json};
 
@@ -8,13 +8,13 @@ use crate::http::Response;
 use crate::peers::until;
 use crate::server::{Server, ServerSettings};
 
-/// Settings of a server whose streams are at the Kinesis with this base URL.
+/// The settings of a server whose streams are at the Kinesis with this base URL.
 pub fn streaming_to(kinesis: &str) -> ServerSettings {
     let caller = Caller::developer("AKIAOUTBOUND00000000", "outbound");
     ServerSettings::default().acting_as(&caller).endpoint_of("KINESIS", kinesis)
 }
 
-/// A pool with a stream of this name, which needs no role.
+/// A pool with a stream of this name, without a role.
 #[derive(Clone, Debug)]
 pub struct StreamingPool {
     /// The pool's id.
@@ -32,7 +32,7 @@ impl StreamingPool {
         pool
     }
 
-    /// A pool that is there, whose settings stay as they are.
+    /// An existing pool, whose settings stay unchanged.
     pub fn existing(server: &Server, id: &str, stream: &str) -> Self {
         Self { id: id.to_owned(), api: server.api(), root: server.root(), stream: stream.to_owned() }
     }
@@ -53,7 +53,7 @@ impl StreamingPool {
         succeeded(&self.call("GET", "/configuration", None))["CognitoStreams"].take()
     }
 
-    /// Waits until the server has switched streaming off, and returns its `DisabledReason`.
+    /// Waits until the server has disabled streaming, and returns the `DisabledReason`.
     pub fn wait_until_disabled(&self) -> String {
         until("streaming is switched off", || {
             let streams = self.streams();
@@ -61,12 +61,12 @@ impl StreamingPool {
         })
     }
 
-    /// `BulkPublish`, whatever it answers.
+    /// Calls `BulkPublish` and returns any answer.
     pub fn bulk_publish(&self) -> Response {
         self.call("POST", "/bulkpublish", None)
     }
 
-    /// `GetBulkPublishDetails`, whatever it answers.
+    /// Calls `GetBulkPublishDetails` and returns any answer.
     pub fn bulk_publish_details(&self) -> Response {
         self.call("POST", "/getBulkPublishDetails", None)
     }

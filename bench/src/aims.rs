@@ -1,41 +1,42 @@
-//! What the program aims at, as arithmetic on what was measured. Costs of processor time are absolute; everything
-//! else is a ratio to a floor of the same run, since both move with the machine.
+//! The program's aims, as arithmetic on the measurements. Costs of processor time are absolute; everything
+//! else is a ratio to a floor of the same run, because both vary with the machine.
 
 use std::time::Duration;
 
 use crate::measure::{Row, ratio};
 use crate::report::{megabytes, milliseconds};
 
-/// The store size from which on the time to reopen says something about the aim for a gigabyte, in bytes.
+/// The size of a store, in bytes, from which the time to reopen it says something about the aim for a
+/// gigabyte.
 const REOPEN_BYTES_MIN: u64 = 900_000_000;
 
 /// The floors of a run.
 pub(crate) struct Floors {
-    /// One small write and fdatasync.
+    /// One small write and fdatasync, by one thread.
     pub(crate) fdatasync: Row,
-    /// B with one client.
+    /// B (bare group-commit log) with one client.
     pub(crate) log_one_client: Row,
-    /// B.
+    /// B with all clients.
     pub(crate) log: Row,
-    /// E with one client.
+    /// E (store in process) with one client.
     pub(crate) store_one_client: Row,
-    /// E.
+    /// E with all clients.
     pub(crate) store: Row,
-    /// E with ten records.
+    /// E with ten records an update.
     pub(crate) store_ten_records: Row,
-    /// H.
+    /// H (bare HTTP server).
     pub(crate) echo: Row,
 }
 
-/// What the server did.
+/// The measurements of the server.
 pub(crate) struct Served {
-    /// ListRecords with 50 records.
+    /// ListRecords of 50 changed records.
     pub(crate) list_changed: Row,
-    /// ListRecords without records.
+    /// ListRecords of nothing new.
     pub(crate) list_nothing: Row,
-    /// The ListRecords that gave the updates their tokens.
+    /// The ListRecords that fetched tokens for the updates.
     pub(crate) tokens: Row,
-    /// fdatasync once more, just before the row of one client.
+    /// fdatasync measured again, just before the row of one client.
     pub(crate) fdatasync: Row,
     /// UpdateRecords of one record with one client.
     pub(crate) update_one_client: Row,
@@ -45,28 +46,28 @@ pub(crate) struct Served {
     pub(crate) update_ten_records: Row,
 }
 
-/// What the server takes without load.
+/// The server's resources without load.
 pub(crate) struct Footprint {
-    /// From its start on an empty store until it is ready; the median of several.
+    /// The median time from the start on an empty store until the server is ready.
     pub(crate) start: Duration,
-    /// Memory when it has nothing to do and an empty store.
+    /// The memory of an idle server on an empty store.
     pub(crate) idle_bytes: u64,
-    /// Its binary.
+    /// The size of its binary.
     pub(crate) binary_bytes: u64,
-    /// From its start after kill -9 until it is ready.
+    /// The time from the start after kill -9 until the server is ready.
     pub(crate) reopen: Duration,
-    /// What the store took on disk then.
+    /// The size of the store on disk then.
     pub(crate) reopened_bytes: u64,
 }
 
-/// Which side of a figure is good.
+/// The good side of a limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Wanted {
     AtMost(f64),
     AtLeast(f64),
 }
 
-/// An aim and what was found.
+/// An aim and its measurement.
 #[derive(Debug)]
 pub(crate) struct Aim {
     pub(crate) what: &'static str,
@@ -75,7 +76,7 @@ pub(crate) struct Aim {
     pub(crate) found: Option<f64>,
 }
 
-/// Whether an aim is met.
+/// The result of comparing an aim with its measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Met,
@@ -88,13 +89,13 @@ impl Aim {
         Self { what, wanted: Wanted::AtMost(limit), unit, found: Some(found) }
     }
 
-    /// A share of a floor, in percent.
+    /// The share of a floor, in percent.
     fn share(what: &'static str, percent: f64, part: f64, whole: f64) -> Self {
         let found = (whole > 0.0).then(|| 100.0 * part / whole);
         Self { what, wanted: Wanted::AtLeast(percent), unit: "%", found }
     }
 
-    /// What is asked, as text.
+    /// The limit as text.
     pub(crate) fn wanted(&self) -> String {
         let (sign, limit) = match self.wanted {
             Wanted::AtMost(limit) => ("≤", limit),
@@ -103,7 +104,7 @@ impl Aim {
         format!("{sign} {limit} {}", self.unit).trim_end().to_owned()
     }
 
-    /// Whether what was found is what is wanted.
+    /// Compares the measurement with the limit.
     pub(crate) fn verdict(&self) -> Verdict {
         let met = match (self.found, self.wanted) {
             (None, _) => return Verdict::NotMeasured,
@@ -114,7 +115,7 @@ impl Aim {
     }
 }
 
-/// Every aim, with what was found.
+/// Every aim with its measurement.
 pub(crate) fn all(floors: &Floors, served: &Served, footprint: &Footprint) -> Vec<Aim> {
     let mut aims = of_requests(floors, served);
     aims.extend(of_waiting(served));

@@ -1,5 +1,5 @@
-//! One HTTP/1.1 connection that is kept open, with the smallest reader that a load generator gets by with: answers
-//! must have a content length. Requests come as ready bytes. Not an HTTP client.
+//! A persistent HTTP/1.1 connection with the smallest reader that a load generator needs: answers must have a
+//! content length. Requests are ready bytes. It is no general HTTP client.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::Outcome;
 
-/// The largest answer that is read: a whole dataset of a mebibyte, escaped, and its record members.
+/// The largest accepted answer: a whole dataset of a mebibyte, escaped, and its record members.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A connection to the server under test.
@@ -20,7 +20,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to an address.
     pub(crate) async fn open(address: SocketAddr) -> Outcome<Self> {
         Ok(Self::over(TcpStream::connect(address).await?)?)
     }
@@ -30,7 +30,7 @@ impl Connection {
         Ok(Self::over(connect_from(source, address).await?)?)
     }
 
-    /// Takes an open connection.
+    /// Wraps an open connection.
     pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(64 * 1024) })
@@ -80,12 +80,12 @@ pub(crate) struct Answer<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// How much of an answer has come.
+/// The progress of reading an answer.
 #[derive(Debug, PartialEq, Eq)]
 enum Progress {
-    /// Not all of it.
+    /// Part of the answer is missing.
     Partial,
-    /// All of it, and nothing behind it.
+    /// The answer is complete, and nothing follows it.
     Whole { status: u16, body: Range<usize> },
 }
 

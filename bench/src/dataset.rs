@@ -1,6 +1,6 @@
-//! What a client knows of a dataset that nobody else writes: its count, the count of each record, and the session
-//! tokens that it has not used yet. From that it can tell the counts of all its coming updates, which are therefore
-//! made and signed before they are sent.
+//! A client's view of a dataset that it alone writes: its count, the count of each record, and unused session
+//! tokens. It predicts the counts of all coming updates, which can therefore be created and signed before
+//! they are sent.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,27 +32,27 @@ pub(crate) struct Dataset {
 }
 
 impl Dataset {
-    /// A dataset that does not exist yet and is to hold `records` records.
+    /// A dataset that does not exist yet and will hold `records` records.
     pub(crate) fn new(guest: Rc<Guest>, name: String, records: usize) -> Self {
         Self { guest, name, count: 0, records: vec![0; records], tokens: Vec::new() }
     }
 
-    /// Whose it is.
+    /// The guest that owns the dataset.
     pub(crate) fn guest(&self) -> &Guest {
         &self.guest
     }
 
-    /// Its name.
+    /// The dataset's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many records it is to hold.
+    /// The number of records that the dataset will hold.
     pub(crate) fn records(&self) -> usize {
         self.records.len()
     }
 
-    /// The dataset's count once everything that was made so far is applied.
+    /// The dataset's count after all requests so far are applied.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
@@ -64,7 +64,7 @@ impl Dataset {
         counts.get(changed).copied().unwrap_or(0)
     }
 
-    /// Takes a token of a listing.
+    /// Keeps the token of a listing.
     pub(crate) fn keep(&mut self, token: String) {
         self.tokens.push(token);
     }
@@ -81,8 +81,8 @@ impl Dataset {
         signing::request::<ListRecords>(address, Some(&self.guest.credentials), &input)
     }
 
-    /// A signed UpdateRecords that gives the `chosen` records new values and uses up a token. It must be sent, and
-    /// in its turn: what is made next counts on it.
+    /// A signed UpdateRecords that sets the `chosen` records and uses up a token. It must be sent, and in
+    /// order: later requests depend on its count.
     pub(crate) fn update(
         &mut self,
         address: SocketAddr,
@@ -98,8 +98,8 @@ impl Dataset {
         Ok(request)
     }
 
-    /// A signed UpdateRecords that is refused: it names a count that the record no longer has. It uses up a token and
-    /// changes nothing.
+    /// A signed UpdateRecords that is refused, because it names an outdated count of a record. It uses up a
+    /// token and changes nothing.
     pub(crate) fn stale_update(
         &mut self,
         address: SocketAddr,
@@ -135,7 +135,7 @@ impl Dataset {
     }
 }
 
-/// A patch that gives a record a new value.
+/// A patch that sets a new value of a record.
 fn patch(index: usize, sync_count: u64, chance: &mut Chance) -> RecordPatch {
     RecordPatch {
         op: Some("replace".to_owned()),

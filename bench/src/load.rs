@@ -1,6 +1,6 @@
-//! The closed loop: every lane is a connection that sends its next request as soon as its last one is answered. All
-//! lanes of a run share one thread, and requests are ready, signed bytes, so that the generator stays cheap beside
-//! the server that it shares processors with.
+//! The closed loop: every lane is a connection that sends its next request as soon as its last one is
+//! answered. All lanes of a run share one thread, and requests are ready, signed bytes, so that the generator
+//! takes little of the processors that it shares with the server.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use crate::Outcome;
 use crate::connection::Connection;
 use crate::measure::Latencies;
 
-/// A connection and the requests that wait to be sent on it.
+/// A connection and its queue of requests.
 pub(crate) struct Lane {
     pub(crate) connection: Connection,
     pub(crate) queue: VecDeque<Vec<u8>>,
@@ -36,7 +36,7 @@ impl Lane {
     }
 }
 
-/// Every lane sends its requests round and round until the deadline.
+/// Every lane repeats its requests until the deadline.
 pub(crate) async fn cycle(lanes: &mut [Lane], until: Instant, latencies: &Latencies) -> Outcome<()> {
     try_join_all(lanes.iter_mut().map(async |lane| {
         let requests = std::mem::take(&mut lane.queue);
@@ -52,8 +52,8 @@ pub(crate) async fn cycle(lanes: &mut [Lane], until: Instant, latencies: &Latenc
     Ok(())
 }
 
-/// Every lane sends its requests once, until the deadline or until one lane has none left: then all stop, so that
-/// the number of clients is the same throughout. What was not sent stays queued.
+/// Every lane sends its requests once, until the deadline or until one lane has none left. Then all stop, so
+/// that the number of clients is constant. Unsent requests stay queued.
 pub(crate) async fn spend(lanes: &mut [Lane], until: Instant, latencies: &Latencies) -> Outcome<()> {
     let stopped = Cell::new(false);
     let stopped = &stopped;
@@ -72,7 +72,7 @@ pub(crate) async fn spend(lanes: &mut [Lane], until: Instant, latencies: &Latenc
     Ok(())
 }
 
-/// Every lane sends all that it has queued.
+/// Every lane sends all its queued requests.
 pub(crate) async fn drain(lanes: &mut [Lane]) -> Outcome<()> {
     try_join_all(lanes.iter_mut().map(async |lane| {
         while let Some(request) = lane.queue.pop_front() {
@@ -84,7 +84,7 @@ pub(crate) async fn drain(lanes: &mut [Lane]) -> Outcome<()> {
     Ok(())
 }
 
-/// Every lane sends its requests `times` times round and gives what `extract` finds in the answers, in order.
+/// Every lane repeats its requests `times` times. Returns what `extract` finds in the answers, in order.
 pub(crate) async fn collect(
     lanes: &mut [Lane],
     times: usize,

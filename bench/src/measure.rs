@@ -1,5 +1,5 @@
-//! Rows of the result and how they are gathered: a meter is read before and after a stretch of work, and what
-//! happened between adds up in a row. Latencies go into a histogram as they come.
+//! Rows of the result and their collection. A meter is read before and after a stretch of work, and the
+//! differences add up in a row. Latencies go into a histogram as they occur.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -9,63 +9,63 @@ use hdrhistogram::Histogram;
 use crate::Outcome;
 use crate::process::ProcessId;
 
-/// The longest latency that is told apart from longer ones.
+/// The longest latency that is distinguished from longer ones.
 const LATENCY_NANOSECONDS_MAX: u64 = 60_000_000_000;
 const LATENCY_DIGITS: u8 = 3;
 
-/// Latencies of one row; shared by the connections of one thread.
+/// The latencies of one row; the connections of one thread share it.
 pub(crate) struct Latencies(RefCell<Histogram<u64>>);
 
 impl Latencies {
-    /// None yet.
+    /// Creates an empty histogram.
     pub(crate) fn new() -> Outcome<Self> {
         Ok(Self(RefCell::new(Histogram::new_with_max(LATENCY_NANOSECONDS_MAX, LATENCY_DIGITS)?)))
     }
 
-    /// Adds one.
+    /// Adds one latency.
     pub(crate) fn record(&self, latency: Duration) {
         let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(LATENCY_NANOSECONDS_MAX);
         self.0.borrow_mut().saturating_record(nanoseconds);
     }
 
-    /// Adds all of another histogram.
+    /// Adds all latencies of another histogram.
     pub(crate) fn merge(&self, other: &Self) -> Outcome<()> {
         Ok(self.0.borrow_mut().add(&*other.0.borrow())?)
     }
 
-    /// How many there are.
+    /// The number of latencies.
     pub(crate) fn count(&self) -> u64 {
         self.0.borrow().len()
     }
 
-    /// The latency that this share (0 to 1) of all did not exceed.
+    /// The latency that this share (0 to 1) of all does not exceed.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         Duration::from_nanos(self.0.borrow().value_at_quantile(share))
     }
 }
 
-/// What was measured of one kind of work.
+/// The measurements of one kind of work.
 pub(crate) struct Row {
-    /// What was done.
+    /// The kind of work.
     pub(crate) name: &'static str,
-    /// How many clients did it at a time.
+    /// The number of simultaneous clients.
     pub(crate) clients: usize,
-    /// Every completed piece of work.
+    /// The latencies of completed pieces of work.
     pub(crate) latencies: Latencies,
-    /// How long the work went on.
+    /// The duration of the work.
     pub(crate) elapsed: Duration,
-    /// Processor time of the process under test.
+    /// The processor time of the process under test.
     pub(crate) cpu: Duration,
-    /// Processor time of the load generator where it is another process.
+    /// The processor time of the load generator if it is another process.
     pub(crate) generator_cpu: Option<Duration>,
-    /// Bytes that the process under test sent to the device.
+    /// The bytes that the process under test sent to the device.
     pub(crate) device_bytes: u64,
-    /// Memory of the process under test after the work.
+    /// The memory of the process under test after the work.
     pub(crate) resident_bytes: u64,
 }
 
 impl Row {
-    /// Nothing measured yet.
+    /// Creates an empty row.
     pub(crate) fn new(name: &'static str, clients: usize) -> Outcome<Self> {
         Ok(Self {
             name,
@@ -84,29 +84,29 @@ impl Row {
         ratio(real(self.latencies.count()), self.elapsed.as_secs_f64())
     }
 
-    /// Microseconds of processor time of the process under test, per piece of work.
+    /// Microseconds of the processor time of the process under test, per piece of work.
     pub(crate) fn cpu_microseconds(&self) -> f64 {
         ratio(self.cpu.as_secs_f64() * 1e6, real(self.latencies.count()))
     }
 
-    /// The same of the load generator; `None` where the work has none.
+    /// The same for the load generator; `None` if there is none.
     pub(crate) fn generator_microseconds(&self) -> Option<f64> {
         self.generator_cpu.map(|cpu| ratio(cpu.as_secs_f64() * 1e6, real(self.latencies.count())))
     }
 
-    /// Bytes sent to the device per piece of work.
+    /// Bytes sent to the device, per piece of work.
     pub(crate) fn device_bytes_each(&self) -> f64 {
         ratio(real(self.device_bytes), real(self.latencies.count()))
     }
 }
 
-/// Where figures of a process under test are read.
+/// The source of a process's figures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meter {
     process: ProcessId,
 }
 
-/// What the meter showed at one moment.
+/// A reading of the meter.
 pub(crate) struct Reading {
     at: Instant,
     cpu: Duration,
@@ -115,17 +115,17 @@ pub(crate) struct Reading {
 }
 
 impl Meter {
-    /// Of this process, for work without a server.
+    /// A meter of this process, for work without a server.
     pub(crate) fn own() -> Self {
         Self { process: ProcessId::own() }
     }
 
-    /// Of another process.
+    /// A meter of another process.
     pub(crate) fn of(process: ProcessId) -> Self {
         Self { process }
     }
 
-    /// Reads it.
+    /// Reads the meter.
     pub(crate) fn read(self) -> Outcome<Reading> {
         Ok(Reading {
             cpu: self.process.cpu()?,
@@ -135,7 +135,7 @@ impl Meter {
         })
     }
 
-    /// Adds to `row` what happened since `before`, except latencies, which come from the work itself.
+    /// Adds the differences since `before` to `row`, except latencies, which come from the work itself.
     pub(crate) fn add_since(self, before: &Reading, row: &mut Row) -> Outcome<()> {
         let now = self.read()?;
         row.elapsed += now.at - before.at;
@@ -156,7 +156,7 @@ pub(crate) fn real(count: u64) -> f64 {
     count as f64
 }
 
-/// A quotient; zero if nothing was counted.
+/// A quotient; zero if the divisor is.
 pub(crate) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

@@ -1,5 +1,5 @@
-//! What the kernel tells of a process and of the machine: processor time, bytes sent to the device, memory. Linux
-//! only. It measures nothing itself.
+//! The kernel's figures of a process and of the machine: processor time, bytes sent to the device, memory.
+//! Linux only. It measures nothing itself.
 
 use std::fs;
 use std::path::Path;
@@ -17,32 +17,33 @@ impl ProcessId {
         Self(std::process::id())
     }
 
-    /// Processor time of all its threads so far, in user and in kernel mode, to one clock tick (10 ms as a rule).
+    /// The processor time of all its threads so far, in user and in kernel mode, to one clock tick (usually
+    /// 10 ms).
     pub(crate) fn cpu(self) -> Outcome<Duration> {
         let ticks = ticks_in_stat(&self.read("stat")?).ok_or("/proc/PID/stat is not as expected")?;
         let per_second = rustix::param::clock_ticks_per_second().max(1);
         Ok(Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second)))
     }
 
-    /// Bytes that it caused to be written to the device. The kernel counts a page when it is made dirty, and whole
-    /// folios of up to a mebibyte where the file system uses them, so this is an upper bound.
+    /// The bytes that it caused to be written to the device. The kernel counts a page when it is dirtied, and
+    /// whole folios of up to a mebibyte where the file system uses them, so this is an upper bound.
     pub(crate) fn device_bytes(self) -> Outcome<u64> {
         labelled(&self.read("io")?, "write_bytes:").ok_or_else(|| "/proc/PID/io has no write_bytes".into())
     }
 
-    /// Memory that it holds now.
+    /// Its present memory.
     pub(crate) fn resident_bytes(self) -> Outcome<u64> {
         let kibibytes = labelled(&self.read("status")?, "VmRSS:").ok_or("/proc/PID/status has no VmRSS")?;
         Ok(kibibytes * 1024)
     }
 
-    /// The most memory that it held since its start, or since [`Self::reset_peak`].
+    /// Its peak memory since its start, or since [`Self::reset_peak`].
     pub(crate) fn peak_resident_bytes(self) -> Outcome<u64> {
         let kibibytes = labelled(&self.read("status")?, "VmHWM:").ok_or("/proc/PID/status has no VmHWM")?;
         Ok(kibibytes * 1024)
     }
 
-    /// Makes the memory that it holds now the starting point of its peak.
+    /// Resets its peak memory to its present memory.
     pub(crate) fn reset_peak(self) -> Outcome<()> {
         let path = format!("/proc/{}/clear_refs", self.0);
         fs::write(&path, "5").map_err(|error| format!("{path}: {error}").into())
@@ -54,8 +55,8 @@ impl ProcessId {
     }
 }
 
-/// User and kernel time of the line in `/proc/PID/stat`. The command's name in it may hold spaces and parentheses,
-/// so fields are counted from the last one.
+/// The user and kernel time in the line of `/proc/PID/stat`. The command's name in that line may have spaces
+/// and parentheses, so fields are counted from the last parenthesis.
 fn ticks_in_stat(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_ascii_whitespace().skip(11);
@@ -64,13 +65,13 @@ fn ticks_in_stat(stat: &str) -> Option<u64> {
     Some(user + kernel)
 }
 
-/// The number behind `label` at the start of a line.
+/// The number after `label` at the start of a line.
 fn labelled(text: &str, label: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(label))?;
     rest.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Bytes that the files under `path` take on disk.
+/// The bytes that the files under `path` take on disk.
 pub(crate) fn bytes_under(path: &Path) -> Outcome<u64> {
     use std::os::unix::fs::MetadataExt;
     let mut total = 0;
@@ -82,18 +83,18 @@ pub(crate) fn bytes_under(path: &Path) -> Outcome<u64> {
     Ok(total)
 }
 
-/// How many processors this process may use.
+/// The number of processors that this process may use.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Memory that the machine can give without swapping.
+/// The memory that the machine can provide without swapping.
 pub(crate) fn available_bytes() -> Outcome<u64> {
     let kibibytes = labelled(&fs::read_to_string("/proc/meminfo")?, "MemAvailable:");
     Ok(kibibytes.ok_or("/proc/meminfo has no MemAvailable")? * 1024)
 }
 
-/// One line about the machine and how busy it is already.
+/// One line about the machine and its load.
 pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");

@@ -1,5 +1,5 @@
-//! The program under test as a child process: built, started on a free port of the loopback address with a directory
-//! of its own, killed. What it is asked is none of this module's business.
+//! The program under test as a child process: built, started on a free port of the loopback address with its
+//! own directory, and killed. Requests to it are made elsewhere.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,19 +19,19 @@ use crate::measure::Meter;
 use crate::process::ProcessId;
 use crate::signing::REGION;
 
-/// How long a start may take, reopening a large store included.
+/// The time limit of a start, including one that reopens a large store.
 const START_SECONDS_MAX: u64 = 180;
-/// How long one probe may take.
+/// The time limit of a probe.
 const PROBE_SECONDS_MAX: u64 = 10;
 
 const ROOT_ACCESS_KEY_ID: &str = "AKIABENCHROOT0000000";
 const ROOT_SECRET_ACCESS_KEY: &str = "bench/root+secret/0123456789abcdefghijkl";
 
-/// The environment variable in which servers under test find the secret that they sign deliveries with.
+/// The environment variable with the secret with which servers under test sign deliveries.
 pub(crate) const SECRET_VARIABLE: &str = "CARRYALL_BENCH_SECRET";
 const SECRET: &str = "bench-secret-0123456789abcdef";
 
-/// The root developer key that servers under test are given.
+/// The root developer key of servers under test.
 pub(crate) fn root_key() -> Credentials {
     Credentials {
         access_key_id: ROOT_ACCESS_KEY_ID.to_owned(),
@@ -40,16 +40,16 @@ pub(crate) fn root_key() -> Credentials {
     }
 }
 
-/// The program under test and how it logs.
+/// The program under test and its logging.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     /// Its binary.
     pub(crate) path: PathBuf,
-    /// What it logs; `None` leaves it at its default, a line per request.
+    /// The server's log filter; `None` for its default, a line per request.
     pub(crate) log_directives: Option<String>,
-    /// Where its log goes; `None` discards it, so that it does not share the device with the store.
+    /// The file for its log; `None` discards the log, so that it does not share the device with the store.
     pub(crate) log_file: Option<PathBuf>,
-    /// The command line that runs it, such as a profiler with its options; empty runs it directly.
+    /// The command line to run it with, such as a profiler and its options; empty runs it directly.
     pub(crate) wrapper: Vec<OsString>,
 }
 
@@ -73,7 +73,7 @@ impl Program {
     }
 }
 
-/// A running server; it is killed when this is dropped.
+/// A running server, which is killed on drop.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
@@ -81,8 +81,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program` over the embedded store in `directory`, and waits until it says that it is ready and its
-    /// probe agrees.
+    /// Starts `program` over the embedded store in `directory`, and waits until it announces that it listens
+    /// and its probe succeeds.
     pub(crate) fn start(program: &Program, directory: &Path) -> Outcome<Self> {
         Self::start_with(program, directory, "")
     }
@@ -126,17 +126,17 @@ impl Server {
         Ok(server)
     }
 
-    /// Where it listens.
+    /// The server's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// From the start of the process to its first answer that it is ready.
+    /// The time from the start of the process to its first successful probe.
     pub(crate) fn started_in(&self) -> Duration {
         self.started_in
     }
 
-    /// Reads its use of processor and device.
+    /// A meter of its processor time and device bytes.
     pub(crate) fn meter(&self) -> Meter {
         Meter::of(self.process())
     }
@@ -146,7 +146,7 @@ impl Server {
         ProcessId(self.child.id())
     }
 
-    /// Kills it where it stands, as `kill -9` does.
+    /// Kills it with SIGKILL, as `kill -9` does.
     pub(crate) fn kill(mut self) -> Outcome<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -170,13 +170,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // After `kill` both fail, which is fine: there is nothing left to end.
+        // After `kill` both fail, which is expected: the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where a server started in `directory` keeps its data.
+/// The data directory of a server started in `directory`.
 pub(crate) fn data_in(directory: &Path) -> PathBuf {
     directory.join("data")
 }
@@ -205,12 +205,12 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
 pub(crate) enum Profile {
     /// The profile of the README's first command: quick to build.
     Release,
-    /// The profile that is shipped: link-time optimisation of the whole.
+    /// The profile that is shipped: link-time optimisation of the whole program.
     Dist,
 }
 
 impl Profile {
-    /// Its name in Cargo.toml, which is also the name of its folder.
+    /// The profile's name in Cargo.toml, which is also the name of its folder.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
@@ -219,7 +219,7 @@ impl Profile {
     }
 }
 
-/// The program built with `profile` unless it is up to date, in the target folder of this benchmark.
+/// The program built with `profile`, unless it is up to date, in the target folder of this benchmark.
 pub(crate) fn build(profile: Profile) -> Outcome<PathBuf> {
     let own = std::env::current_exe()?;
     let target = own.ancestors().nth(2).ok_or("this benchmark does not run from a target folder")?;

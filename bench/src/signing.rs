@@ -1,4 +1,4 @@
-//! Requests as bytes: an operation's input in the form that SDKs send it, signed as SDKs sign it.
+//! Requests as bytes: an operation's input in the form in which SDKs send and sign it.
 
 use std::net::SocketAddr;
 
@@ -10,10 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::Outcome;
 use crate::clock;
 
-/// The region that servers under test have.
+/// The region of servers under test.
 pub(crate) const REGION: &str = "us-east-1";
 
-/// The bytes of an operation's request, signed if there are credentials to sign it with.
+/// The bytes of an operation's request, signed if there are credentials.
 pub(crate) fn request<O: Operation>(
     address: SocketAddr,
     credentials: Option<&Credentials>,
@@ -22,7 +22,7 @@ pub(crate) fn request<O: Operation>(
     bytes(address, credentials, O::SPEC.service, &codec::request::<O>(input)?)
 }
 
-/// The bytes of any request to `service`, signed if there are credentials to sign it with.
+/// The bytes of any request to `service`, signed if there are credentials.
 pub(crate) fn bytes(
     address: SocketAddr,
     credentials: Option<&Credentials>,

@@ -1,4 +1,4 @@
-//! What is asked of the server, and counted: one function per kind of work, each giving a row.
+//! The measured kinds of requests: one function for each, which returns a row.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +8,17 @@ use crate::load;
 use crate::measure::{Meter, Row};
 use crate::world::World;
 
-/// Updates that are made and signed ahead of a stretch of measuring, over all lanes.
+/// Updates that are created and signed before each measured stretch, over all lanes.
 const UPDATES_AHEAD: usize = 16_384;
 /// The same for one lane.
 const UPDATES_AHEAD_PER_LANE_MAX: usize = 2_048;
 
-/// Which records a listing gives.
+/// The records that a listing returns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Listed {
     /// None: the client has seen everything.
     Nothing,
-    /// This many, those that changed last.
+    /// This many, the most recently changed.
     Changed(usize),
 }
 
@@ -31,7 +31,7 @@ impl Listed {
     }
 }
 
-/// Lists the datasets of all lanes again and again.
+/// Lists the datasets of all lanes repeatedly.
 pub(crate) async fn list(
     name: &'static str,
     world: &mut World,
@@ -51,19 +51,19 @@ pub(crate) async fn list(
     Ok(row)
 }
 
-/// What kind of update to measure.
+/// A kind of update to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Update {
-    /// Name of its row.
+    /// The name of its row.
     pub(crate) name: &'static str,
-    /// How many clients.
+    /// The number of clients.
     pub(crate) lanes: usize,
     /// Records that one update writes.
     pub(crate) records: usize,
 }
 
-/// Updates random records of the datasets of the first lanes. The tokens are fetched, and the updates signed, in
-/// stretches that do not count; fetching makes the row `tokens`.
+/// Updates random records of the datasets of the first lanes. Tokens are fetched and updates are signed in
+/// stretches that are not measured; fetching fills the row `tokens`.
 pub(crate) async fn update(
     update: Update,
     world: &mut World,
@@ -85,13 +85,13 @@ pub(crate) async fn update(
         let until = Instant::now() + cell.saturating_sub(row.elapsed);
         load::spend(&mut world.lanes[..update.lanes], until, &row.latencies).await?;
         meter.add_since(&before, &mut row)?;
-        // Updates that were made count on each other, so what the stretch left over is sent uncounted.
+        // Updates depend on each other's counts, so those that the stretch left over are sent unmeasured.
         load::drain(&mut world.lanes[..update.lanes]).await?;
     }
     Ok(row)
 }
 
-/// Makes and signs `per_dataset` updates of every dataset, going round the datasets.
+/// Creates and signs `per_dataset` updates of every dataset, taking the datasets in turn.
 pub(crate) fn prepare(update: Update, world: &mut World, per_dataset: usize) -> Outcome<()> {
     for (lane, own) in world.lanes.iter_mut().zip(&mut world.datasets).take(update.lanes) {
         for _ in 0..per_dataset {

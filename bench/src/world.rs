@@ -1,5 +1,5 @@
-//! The population of a run: a pool, guests with real temporary credentials, their datasets, and a lane of load for
-//! every client. Each dataset is written by one lane alone, as a user's data mostly is.
+//! The population of a run: a pool, guests with real temporary credentials, their datasets, and a lane of
+//! load for every client. One lane alone writes each dataset, as is usual for a user's data.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -21,27 +21,27 @@ use crate::payload::Chance;
 use crate::server;
 use crate::signing;
 
-/// Datasets of one lane that are loaded at a time, which bounds the requests that wait in memory.
+/// Datasets of one lane that are loaded at a time, which bounds the memory of waiting requests.
 const DATASETS_LOADED_AT_A_TIME_MAX: usize = 8;
-/// How often a throttled GetId is asked for again, a second apart.
+/// The number of attempts of a throttled GetId, a second apart.
 const ATTEMPTS_MAX: u32 = 120;
 
-/// How much data there is.
+/// The amount of data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Population {
     /// Connections, each with its own guests.
     pub(crate) lanes: usize,
     /// Guests of one lane.
     pub(crate) guests_per_lane: usize,
-    /// Datasets of one guest; a server allows 20 unless told otherwise.
+    /// Datasets of one guest; by default a server allows 20.
     pub(crate) datasets_per_guest: usize,
-    /// Records of one dataset; a server allows 1,024 unless told otherwise.
+    /// Records of one dataset; by default a server allows 1,024.
     pub(crate) records_per_dataset: usize,
     /// Records that one update of the first load writes.
     pub(crate) records_per_load: usize,
 }
 
-/// Lanes and what their clients know.
+/// The lanes and their clients' views.
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) pool: String,
@@ -93,8 +93,8 @@ impl World {
         Ok(())
     }
 
-    /// Lists each of the datasets `which` of the first `lanes` lanes `times` times, keeping the tokens. All updates
-    /// that were made must have been sent.
+    /// Lists each of the datasets `which` of the first `lanes` lanes `times` times, and keeps the tokens. All
+    /// updates must have been sent before.
     pub(crate) async fn fetch_tokens(
         &mut self,
         lanes: usize,
@@ -155,7 +155,7 @@ pub(crate) async fn create_guest(
     Ok(Guest { pool: pool.to_owned(), identity, credentials })
 }
 
-/// Sends a request again while the server answers that there are too many: GetId is throttled, and this is setup.
+/// Retries a request while the server answers that there are too many: GetId is throttled, and this is setup.
 async fn patiently(connection: &mut Connection, request: &[u8]) -> Outcome<Vec<u8>> {
     for _ in 0..ATTEMPTS_MAX {
         let answer = connection.exchange(request).await?;

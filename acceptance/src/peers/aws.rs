@@ -1,5 +1,5 @@
-//! Calls to the AWS services that the peers stand in for, in the three forms that those services speak, signed by
-//! the AWS SDK's signer. Only for the harness's own errands; what the server sends is made by the server.
+//! Calls to the AWS services that the peers emulate, in the three protocols of those services, signed by the
+//! AWS SDK's signer. The harness uses them for its own purposes; the server makes its own calls.
 
 use std::net::SocketAddr;
 
@@ -12,21 +12,21 @@ use crate::signing::Signing;
 /// One service at one peer, called by one caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Service<'a> {
-    /// Where the peer listens.
+    /// The peer's address.
     pub peer: SocketAddr,
-    /// Who signs.
+    /// The credentials to sign with.
     pub caller: &'a Caller,
-    /// The service's name in signatures, `sns` for one.
+    /// The service's name in signatures, such as `sns`.
     pub name: &'a str,
 }
 
 impl Service<'_> {
-    /// Sends a signed request as it is.
+    /// Sends a signed request unchanged.
     pub fn send(&self, request: Request) -> Response {
         Api::at(self.peer).send(&Signing::by(self.caller, self.name).headers(request, self.peer))
     }
 
-    /// Calls an operation of the query form: IAM, SNS and STS.
+    /// Calls an operation of the query protocol: IAM, SNS and STS.
     pub fn query(&self, version: &str, operation: &str, fields: &[(&str, &str)]) -> Response {
         let mut body = format!("Action={operation}&Version={version}");
         for (name, value) in fields {
@@ -36,7 +36,7 @@ impl Service<'_> {
         self.send(Request::new("POST", "/").header("Content-Type", form).body(body))
     }
 
-    /// Calls an operation of the JSON 1.1 form, `Kinesis_20131202.PutRecord` for one.
+    /// Calls an operation of the JSON 1.1 protocol, such as `Kinesis_20131202.PutRecord`.
     pub fn json(&self, target: &str, input: &Value) -> Response {
         let request = Request::new("POST", "/")
             .header("X-Amz-Target", target)
@@ -44,7 +44,7 @@ impl Service<'_> {
         self.send(request.body(input.to_string()))
     }
 
-    /// Calls an operation of the REST form: Lambda and S3.
+    /// Calls an operation of the REST protocol: Lambda and S3.
     pub fn rest(&self, method: &str, target: &str, body: Option<&Value>) -> Response {
         let request = Request::new(method, target);
         self.send(body.iter().fold(request, |request, body| request.json(body)))
@@ -77,7 +77,7 @@ pub fn allowing(actions: &[&str]) -> Value {
     })
 }
 
-/// Creates an IAM user that may do what the policy says, and returns its key.
+/// Creates an IAM user with this policy, and returns its key.
 pub fn create_user(iam: &Service, name: &str, policy: &Value) -> Caller {
     done(&iam.query(IAM_VERSION, "CreateUser", &[("UserName", name)]));
     let document = policy.to_string();
@@ -87,7 +87,7 @@ pub fn create_user(iam: &Service, name: &str, policy: &Value) -> Caller {
     Caller::developer(&element(&key, "AccessKeyId"), &element(&key, "SecretAccessKey"))
 }
 
-/// Creates an IAM role that `principal` may assume, with this policy, and returns its ARN.
+/// Creates an IAM role with this policy that `principal` may assume, and returns its ARN.
 pub fn create_role(iam: &Service, name: &str, principal: &Value, policy: &Value) -> String {
     let trust = json!({
         "Version": "2012-10-17",
@@ -113,7 +113,7 @@ pub fn assume_role(sts: &Service, role: &str) -> Caller {
     }
 }
 
-/// The member of a JSON answer that must be a success and must have it as text.
+/// The text of a member of a JSON answer that must be a success.
 pub fn member(response: &Response, name: &str) -> String {
     done(response);
     text(&response.json()[name])

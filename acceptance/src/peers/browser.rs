@@ -1,5 +1,5 @@
-//! A real browser, as a client of server-sent events: a page on which the test opens event sources, and what they
-//! called back.
+//! A real browser as a client of server-sent events: a page on which the test opens event sources, and their
+//! callbacks.
 
 use std::io::Write;
 use std::process::{ChildStdin, Command, Stdio};
@@ -11,34 +11,34 @@ use serde_json::{Value, json};
 
 use crate::clients::{Reaped, folder, lines};
 
-/// How long the browser may take to start, to load a page, or to report the next thing that happens.
+/// The time limit for the browser to start, to load a page, or to report its next event.
 const REPORT_SECONDS_MAX: u64 = 60;
-/// How long the browser may take to end by itself before it is killed.
+/// The time limit for the browser to end by itself before it is killed.
 const END_SECONDS_MAX: u64 = 15;
 
-/// What an event source called back.
+/// A callback of an event source.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(tag = "happened", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum BrowserEvent {
-    /// The stream is open, for the first time or again.
+    /// The stream is open, for the first time or after a reconnection.
     Open {
         /// The number of the source.
         id: usize,
     },
-    /// The stream broke off, or could not be opened.
+    /// The stream broke, or could not be opened.
     Error {
         /// The number of the source.
         id: usize,
-        /// Whether the browser gave up, and will not connect again by itself.
+        /// True if the browser gave up and will not reconnect by itself.
         closed: bool,
     },
-    /// An event came.
+    /// An event arrived.
     Event {
         /// The number of the source.
         id: usize,
         /// The event's type; `message` if the stream named none.
         r#type: String,
-        /// The id that the browser would continue after.
+        /// The id after which the browser would continue.
         last_event_id: String,
         /// The event's data.
         data: String,
@@ -56,7 +56,8 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts a browser with a fresh profile and visits a page, whose origin event sources are then opened from.
+    /// Starts a browser with a fresh profile and visits a page. Event sources are opened from that page's
+    /// origin.
     pub fn visiting(url: &str) -> Self {
         let mut command = Command::new("node");
         command
@@ -77,8 +78,8 @@ impl Browser {
         browser
     }
 
-    /// Leaves the page, and with it all event sources, for another one, and waits until that is loaded. What the
-    /// sources called back and was not asked for is forgotten.
+    /// Visits another page, which closes all event sources, and waits until it is loaded. Callbacks that were
+    /// not read are dropped.
     pub fn visit(&mut self, url: &str) {
         self.tell(&json!({ "do": "visit", "url": url }));
         while self.report()["visited"] != url {}
@@ -97,13 +98,13 @@ impl Browser {
         self.tell(&json!({ "do": "close", "id": source }));
     }
 
-    /// The next thing that any of the event sources calls back; fails the test if there is none in time.
+    /// The next callback of any event source; fails the test if there is none in time.
     pub fn next_report(&mut self) -> BrowserEvent {
         let report = self.report();
         serde_json::from_value(report.clone()).unwrap_or_else(|trouble| panic!("{trouble}: {report}"))
     }
 
-    /// The data of the next event, with its type and id; what else is called back before it is passed over.
+    /// The type, id and data of the next event; other callbacks before it are skipped.
     pub fn next_event(&mut self) -> (String, String, String) {
         loop {
             if let BrowserEvent::Event { r#type, last_event_id, data, .. } = self.next_report() {
@@ -136,7 +137,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         drop(self.input.take());
-        // Its output closes when it has ended, and with it the browser and its profile.
+        // Its output closes when it has ended, and so have the browser and its profile.
         let deadline = Instant::now() + Duration::from_secs(END_SECONDS_MAX);
         while self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
     }

@@ -1,5 +1,5 @@
-//! kinesalite as Kinesis: streams take half a second to come and go, sequence numbers are of the real kind, and
-//! the limit of a record's size is kept. It verifies no signatures and never throttles.
+//! kinesalite as Kinesis: streams take half a second to come and go, sequence numbers have the real format,
+//! and the size limit of records applies. It verifies no signatures and never throttles.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -17,10 +17,10 @@ pub struct Kinesalite {
 }
 
 impl Kinesalite {
-    /// The account that kinesalite's streams are in.
+    /// The account of kinesalite's streams.
     pub const ACCOUNT: &str = "000000000000";
 
-    /// Starts a kinesalite of the test's own.
+    /// Starts a kinesalite for one test.
     pub fn start() -> Self {
         let process = Process::node("kinesalite.cjs").unwrap_or_else(|trouble| panic!("{trouble}"));
         Self { process, caller: Caller::developer("AKIAANYBODY000000000", "anything") }
@@ -32,17 +32,17 @@ impl Kinesalite {
         SHARED.get_or_init(Self::start)
     }
 
-    /// Where it listens.
+    /// The address of kinesalite.
     pub fn address(&self) -> SocketAddr {
         self.process.address()
     }
 
-    /// Its base URL.
+    /// The base URL of kinesalite.
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address())
     }
 
-    /// A stream of it, which may not be there yet.
+    /// A stream, which need not exist yet.
     pub fn stream<'a>(&'a self, name: &'a str) -> Stream<'a> {
         Stream { kinesis: Service { peer: self.address(), caller: &self.caller, name: "kinesis" }, name }
     }

@@ -1,5 +1,5 @@
-//! MiniStack as Lambda, STS, IAM, Kinesis and S3: it runs real handlers in processes of their own, and in its checking
-//! mode verifies signatures, presigned URLs and the policies of users and roles.
+//! MiniStack as Lambda, STS, IAM, Kinesis and S3. It runs real handlers in separate processes. In its
+//! checking mode it verifies signatures, presigned URLs and the policies of users and roles.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -18,11 +18,12 @@ use super::stream::Stream;
 use crate::api::Caller;
 use crate::http::Response;
 
-/// How often a start is tried: the port that was free may be taken by the time that MiniStack listens.
+/// The number of attempts to start: a free port may be taken by the time that MiniStack listens.
 const STARTS_MAX: usize = 3;
-/// The role that functions run in; where policies are checked, there must be one.
+/// The role of functions; where policies are checked, there must be one.
 const FUNCTIONS_ROLE: &str = "functions";
-/// Reads a program on standard input and writes the archive that Lambda takes, whose only module is `function`.
+/// Reads a program on standard input and writes an archive in Lambda's format, whose only module is
+/// `function`.
 const PACK: &str = "
 import io, sys, zipfile
 archive = io.BytesIO()
@@ -39,20 +40,20 @@ pub struct MiniStack {
 }
 
 impl MiniStack {
-    /// The account that MiniStack's resources are in.
+    /// The account of MiniStack's resources.
     pub const ACCOUNT: &str = "000000000000";
 
-    /// Starts a MiniStack of the test's own that lets everybody do everything.
+    /// Starts a MiniStack for one test that allows everything to everybody.
     pub fn start() -> Self {
         Self::start_with("false")
     }
 
-    /// Starts a MiniStack of the test's own that verifies signatures and policies.
+    /// Starts a MiniStack for one test that verifies signatures and policies.
     pub fn start_checking() -> Self {
         Self::start_with("true")
     }
 
-    /// The MiniStack that the tests of one run share; it lets everybody do everything.
+    /// The MiniStack that the tests of one run share; it allows everything to everybody.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<MiniStack> = OnceLock::new();
         SHARED.get_or_init(Self::start)
@@ -94,17 +95,17 @@ impl MiniStack {
         ministack
     }
 
-    /// Where it listens.
+    /// The address of MiniStack.
     pub fn address(&self) -> SocketAddr {
         self.process.address()
     }
 
-    /// Its base URL.
+    /// The base URL of MiniStack.
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address())
     }
 
-    /// The key that may do everything.
+    /// A key that may do everything.
     pub fn root(&self) -> &Caller {
         &self.root
     }
@@ -114,12 +115,12 @@ impl MiniStack {
         Service { peer: self.address(), caller: &self.root, name }
     }
 
-    /// A stream of it, which may not be there yet. It is active at once.
+    /// A stream, which need not exist yet. It is active as soon as it is created.
     pub fn stream<'a>(&'a self, name: &'a str) -> Stream<'a> {
         Stream { kinesis: self.service("kinesis"), name }
     }
 
-    /// A bucket of it, which may not be there yet. The checking mode verifies presigned URLs.
+    /// A bucket, which need not exist yet. The checking mode verifies presigned URLs.
     pub fn bucket<'a>(&'a self, name: &'a str) -> Bucket<'a> {
         Bucket { s3: self.service("s3"), name }
     }
@@ -138,21 +139,21 @@ impl MiniStack {
         member(&answer, "FunctionArn")
     }
 
-    /// Sets how long a function may run.
+    /// Sets the time limit of a function.
     pub fn set_timeout_seconds(&self, name: &str, timeout_seconds: u32) {
         let target = format!("/2015-03-31/functions/{name}/configuration");
         let input = json!({ "Timeout": timeout_seconds });
         done(&self.service("lambda").rest("PUT", &target, Some(&input)));
     }
 
-    /// From now on every invocation of the function is answered with 429, until it is let through again.
+    /// Answers every invocation of the function with 429, until [`Self::let_through`].
     pub fn throttle(&self, name: &str) {
         let target = format!("/2017-10-31/functions/{name}/concurrency");
         let input = json!({ "ReservedConcurrentExecutions": 0 });
         done(&self.service("lambda").rest("PUT", &target, Some(&input)));
     }
 
-    /// Ends what [`Self::throttle`] began.
+    /// Ends [`Self::throttle`].
     pub fn let_through(&self, name: &str) {
         let target = format!("/2017-10-31/functions/{name}/concurrency");
         done(&self.service("lambda").rest("DELETE", &target, None));
@@ -163,19 +164,19 @@ impl MiniStack {
         done(&self.service("lambda").rest("DELETE", &format!("/2015-03-31/functions/{name}"), None));
     }
 
-    /// Invokes a function and returns whatever comes.
+    /// Invokes a function and returns any answer.
     pub fn invoke(&self, name: &str, event: &Value) -> Response {
         let target = format!("/2015-03-31/functions/{name}/invocations");
         self.service("lambda").rest("POST", &target, Some(event))
     }
 
-    /// Creates an IAM user that may do these actions, `sts:AssumeRole` for one, and returns its key.
+    /// Creates an IAM user that may do these actions, such as `sts:AssumeRole`, and returns its key.
     pub fn create_user(&self, name: &str, actions: &[&str]) -> Caller {
         aws::create_user(&self.service("iam"), name, &aws::allowing(actions))
     }
 
-    /// Creates a role that `principal` may assume, `{"AWS": "*"}` for one, and that may do these actions; returns
-    /// its ARN.
+    /// Creates a role that may do these actions and that `principal` (such as `{"AWS": "*"}`) may assume, and
+    /// returns its ARN.
     pub fn create_role(&self, name: &str, principal: &Value, actions: &[&str]) -> String {
         aws::create_role(&self.service("iam"), name, principal, &aws::allowing(actions))
     }
@@ -195,13 +196,13 @@ fn python() -> String {
     })
 }
 
-/// A port that nobody listens on. MiniStack cannot choose one itself.
+/// A port on which nothing listens. MiniStack cannot choose one itself.
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
 }
 
-/// The archive that Lambda takes.
+/// The function's archive in Lambda's format.
 fn packed(module: &str) -> Vec<u8> {
     let mut packer = Command::new(python())
         .args(["-c", PACK])

@@ -1,5 +1,5 @@
-//! moto as SNS, S3, IAM and STS. It stores what is published to an endpoint, and can verify signatures with
-//! botocore as the referee. Not for Lambda: a function would take the page away that messages are read from.
+//! moto as SNS, S3, IAM and STS. It keeps published messages, and can verify signatures with botocore as the
+//! referee. It is not used for Lambda, because a function would remove the page from which messages are read.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::http::Request;
 
 const SNS_VERSION: &str = "2010-03-31";
 
-/// An endpoint of a platform application, as moto keeps it.
+/// An endpoint of a platform application in moto.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its ARN.
@@ -28,9 +28,9 @@ pub struct Endpoint {
     pub token: String,
     /// The `CustomUserData` that it was created with, if any.
     pub custom_user_data: Option<String>,
-    /// Whether messages may be published to it.
+    /// True if messages may be published to it.
     pub enabled: bool,
-    /// What was published to it, oldest first, each as the text of `Message`.
+    /// The published messages, oldest first, each as the text of `Message`.
     #[serde(deserialize_with = "values_in_order")]
     pub messages: Vec<String>,
 }
@@ -43,10 +43,10 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// The account that moto's resources are in.
+    /// The account of moto's resources.
     pub const ACCOUNT: &str = "123456789012";
 
-    /// Starts a moto of the test's own.
+    /// Starts a moto for one test.
     pub fn start() -> Self {
         let process = Process::python(&python(), &["moto.server", "-H", "127.0.0.1", "-p", "0"], &[]);
         let process = process.unwrap_or_else(|trouble| panic!("{trouble}"));
@@ -56,23 +56,23 @@ impl Moto {
         Self { process, owner }
     }
 
-    /// The moto that the tests of one run share. Signatures are not verified there.
+    /// The moto that the tests of one run share. It does not verify signatures.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Moto> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// Where it listens.
+    /// The address of moto.
     pub fn address(&self) -> SocketAddr {
         self.process.address()
     }
 
-    /// Its base URL.
+    /// The base URL of moto.
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address())
     }
 
-    /// A key that may do everything, with signatures verified too.
+    /// A key that may do everything, even while signatures are verified.
     pub fn owner(&self) -> &Caller {
         &self.owner
     }
@@ -82,16 +82,16 @@ impl Moto {
         Service { peer: self.address(), caller: &self.owner, name }
     }
 
-    /// From now on moto verifies signatures and policies, or no longer does. Not for the shared one.
-    /// In requests of the query form a space then fails the signature, unless the client wrote it as a plus: moto
-    /// verifies the form as it would have written it itself.
+    /// Verifies signatures and policies from now on, or no longer. Not for the shared moto. While it
+    /// verifies, a space in a request of the query protocol fails the signature unless the client wrote it as
+    /// a plus, because moto verifies the form as it would have written it itself.
     pub fn verify_callers(&self, on: bool) {
         let unchecked_requests = if on { "0" } else { "inf" };
         let request = Request::new("POST", "/moto-api/reset-auth").body(unchecked_requests);
         done(&Api::at(self.address()).send(&request));
     }
 
-    /// Creates an IAM user that may do these actions, `sns:Publish` for one, and returns its key.
+    /// Creates an IAM user that may do these actions, such as `sns:Publish`, and returns its key.
     pub fn create_user(&self, name: &str, actions: &[&str]) -> Caller {
         aws::create_user(&self.service("iam"), name, &aws::allowing(actions))
     }
@@ -101,7 +101,7 @@ impl Moto {
         aws::create_role(&self.service("iam"), name, &json!({ "AWS": "*" }), &aws::allowing(actions))
     }
 
-    /// Creates a platform application, of the platform `GCM` for one, and returns its ARN.
+    /// Creates a platform application of a platform, such as `GCM`, and returns its ARN.
     pub fn create_application(&self, platform: &str, name: &str) -> String {
         let fields = [
             ("Platform", platform),
@@ -126,7 +126,7 @@ impl Moto {
         element(&done(&answer), "EndpointArn")
     }
 
-    /// Disables an endpoint, as SNS does when a push service says that the token is no longer good.
+    /// Disables an endpoint, as SNS does when a push service reports that the token is no longer valid.
     pub fn disable_endpoint(&self, endpoint: &str) {
         let fields = [
             ("EndpointArn", endpoint),
@@ -142,16 +142,16 @@ impl Moto {
         done(&self.service("sns").query(SNS_VERSION, "DeleteEndpoint", &fields));
     }
 
-    /// The endpoints that a platform application has, oldest first, with what was published to them.
+    /// The endpoints of a platform application, oldest first, with their messages.
     pub fn endpoints(&self, application: &str) -> Vec<Endpoint> {
         let fields = [("PlatformApplicationArn", application)];
         let listed = self.service("sns").query(SNS_VERSION, "ListEndpointsByPlatformApplication", &fields);
         let listed = done(&listed);
-        // The page also shows endpoints that were deleted.
+        // The page also has deleted endpoints.
         self.page_of_endpoints().into_iter().filter(|endpoint| listed.contains(&endpoint.arn)).collect()
     }
 
-    /// Everything that was ever published to an endpoint, oldest first, though it be deleted by now.
+    /// All messages that were ever published to an endpoint, oldest first, even if it is deleted by now.
     pub fn messages(&self, endpoint: &str) -> Vec<String> {
         let mut endpoints = self.page_of_endpoints();
         endpoints.retain(|one| one.arn == endpoint);
@@ -171,21 +171,21 @@ impl Moto {
         })
     }
 
-    /// Waits until this many messages were published to an endpoint, and returns all that were.
+    /// Waits until this many messages were published to an endpoint, and returns all of them.
     pub fn wait_for_messages(&self, endpoint: &str, count: usize) -> Vec<String> {
         until(&format!("{count} messages at {endpoint}"), || {
             Some(self.messages(endpoint)).filter(|messages| messages.len() >= count)
         })
     }
 
-    /// A bucket of it, which may not be there yet. Presigned URLs prove nothing here: moto takes them with a wrong
-    /// signature, and when they have expired.
+    /// A bucket, which need not exist yet. Presigned URLs prove nothing here: moto accepts them with a wrong
+    /// signature, and after their expiry.
     pub fn bucket<'a>(&'a self, name: &'a str) -> Bucket<'a> {
         Bucket { s3: self.service("s3"), name }
     }
 }
 
-/// The part of moto's page of everything that is read here.
+/// The part of moto's status page that is read here.
 #[derive(Deserialize)]
 struct Page {
     #[serde(default)]
@@ -198,7 +198,7 @@ struct SnsPage {
     endpoints: Vec<Endpoint>,
 }
 
-/// The values of a JSON object in the order of the text, which a map would lose.
+/// The values of a JSON object in textual order, which a map would lose.
 fn values_in_order<'de, D: Deserializer<'de>>(object: D) -> Result<Vec<String>, D::Error> {
     struct Values;
     impl<'de> Visitor<'de> for Values {

@@ -1,5 +1,5 @@
-//! A peer that is a child process: it says on one of its outputs where it listens, and it ends when its standard
-//! input does. So it goes with its handle, and also with a test run that was killed or never drops the handle.
+//! A peer that is a child process. It announces its address on one of its outputs, and ends when its standard
+//! input is closed: with its handle, and also after a test run that was killed or never drops the handle.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::clients::{Reaped, folder, report_lines};
 
-/// How long a peer may take to listen, on a machine that is busy with other tests.
+/// The time limit for a peer to listen, on a machine that is busy with other tests.
 const START_SECONDS_MAX: u64 = 60;
-/// How long a peer may take to end by itself before it is killed.
+/// The time limit for a peer to end by itself before it is killed.
 const END_SECONDS_MAX: u64 = 10;
-/// What stands before the address in what each peer says once it listens.
+/// The text before the address in each peer's announcement.
 const ANNOUNCEMENT: &str = "Running on http://";
 
 /// The running process.
@@ -27,7 +27,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a Python module by `clients/python/peer.py`, with nothing of the surroundings but the search path.
+    /// Starts a Python module by `clients/python/peer.py`, with no environment variable but the search path.
     pub(super) fn python(
         interpreter: &str,
         words: &[&str],
@@ -66,7 +66,7 @@ impl Process {
         Ok(Self { input: child.0.stdin.take(), _child: child, said: Mutex::new(said), address })
     }
 
-    /// Where the peer listens.
+    /// The peer's address.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -82,7 +82,7 @@ impl Drop for Process {
     }
 }
 
-/// The address that the peer announces, or all that it said instead.
+/// The address that the peer announces, or all that it printed instead.
 fn announced(said: &Receiver<String>) -> Result<SocketAddr, String> {
     let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
     let mut lines = Vec::new();

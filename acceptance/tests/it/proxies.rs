@@ -1,4 +1,5 @@
-//! The source of a request behind a proxy: what trusted proxies say counts, and what anybody else says does not.
+//! The source of a request behind a proxy: the header of a trusted proxy counts, the header of any other
+//! client does not.
 
 use carryall_acceptance::{Api, Connection, Request, Server, Store};
 use serde_json::json;
@@ -9,10 +10,11 @@ use crate::admission::{place, places, source};
 const BEHIND_A_PROXY: &str = "[proxies]\ntrusted = [\"127.0.0.1/32\"]\n[limits]\nconnections_max = 32\n\
                               new_identities_per_source_per_second_max = 1\n\
                               new_identities_per_source_burst_max = 2\n";
-/// Calls after which a source that has no bound counts as such.
+/// The number of calls after which a source counts as unlimited.
 const CALLS_MAX: usize = 50;
 
-/// How many identities a source can create before it is refused; the header is the one that names the client.
+/// The number of identities that a source can create before it is refused; `header` is the one that names the
+/// client.
 fn creates(api: Api, pool: &str, from: u8, header: Option<(&str, &str)>) -> usize {
     let request = Request::new("POST", "/")
         .header("X-Amz-Target", "AWSCognitoIdentityService.GetId")
@@ -53,7 +55,7 @@ fn a_source_is_what_a_trusted_proxy_says() {
         ("the same, naming nobody", 2, None, false),
     ] {
         let created = creates(api, &pool, from, header);
-        // Within a second at most one more than nothing.
+        // Within a second, at most one more than none.
         assert_eq!(created >= 2, is_new, "{what}: {created} identities were created");
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::Outcome;
 use crate::process::ProcessId;
 
-/// Where the counts of one server are read.
+/// The access to the counts of one server.
 pub(crate) struct Callgrind {
     directory: PathBuf,
     process: ProcessId,

@@ -1,6 +1,6 @@
-//! Instructions per request, for each kind of request that clients send often. Instructions repeat from run to run
-//! within a percent or two, so two programs can be compared by them on a machine that does other work too. They leave
-//! out the kernel and every wait.
+//! Instructions per request, for each kind of request that clients send often. They vary by a percent or two
+//! between runs, so they can compare two programs on a machine that does other work too. They include neither
+//! the kernel nor any wait.
 
 mod callgrind;
 mod requests;
@@ -19,11 +19,11 @@ use crate::world::{Population, World};
 use self::callgrind::Callgrind;
 use self::requests::{Batch, KINDS};
 
-/// Requests of a kind that are sent before counting begins, so that nothing is counted that happens only once.
+/// Uncounted requests before those that are counted, so that one-time work is not counted.
 const WARMUP: usize = 50;
-/// Requests of a kind that are counted. With the warm-up they stay within the default burst of new identities.
+/// Counted requests of a kind. With the uncounted ones they stay within the default burst of new identities.
 const COUNTED: usize = 400;
-/// One client with one dataset: everything goes over one connection.
+/// One client with one dataset, which uses a single connection.
 const POPULATION: Population = Population {
     lanes: 1,
     guests_per_lane: 1,
@@ -35,7 +35,7 @@ const POPULATION: Population = Population {
 /// Instructions per request of every kind, in the order of [`KINDS`].
 pub(crate) struct Costs(Vec<f64>);
 
-/// Counts the instructions of `program`, whose server keeps its data in `directory`.
+/// Counts the instructions of `program`, with the server's data in `directory`.
 pub(crate) fn measure(
     runtime: &Runtime,
     program: &Program,
@@ -67,7 +67,7 @@ async fn count(batch: &Batch, world: &mut World, callgrind: &Callgrind) -> Outco
     Ok(ratio(real(callgrind.take()?), real(counted.len() as u64)))
 }
 
-/// The table of `costs`, beside those of an earlier program if it was measured too.
+/// The table of `costs`, beside those of an earlier program if it was measured.
 pub(crate) fn write_up(output: Output, costs: &Costs, before: Option<&Costs>) -> String {
     let rows: Vec<Vec<String>> = (0..KINDS.len())
         .map(|row| {

@@ -1,4 +1,4 @@
-//! The kinds of requests that are counted, each as a batch of signed bytes with the status that answers it.
+//! The kinds of requests to count, each as a batch of signed bytes with the expected status.
 
 use carryall_wire::ops::identity::{
     GetCredentialsForIdentity, GetId, get_credentials_for_identity as get_credentials, get_id,
@@ -23,8 +23,8 @@ pub(super) enum Kind {
     GetCredentials,
 }
 
-/// All kinds, in the order in which they are sent and reported. Listings come before updates: what has changed since
-/// a count is then known exactly.
+/// All kinds, in the order in which they are sent and reported. Listings precede updates, so that the changes
+/// since a count are known exactly.
 pub(super) const KINDS: [Kind; 9] = [
     Kind::ListNothing,
     Kind::ListChanged,
@@ -37,7 +37,7 @@ pub(super) const KINDS: [Kind; 9] = [
     Kind::GetCredentials,
 ];
 
-/// Requests of one kind and the status that each must be answered with.
+/// Requests of one kind and the expected status of their answers.
 pub(super) struct Batch {
     pub(super) requests: Vec<Vec<u8>>,
     status: u16,
@@ -59,7 +59,7 @@ impl Kind {
         }
     }
 
-    /// Makes and signs `count` requests. Requests of one batch must be sent in their order, each once.
+    /// Creates and signs `count` requests. Requests of one batch must be sent in order, each once.
     pub(super) async fn prepare(self, world: &mut World, count: usize) -> Outcome<Batch> {
         if matches!(self, Self::UpdateOne | Self::UpdateTen | Self::UpdateConflict) {
             world.fetch_tokens(1, 0..1, count, &Latencies::new()?).await?;
@@ -108,7 +108,7 @@ fn stale_updates(world: &mut World, count: usize) -> Outcome<Vec<Vec<u8>>> {
 }
 
 impl Batch {
-    /// Sends some of its requests, one after the other over one connection.
+    /// Sends some of its requests, one after the other, over one connection.
     pub(super) async fn send(&self, world: &mut World, requests: &[Vec<u8>]) -> Outcome<()> {
         let connection = &mut world.lanes[0].connection;
         for request in requests {

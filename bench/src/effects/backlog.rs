@@ -1,4 +1,4 @@
-//! A backlog: the endpoint refuses everything while updates are made, and then takes everything again.
+//! A backlog: the endpoint refuses everything while updates are made, and then accepts everything again.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ use crate::server::{Program, Server};
 use crate::workloads::{self, Update};
 use crate::world::World;
 
-/// So that what is measured is the relay's work and not its patience.
+/// A short pause between attempts, so that the row measures the relay's work and not its pauses.
 const SETTINGS: &str = "backoff_seconds_max = 1\nattempts_max = 1000";
 
-/// The row.
+/// The result, as a row of a table.
 pub(super) struct Drained {
     took: Duration,
     first_after: Duration,
@@ -60,7 +60,7 @@ impl Drained {
     }
 }
 
-/// Makes the backlog and lets it drain.
+/// Creates the backlog and lets it drain.
 pub(super) fn measure(
     runtime: &Runtime,
     program: &Program,

@@ -1,5 +1,5 @@
-//! Bulk publication of a whole pool. The pool is loaded through the API, fifty records an update and a dataset; then
-//! the server is killed and started anew, so that pools of all sizes begin with an equal memory.
+//! Bulk publication of a whole pool. The pool is loaded through the API, with fifty records for each update
+//! and dataset. Then the server is killed and restarted, so that pools of all sizes begin with equal memory.
 
 use std::time::{Duration, Instant};
 
@@ -16,21 +16,21 @@ use crate::world::{Population, World};
 
 const RECORDS_PER_DATASET: usize = 50;
 const DATASETS_PER_GUEST: usize = 16;
-/// How long the server is left alone before its memory is read.
+/// The idle time before the server's memory is read.
 const IDLE_SECONDS: u64 = 1;
-/// Pause between two looks at the server's memory.
+/// The pause between two readings of the server's memory.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(20);
-/// Looks at memory for each question whether the publication is complete.
+/// Readings of memory for each query of the publication's status.
 const SAMPLES_PER_QUESTION: usize = 5;
 
-/// What is published where.
+/// A publication to measure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Publication {
     pub(super) records: usize,
     pub(super) to: Stream,
 }
 
-/// The row.
+/// The result, as a row of a table.
 pub(super) struct Published {
     to: Stream,
     records: u64,
@@ -99,7 +99,7 @@ pub(super) fn measure(
     published
 }
 
-/// Gives the pool and the state of each dataset.
+/// Fills the pool and returns the state of each dataset.
 async fn load(server: &Server, extent: Extent, records: usize) -> Outcome<(String, Vec<StateKey>)> {
     let lanes = extent.population.lanes;
     let guests = records.div_ceil(RECORDS_PER_DATASET * DATASETS_PER_GUEST * lanes);

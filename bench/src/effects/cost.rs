@@ -1,6 +1,6 @@
-//! What a stream and push cost an update of one record. Rows take turns, one stretch each, so that they share whatever
-//! else the machine does. A stretch is a number of updates at full speed, and then the wait until everything is
-//! delivered: processor time is read at both moments.
+//! The cost that a stream and push add to an update of one record. Rows take turns, one stretch each, so that
+//! other work on the machine affects all of them. A stretch is a number of updates at full speed, followed by
+//! the wait until everything is delivered; processor time is read at both moments.
 
 use std::time::{Duration, Instant};
 
@@ -18,20 +18,20 @@ use crate::world::World;
 
 /// Updates of one stretch, over all lanes.
 const UPDATES: usize = 16_384;
-/// How long a stretch may take before its deadline, which is there for form.
+/// The formal deadline of a stretch.
 const STRETCH_SECONDS_MAX: u64 = 600;
 
-/// A row.
+/// The measurements of a row.
 pub(super) struct Cost {
     effects: Effects,
     row: Row,
-    /// All updates, those at the end of a stretch that not every client had a part in too.
+    /// All updates, including those at the end of a stretch in which not every client took part.
     updates: u64,
-    /// From the first update of each stretch until all is delivered.
+    /// The time from the first update of each stretch until all is delivered.
     whole_cpu: Duration,
     whole_time: Duration,
     behind: u64,
-    /// Connections that were made to the endpoint.
+    /// Connections to the endpoint.
     connections: u64,
     delivered: Delivered,
 }
@@ -52,7 +52,7 @@ impl Cost {
         })
     }
 
-    /// Processor time of an update with everything that it sets off.
+    /// The processor time of an update with all its effects.
     pub(super) fn whole_microseconds(&self) -> f64 {
         microseconds_each(self.whole_cpu, self.updates)
     }
@@ -126,7 +126,7 @@ pub(super) async fn measure(test: &UnderTest<'_>, world: &mut World, cell: Durat
             developer.set(cost.effects).await?;
             stretch(test, world, &mut developer, cost).await?;
             if cost.effects.stream == Some(Stream::Nobody) {
-                // What nobody took goes to the endpoint, uncounted.
+                // Events that no destination accepted go to the endpoint, uncounted.
                 developer.set(Effects { stream: Some(Stream::Http), push: false }).await?;
                 settled(&mut developer).await?;
                 test.place.endpoint.take();
@@ -174,7 +174,7 @@ async fn stretch(
     Ok(())
 }
 
-/// Waits until everything is delivered; says how many events that are.
+/// Waits until everything is delivered, and returns the number of events.
 async fn wait(
     test: &UnderTest<'_>,
     developer: &mut Developer,
@@ -199,7 +199,7 @@ fn arrivals(test: &UnderTest<'_>, effects: Effects) -> Outcome<Arrivals> {
     }
     let path = test.place.file();
     let arrivals = Arrivals::in_files(&path)?;
-    // The server begins a new file once this one is gone.
+    // The server creates a new file after this one is removed.
     for entry in std::fs::read_dir(&test.place.directory)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("changes.ndjson") {

@@ -1,5 +1,5 @@
-//! Where effects arrive: an HTTP endpoint in this process that answers at once, on a thread of its own, and notes every
-//! event with the moment of its first arrival. What a stream wrote into files is read into the same form.
+//! The destination of effects: an HTTP endpoint on a thread of this process that answers at once, and records
+//! every event with the time of its first arrival. A stream's files are read into the same form.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use crate::Outcome;
 
 const EVENT_ID_MEMBER: &[u8] = b"\"eventId\":\"";
 
-/// Names one state of one dataset: identity, dataset and count, hashed.
+/// A hash of identity, dataset and count, which identifies one state of one dataset.
 pub(crate) type StateKey = u64;
 
 /// The key of a dataset's state.
@@ -34,12 +34,12 @@ pub(crate) fn state_key(identity: &str, dataset: &str, count: u64) -> StateKey {
     hasher.finish()
 }
 
-/// Events of one kind.
+/// The arrivals of one kind of event.
 #[derive(Default)]
 pub(crate) struct Told {
     /// First arrivals.
     pub(crate) first: HashMap<StateKey, Instant>,
-    /// Arrivals behind the first.
+    /// Arrivals after the first.
     pub(crate) repeated: u64,
 }
 
@@ -53,7 +53,7 @@ impl Told {
         self.repeated += u64::from(!is_new);
     }
 
-    /// How many of `expected` never came.
+    /// The number of `expected` events that never arrived.
     pub(crate) fn missing(&self, expected: &[StateKey]) -> u64 {
         expected.iter().map(|key| u64::from(!self.first.contains_key(key))).sum()
     }
@@ -75,22 +75,23 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Different events.
+    /// The number of different events.
     pub(crate) fn events(&self) -> usize {
         self.changes.first.len() + self.snapshots.first.len() + self.notices.first.len()
     }
 
-    /// Events that came again.
+    /// The number of events that arrived again.
     pub(crate) fn repeated(&self) -> u64 {
         self.changes.repeated + self.snapshots.repeated + self.notices.repeated
     }
 
-    /// Notes one message by its event's id.
+    /// Records one message by its event's id.
     fn note(&mut self, event_id: &str, body: &[u8], at: Instant) -> Option<()> {
         let mut parts = event_id.splitn(6, '/').skip(2);
         let (identity, dataset) = (parts.next()?, parts.next()?);
         let key = state_key(identity, dataset, parts.next()?.parse().ok()?);
-        // Values of records hold no braces here: the message has one pair of them, and each record another.
+        // Values of records contain no braces here: the message has one pair of them, and each record
+        // another.
         let objects: u64 = body.iter().map(|byte| u64::from(*byte == b'{')).sum();
         match parts.next()? {
             "stream" => self.changes.note(key, at),
@@ -106,7 +107,7 @@ impl Arrivals {
         Some(())
     }
 
-    /// Reads what a stream wrote to `path` and to the files that were rotated away from it.
+    /// Reads a stream's file at `path`, and the files that it was rotated to.
     pub(crate) fn in_files(path: &Path) -> Outcome<Self> {
         let mut arrivals = Self::default();
         let at = Instant::now();
@@ -125,7 +126,7 @@ impl Arrivals {
     }
 }
 
-/// The event id of a stream's message: its last member, so it is looked for from the end.
+/// The event id of a stream's message. It is the last member, so the search starts at the end.
 fn event_id_in(line: &[u8]) -> Option<&str> {
     let start = line.windows(EVENT_ID_MEMBER.len()).rposition(|window| window == EVENT_ID_MEMBER)?;
     let rest = &line[start + EVENT_ID_MEMBER.len()..];
@@ -141,7 +142,7 @@ pub(crate) struct Endpoint {
 
 #[derive(Default)]
 struct Shared {
-    /// Answers 503 to everything.
+    /// True to answer 503 to everything.
     closed: AtomicBool,
     connections: AtomicU64,
     arrivals: Mutex<Arrivals>,
@@ -154,7 +155,7 @@ impl Shared {
 }
 
 impl Endpoint {
-    /// Begins to listen.
+    /// Starts to listen.
     pub(crate) fn open() -> Outcome<Self> {
         let shared = Arc::new(Shared::default());
         let (report, listening) = mpsc::channel();
@@ -167,27 +168,27 @@ impl Endpoint {
         Ok(Self { address, shared })
     }
 
-    /// Where it listens.
+    /// The endpoint's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Refuses everything from now on, or takes it again.
+    /// Refuses everything from now on, or accepts it again.
     pub(crate) fn set_closed(&self, closed: bool) {
         self.shared.closed.store(closed, Ordering::Relaxed);
     }
 
-    /// Different events that arrived since the last [`Self::take`].
+    /// The number of different events that arrived since the last [`Self::take`].
     pub(crate) fn events(&self) -> usize {
         self.shared.arrivals().events()
     }
 
-    /// What arrived since this was called before.
+    /// The arrivals since the previous call.
     pub(crate) fn take(&self) -> Arrivals {
         std::mem::take(&mut self.shared.arrivals())
     }
 
-    /// Connections that were made so far.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
     }

@@ -8,12 +8,12 @@ use crate::Outcome;
 use crate::load::{self, Lane};
 use crate::measure::{Meter, Row};
 
-/// Deliveries at a time for one pool, by the program's default settings.
+/// Simultaneous deliveries for one pool, by the program's default settings.
 const CONNECTIONS: usize = 32;
-/// About what the message of one changed record takes.
+/// The approximate size of the message of one changed record.
 const MESSAGE_BYTES: usize = 600;
 
-/// Posts messages for as long as the cell lasts.
+/// Posts messages until the end of the cell.
 pub(crate) async fn measure(name: &'static str, endpoint: &Endpoint, cell: Duration) -> Outcome<Row> {
     let mut lanes = Lane::open(endpoint.address(), CONNECTIONS).await?;
     for (number, lane) in lanes.iter_mut().enumerate() {

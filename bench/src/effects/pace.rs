@@ -1,5 +1,5 @@
-//! The relay at a given rate of updates: an open loop, in which every update has its moment whatever became of the
-//! earlier ones, and the lag from an update's answer to its event's arrival.
+//! The relay at a given rate of updates: an open loop, in which every update is sent at its scheduled time
+//! whatever became of earlier ones; and the lag from an update's answer to its event's arrival.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,19 +16,20 @@ use crate::measure::{Latencies, real};
 use crate::report::short;
 use crate::world::World;
 
-/// Updates that are offered in a second.
+/// Updates per second.
 const PER_SECOND: u32 = 1_000;
-/// A row lasts so many times as long as those of full speed, which have far more updates in the same time.
+/// The factor by which a row lasts longer than those at full speed, which have far more updates in the same
+/// time.
 const CELLS: u32 = 3;
 
-/// A row.
+/// The measurements of a row.
 pub(super) struct Paced {
     name: &'static str,
     effects: Effects,
     updates: u64,
     took: Duration,
     whole_time: Duration,
-    /// From an update's moment to its answer.
+    /// The time from an update's schedule to its answer.
     answers: Latencies,
     lags: Latencies,
     whole_cpu: Duration,
@@ -138,7 +139,7 @@ async fn row(
     })
 }
 
-/// Makes as many updates as fit the time; gives the state that each brings, for each lane.
+/// Creates as many updates as fit the time. Returns the state that each leads to, for each lane.
 async fn prepare(world: &mut World, time: Duration) -> Outcome<Vec<VecDeque<StateKey>>> {
     let (lanes, datasets) = (world.lanes.len(), world.datasets.first().map_or(0, Vec::len).max(1));
     let updates = usize::try_from(time.as_millis())? * usize::try_from(PER_SECOND)? / 1000;
@@ -159,7 +160,7 @@ async fn prepare(world: &mut World, time: Duration) -> Outcome<Vec<VecDeque<Stat
     Ok(keys)
 }
 
-/// Sends every lane's requests at their moments; gives the moment of each answer.
+/// Sends every lane's requests on schedule. Returns the time of each answer.
 async fn offer(
     lanes: &mut [Lane],
     keys: Vec<VecDeque<StateKey>>,
@@ -186,7 +187,7 @@ async fn offer(
     Ok(answered.await?.into_iter().flatten().collect())
 }
 
-/// An event that came before its update's answer was read has no lag.
+/// An event that arrived before its update's answer was read has no lag.
 fn record_lags(told: &Told, answered: &[(StateKey, Instant)], lags: &Latencies) {
     for (key, answered) in answered {
         if let Some(arrived) = told.first.get(key) {

@@ -1,5 +1,5 @@
-//! The pool under test as its developer and its users set it up: streams, push, devices, publications; and what the
-//! server says of its outbox.
+//! The pool under test as its developer and users set it up: streams, push, devices, publications; and the
+//! state of the server's outbox.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::signing;
 use crate::world::World;
 
 const APPLICATION_ARN: &str = "arn:aws:sns:us-east-1:000000000000:app/GCM/bench";
-/// A whole population of guests comes from one address, and its coming is not what is measured.
+/// Limits for a population of guests that all come from one address; creating them is not measured.
 const GUESTS: &str = "[limits]
 new_identities_per_source_per_second_max = 100000
 new_identities_per_source_burst_max = 100000
@@ -29,14 +29,14 @@ new_identities_per_pool_burst_max = 100000";
 const PUBLISHED: &str = "SUCCEEDED";
 const PUBLISHING: &str = "IN_PROGRESS";
 
-/// A stream that the settings know.
+/// A stream of the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     /// The endpoint.
     Http,
     /// A file.
     File,
-    /// A port where nobody listens.
+    /// A port on which nothing listens.
     Nobody,
 }
 
@@ -50,7 +50,7 @@ impl Stream {
     }
 }
 
-/// What changes in the pool are told to.
+/// The destinations of changes in the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Effects {
     pub(crate) stream: Option<Stream>,
@@ -58,11 +58,11 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Nobody is told.
+    /// No destination.
     pub(crate) const NONE: Self = Self { stream: None, push: false };
 }
 
-/// Settings under which the streams and the push application lead to `endpoint`, and to a file at `file`.
+/// Settings that lead the streams and the push application to `endpoint`, and one stream to the file `file`.
 pub(crate) fn settings(endpoint: &Endpoint, file: &Path, outbox: &str) -> String {
     let address = endpoint.address();
     let file = file.display();
@@ -74,7 +74,7 @@ pub(crate) fn settings(endpoint: &Endpoint, file: &Path, outbox: &str) -> String
         format!("[outbox]\n{outbox}"),
         GUESTS.to_owned(),
         http("stream_destinations", Stream::Http.name(), &here),
-        // Port 9 discards; where nobody runs such a service, connections are refused at once.
+        // Port 9 is for the discard service; where none runs, connections are refused at once.
         http("stream_destinations", Stream::Nobody.name(), "http://127.0.0.1:9/"),
         format!(
             "[[stream_destinations]]\nname = \"{}\"\nfile = \"{file}\"\nfiles_max = 1000",
@@ -85,7 +85,7 @@ pub(crate) fn settings(endpoint: &Endpoint, file: &Path, outbox: &str) -> String
     .join("\n")
 }
 
-/// A developer's view of one pool.
+/// A developer's access to one pool.
 pub(crate) struct Developer {
     connection: Connection,
     address: SocketAddr,
@@ -98,7 +98,7 @@ impl Developer {
         Ok(Self { connection: Connection::open(address).await?, address, pool: pool.to_owned() })
     }
 
-    /// Sets up what changes are told to.
+    /// Sets the destinations of changes.
     pub(crate) async fn set(&mut self, effects: Effects) -> Outcome<()> {
         let streams = effects.stream.map(|stream| CognitoStreams {
             stream_name: Some(stream.name().to_owned()),
@@ -117,7 +117,7 @@ impl Developer {
         Ok(())
     }
 
-    /// Begins to publish the pool.
+    /// Starts a publication of the pool.
     pub(crate) async fn publish(&mut self) -> Outcome<()> {
         let input = bulk_publish::Input { identity_pool_id: Some(self.pool.clone()) };
         let request = signing::request::<BulkPublish>(self.address, Some(&server::root_key()), &input)?;
@@ -125,7 +125,7 @@ impl Developer {
         Ok(())
     }
 
-    /// Whether the publication is complete.
+    /// True if the publication is complete.
     pub(crate) async fn is_published(&mut self) -> Outcome<bool> {
         let input = get_bulk_publish_details::Input { identity_pool_id: Some(self.pool.clone()) };
         let root = server::root_key();
@@ -142,7 +142,7 @@ impl Developer {
         }
     }
 
-    /// Events that wait in the server's outbox.
+    /// The number of events in the server's outbox.
     pub(crate) async fn waiting(&mut self) -> Outcome<u64> {
         let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
         let page = std::str::from_utf8(self.connection.succeed(request.as_bytes()).await?)?;

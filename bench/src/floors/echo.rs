@@ -1,5 +1,5 @@
-//! H, the bare HTTP server: the library that the program is built on, giving a fixed JSON answer, in a process of its
-//! own so that its processor time can be told from the generator's.
+//! H, the bare HTTP server: the library that the program is built on, with a fixed JSON answer, in a separate
+//! process so that its processor time is separate from the generator's.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -21,13 +21,13 @@ use crate::measure::{Meter, Row};
 use crate::process::ProcessId;
 use crate::server;
 
-/// The subcommand under which this program becomes the echo server.
+/// The subcommand with which this program becomes the echo server.
 pub(crate) const SUBCOMMAND: &str = "echo-server";
 
-/// What is asked.
+/// The request.
 pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
 
-/// What is answered: about 300 bytes, as a listing with nothing new has.
+/// The answer: about 300 bytes, as for a listing of nothing new.
 pub(crate) const ANSWER: &str = concat!(
     r#"{"Records":[],"NextToken":null,"Count":0,"DatasetSyncCount":10,"LastModifiedBy":"#,
     r#""us-east-1:00000000-0000-0000-0000-000000000000","MergedDatasetNames":[],"DatasetExists":true,"#,
@@ -37,7 +37,7 @@ pub(crate) const ANSWER: &str = concat!(
 
 const START_SECONDS_MAX: u64 = 30;
 
-/// Asks an echo server over `clients` connections for as long as the cell lasts.
+/// Sends requests to an echo server over `clients` connections until the end of the cell.
 pub(crate) async fn measure(name: &'static str, clients: usize, cell: Duration) -> Outcome<Row> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg(SUBCOMMAND)

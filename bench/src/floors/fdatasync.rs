@@ -10,7 +10,7 @@ use crate::measure::{Meter, Row};
 const WRITE_BYTES: usize = 512;
 const FILE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Writes and syncs for as long as the cell lasts.
+/// Writes and syncs until the end of the cell.
 pub(crate) fn measure(name: &'static str, directory: &Path, cell: Duration) -> Outcome<Row> {
     let path = directory.join("fdatasync");
     let file = super::preallocated(&path, FILE_BYTES)?;

@@ -1,5 +1,5 @@
-//! B, the bare group-commit log: clients submit a transaction each and wait for it; one thread appends all that wait,
-//! syncs once, and acknowledges. It reads nothing, decides nothing and indexes nothing.
+//! B, the bare group-commit log: each client submits a transaction and waits for it; one thread appends all
+//! that wait, syncs once, and acknowledges. It reads, decides and indexes nothing.
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::measure::{Meter, Row};
 
-/// Bytes of one transaction: about what one changed record takes in a log.
+/// The bytes of one transaction: about the size of one changed record in a log.
 const TRANSACTION_BYTES: usize = 300;
 const TRANSACTIONS_PER_SYNC_MAX: usize = 512;
-/// The log goes round in a file of this size.
+/// The size of the file in which the log wraps around.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Commits transactions of `clients` closed-loop clients for as long as the cell lasts.
+/// Commits transactions of `clients` closed-loop clients until the end of the cell.
 pub(crate) fn measure(name: &'static str, directory: &Path, clients: usize, cell: Duration) -> Outcome<Row> {
     let path = directory.join("log");
     let file = super::preallocated(&path, FILE_BYTES)?;
@@ -35,7 +35,7 @@ pub(crate) fn measure(name: &'static str, directory: &Path, clients: usize, cell
     Ok(row)
 }
 
-/// Every client submits again as soon as it is acknowledged, until the cell is over and all are.
+/// Every client submits again as soon as it is acknowledged, until the cell is over and all are acknowledged.
 fn drive(
     clients: usize,
     cell: Duration,
@@ -59,7 +59,8 @@ fn drive(
             }
         }
         if now >= until {
-            // The writer ends, and with it the acknowledgements, once what was submitted is on the device.
+            // The writer ends, and with it the acknowledgements, once all submitted transactions are on the
+            // device.
             submit = None;
         }
     }

@@ -1,5 +1,5 @@
-//! E, the embedded store driven in process: load, decide by the program's own rules, commit. No HTTP, no signatures,
-//! no JSON. The same population and the same kind of update as over HTTP.
+//! E, the embedded store in process: load, decide by the program's own rules, commit. It has no HTTP, no
+//! signatures and no JSON, but the same population and the same kind of update as over HTTP.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,26 +32,26 @@ use crate::process;
 use crate::world::Population;
 
 const LEASE_SECONDS: u32 = 60;
-/// Events that one look into a lane brings, as in the relay.
+/// Events of one read of a lane, as in the relay.
 const EVENTS_MAX: usize = 32;
 
-/// An open store and the clients that drive it.
+/// An open store and its clients.
 pub(crate) struct Driven {
     store: Arc<dyn Store>,
     runtime: Runtime,
     clients: Vec<Client>,
 }
 
-/// What else an update does.
+/// The work of an update beside its own commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// Nothing: its pool tells nobody.
+    /// None: its pool has no stream.
     Nothing,
-    /// It leaves an event for a stream.
+    /// The update leaves an event for a stream.
     Stores,
-    /// And takes it out again, as a relay does that never leases.
+    /// The event is then removed, as by a relay without leases.
     Settles,
-    /// And leases its lane before.
+    /// The lane is leased before that.
     ClaimsAndSettles,
 }
 
@@ -62,7 +62,7 @@ struct Client {
     chance: Chance,
 }
 
-/// What a client knows of a dataset.
+/// A client's view of a dataset.
 struct Known {
     at: DatasetRef,
     count: u64,
@@ -103,7 +103,7 @@ impl Driven {
         Ok(driven)
     }
 
-    /// Updates `records` random records at a time from `clients` clients for as long as the cell lasts.
+    /// Updates `records` random records at a time from `clients` clients until the end of the cell.
     pub(crate) fn measure(
         &mut self,
         name: &'static str,
@@ -129,7 +129,7 @@ impl Driven {
         Ok(row)
     }
 
-    /// Runs `work` once for each of the first `clients` clients, all at a time.
+    /// Runs `work` once for each of the first `clients` clients, all at once.
     fn run<F, W>(&mut self, clients: usize, work: F) -> Outcome<Latencies>
     where
         F: Fn(Client, Arc<dyn Store>, Latencies) -> W,
@@ -234,7 +234,7 @@ impl Known {
         Ok(())
     }
 
-    /// Takes out what waits, as the relay does, delivering it to nobody.
+    /// Removes waiting events, as the relay does, without delivering them.
     async fn relay(&self, store: &dyn Store, lease: Option<LeaseId>) -> Outcome<()> {
         let at = LaneRef { dataset: self.at.clone(), sink: Sink::Stream };
         let lane = store.lane(&at).await?.ok_or("an event is not in its lane")?;
@@ -266,7 +266,7 @@ impl Known {
     }
 }
 
-/// The effects of a pool with a stream, or without.
+/// The effects of a pool with or without a stream.
 fn effects(at: &PoolRef, then: Then) -> Effects {
     let mut pool = Settings::default().create(at.clone(), now());
     pool.streams = (then != Then::Nothing).then(|| CognitoStreams {
@@ -281,7 +281,7 @@ fn now() -> UnixMillis {
     UnixMillis(clock::now_milliseconds())
 }
 
-/// Nobody else writes to this store, so a refusal is an error.
+/// No other process writes to this store, so a refusal is an error.
 async fn commit(store: &dyn Store, changes: Changes) -> Outcome<()> {
     match store.commit(changes).await? {
         Committed::Done => Ok(()),

@@ -1,4 +1,4 @@
-//! Attacks by callers who ask for much and read little.
+//! Attacks by callers who request much and read little.
 
 use std::io;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::Outcome;
 use crate::connection::Connection;
 
 const DATASET: &str = "large";
-/// Bytes that are read of an answer before its connection is closed.
+/// The bytes that are read of an answer before its connection is closed.
 const READ_BYTES: usize = 100;
 /// Live channels that one identity may have open.
 const CHANNELS_PER_IDENTITY: usize = 16;
-/// Connections that update the datasets whose channels nobody reads.
+/// Connections that update the datasets of the unread channels.
 const WRITERS: usize = 4;
 /// The address that the writers connect from: the channels use up the connections of their own.
 const WRITERS_SOURCE: u8 = 32;
 
-/// How a caller treats an answer that it asked for.
+/// The way in which a caller treats its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     /// Reads nothing and keeps the connection.
@@ -33,7 +33,7 @@ pub(super) enum Reader {
     Trickle,
 }
 
-/// `connections` connections ask for a whole dataset; identities take turns.
+/// Requests a whole dataset over `connections` connections; identities take turns.
 pub(super) async fn read(
     attacker: &Attacker,
     (identities, connections): (usize, usize),
@@ -66,7 +66,7 @@ pub(super) async fn read(
     Ok(())
 }
 
-/// `channels` live channels that nobody reads, while their datasets are updated without pause.
+/// Opens `channels` live channels that are not read, while their datasets are updated without pause.
 pub(super) async fn unread_channels(attacker: &Attacker, channels: usize) -> Outcome<()> {
     let owners = owners(attacker.address, channels.div_ceil(CHANNELS_PER_IDENTITY)).await?;
     let requests = owners.iter().map(|owner| owner.channel(DATASET)).collect::<Outcome<Vec<_>>>()?;

@@ -1,5 +1,5 @@
-//! The parts of every attack: source addresses, connections that are opened again and again until the attack is over, and
-//! a tally of what the server answered. An attack prepares first and begins when the measurement does.
+//! The parts of every attack: source addresses, connections that are reopened until the attack is over, and a
+//! tally of the server's answers. An attack prepares first, and begins when the measurement does.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -15,12 +15,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::Outcome;
 use crate::connection;
 
-/// Pause before a connection that the server ended, or has no more use for, opens again.
+/// The pause before a connection that the server ended, or that is used up, is opened again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The most of an answer's head that is read to find its status.
+/// The largest part of an answer's head that is read to find its status.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Both ends of the moment at which an attack begins.
+/// The two channels that synchronize the beginning of an attack with the measurement.
 pub(super) struct Gate {
     /// Reports that everything is prepared.
     pub(super) ready: oneshot::Sender<()>,
@@ -28,7 +28,7 @@ pub(super) struct Gate {
     pub(super) begin: oneshot::Receiver<Instant>,
 }
 
-/// One attack's hold on the server.
+/// One attack's access to the server.
 pub(super) struct Attacker {
     pub(super) address: SocketAddr,
     sources: u8,
@@ -96,8 +96,8 @@ impl Attacker {
         self.until.get().unwrap_or_else(Instant::now)
     }
 
-    /// Keeps `connections` connections busy with `act` until the attack is over: each opens again when `act` is done
-    /// with it. `act` gets the connection's number.
+    /// Keeps `connections` connections busy with `act` until the attack is over. Each is opened again when
+    /// `act` is done with it. `act` gets the connection's number.
     pub(super) async fn repeat(
         &self,
         connections: usize,
@@ -116,32 +116,32 @@ impl Attacker {
                 }
             }
         });
-        // Running out of time is how an attack ends; its connections close with it.
+        // An attack ends by running out of time; its connections close with it.
         let _: Result<Vec<()>, _> = timeout_at(self.until(), join_all(lanes)).await;
     }
 
-    /// Waits a while, for attacks that are not about the rate of their connections.
+    /// Waits a little, in attacks that are not about the rate of their connections.
     pub(super) async fn pause(&self) {
         sleep(PAUSE).await;
     }
 
-    /// Opens a connection; the numbers go round the source addresses.
+    /// Opens a connection; connection numbers take the source addresses in turn.
     pub(super) async fn connect(&self, lane: usize) -> io::Result<TcpStream> {
         let turn = u8::try_from(lane % usize::from(self.sources)).map_err(io::Error::other)?;
         connection::connect_from(source(turn + 1), self.address).await
     }
 
-    /// Waits for the server's answer, counts it and reads it no further.
+    /// Waits for the server's answer, counts it, and reads no more of it.
     pub(super) async fn count_answer(&self, stream: &mut TcpStream) -> io::Result<()> {
         self.tally.status(status(stream).await?);
         Ok(())
     }
 
-    /// Sends all of a request while it waits for the answer, which may come first.
+    /// Sends all of a request while it waits for the answer, which may arrive first.
     pub(super) async fn ask(&self, stream: TcpStream, request: &[u8]) -> io::Result<()> {
         let (mut reader, mut writer) = stream.into_split();
         let send = async {
-            // A refusal may end this side early; what counts is the answer.
+            // A refusal may end this side early; the answer counts.
             let _ = writer.write_all(request).await;
             std::future::pending::<io::Result<u16>>().await
         };
@@ -154,7 +154,7 @@ impl Attacker {
     }
 }
 
-/// Reads as much of an answer as tells its status.
+/// Reads the part of an answer that contains its status.
 async fn status(stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<u16> {
     let mut head = Vec::with_capacity(1024);
     while head.len() < HEAD_BYTES_MAX {

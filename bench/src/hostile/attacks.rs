@@ -1,4 +1,5 @@
-//! The table of attacks: adding one is a row here and, where it is of a new kind, a function beside its like.
+//! The table of attacks. A new attack is a row here and, if it is of a new kind, a function next to similar
+//! ones.
 
 use super::answers::{self, Reader};
 use super::attacker::Attacker;
@@ -13,7 +14,7 @@ const MIB: usize = 1024 * KIB;
 /// One attack.
 pub(super) struct Attack {
     pub(super) name: &'static str,
-    /// How many source addresses it comes from.
+    /// The number of its source addresses.
     pub(super) sources: u8,
     kind: Kind,
 }
@@ -34,7 +35,7 @@ impl Attack {
         Self { name, sources, kind }
     }
 
-    /// Prepares, waits for the beginning, and goes on to the end.
+    /// Prepares, waits for the beginning, and attacks until the end.
     pub(super) async fn run(&self, attacker: &Attacker) -> Outcome<()> {
         match self.kind {
             Kind::Read { identities, connections, content, reader } => {
@@ -70,7 +71,8 @@ const fn half_heads(connections: usize, bytes: usize) -> Kind {
     Kind::HalfHeads { connections, bytes }
 }
 
-/// Attacks that need much memory of a server without bounds are apart, since servers settle beside the next attack.
+/// Attacks that need much memory of a server without bounds stand apart, since a server settles while the
+/// next attack runs.
 pub(super) const ATTACKS: [Attack; 28] = [
     Attack::new("unread-worst-60", 1, read(60, Content::Worst, Reader::Never)),
     Attack::new("slow-unsigned", 1, slow(Sender::Unsigned, 66, MIB)),

@@ -1,4 +1,4 @@
-//! Attacks by callers who send: bodies and heads whose end never comes, and bodies that are dear to decode.
+//! Attacks by sending: bodies and heads that never end, and bodies that are expensive to decode.
 
 use std::fmt::Write;
 
@@ -11,21 +11,21 @@ use super::owner::{Owner, owners};
 use crate::Outcome;
 use crate::signing;
 
-/// As many empty patches as a body of 8 MiB holds.
+/// The number of empty patches that fit a body of 8 MiB.
 const PATCHES: usize = 2_790_000;
 const GET_ID: &str = "AWSCognitoIdentityService.GetId";
 const UPDATE_RECORDS: &str = "com.amazonaws.cognito.sync.model.AWSCognitoSyncService.UpdateRecords";
 
-/// Who sends bodies that never end.
+/// The senders of bodies that never end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
-    /// Nobody in particular: GetId takes no signature.
+    /// Anonymous callers: GetId takes no signature.
     Unsigned,
-    /// So many identities, by turns, with signed updates.
+    /// This many identities in turn, with signed updates.
     Identities(usize),
 }
 
-/// `connections` bodies of `bytes` bytes, of which the last is never sent.
+/// Sends `connections` bodies of `bytes` bytes without their last byte.
 pub(super) async fn slow(
     attacker: &Attacker,
     sender: Sender,
@@ -66,7 +66,7 @@ fn rpc(target: &'static str, body: Vec<u8>) -> Request {
     Request { method: Method::Post, path_and_query: "/".to_owned(), headers, body }
 }
 
-/// `connections` heads of about `bytes` bytes whose end never comes.
+/// Sends `connections` heads of about `bytes` bytes without their end.
 pub(super) async fn half_heads(attacker: &Attacker, connections: usize, bytes: usize) -> Outcome<()> {
     let mut head = "GET / HTTP/1.1\r\nHost: a\r\n".to_owned();
     while head.len() < bytes {
@@ -87,21 +87,22 @@ pub(super) async fn half_heads(attacker: &Attacker, connections: usize, bytes: u
     Ok(())
 }
 
-/// Whose dataset a bomb names.
+/// The owner of the dataset that a bomb names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     Own,
     Another,
 }
 
-/// In which form a bomb is sent.
+/// The protocol form of a bomb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Rest,
     Rpc,
 }
 
-/// `connections` bodies of 8 MiB that decode to millions of patches, again as soon as they are answered.
+/// Sends `connections` bodies of 8 MiB that decode to millions of patches, and sends each again as soon as it
+/// is answered.
 pub(super) async fn bombs(
     attacker: &Attacker,
     connections: usize,

@@ -1,4 +1,4 @@
-//! Attacks by callers who do what everybody does, too much of it at once.
+//! Attacks by callers who do ordinary things, too many at once.
 
 use std::io;
 
@@ -12,14 +12,14 @@ use super::owner::{Owner, owners, remove, replace};
 use crate::Outcome;
 use crate::connection::Connection;
 
-/// Records that a dataset may hold; further updates of a release remove what never was.
+/// Records of a full dataset; further updates of a release remove records that never existed.
 const RECORDS: usize = 1_000;
-/// Datasets that an identity may have, each for one release.
+/// Datasets of one identity, one for each release.
 const RELEASES: usize = 20;
 /// Connections that fetch the tokens of a release.
 const TOKEN_LANES: usize = 16;
 
-/// One identity lists what it knows already over `connections` connections without pause.
+/// One identity lists without news over `connections` connections without pause.
 pub(super) async fn nothing_new(attacker: &Attacker, connections: usize) -> Outcome<()> {
     let owners = owners(attacker.address, 1).await?;
     let request = owners[0].list("seen", 0, None)?;
@@ -36,7 +36,7 @@ pub(super) async fn nothing_new(attacker: &Attacker, connections: usize) -> Outc
     Ok(())
 }
 
-/// One identity releases `updates` updates of one dataset at once, and of another one after that.
+/// One identity sends `updates` updates of one dataset at once, and of another dataset after that.
 pub(super) async fn hot_dataset(attacker: &Attacker, updates: usize) -> Outcome<()> {
     let owners = owners(attacker.address, 1).await?;
     let mut first = prepare(attacker, &owners[0], "hot-0", updates).await?;
@@ -87,7 +87,7 @@ async fn prepare(
 /// Sends the last byte of every update and waits for all answers.
 async fn let_go(attacker: &Attacker, mut waiting: Vec<(TcpStream, u8)>) {
     for (stream, last) in &mut waiting {
-        // A connection that the server has closed has no answer, which counts below.
+        // A connection that the server has closed has no answer, which is counted below.
         let _ = stream.write_all(&[*last]).await;
     }
     let answers = waiting.iter_mut().map(|(stream, _)| attacker.count_answer(stream));

@@ -1,5 +1,5 @@
-//! Attacks on a server with default settings: what each costs it in memory, and what another caller notices. Every
-//! attack has a server of its own and is bounded in connections and time.
+//! Attacks on a server with default settings: the memory that each costs the server, and the delay that
+//! another caller notices. Every attack has its own server and is bounded in connections and time.
 
 mod answers;
 mod attacker;
@@ -28,21 +28,21 @@ use crate::process;
 use crate::report::{self, Output};
 use crate::server::{Program, Server};
 
-/// How long a server is left alone after an attack before its memory is read again.
+/// The time after an attack before a server's memory is read again.
 const SETTLE: Duration = Duration::from_secs(30);
 /// The share of an attack's time for which the other caller is measured before it.
 const QUIET_SHARE: u32 = 4;
-/// The most connections that an attack opens, with those of its server and some files.
+/// The largest number of files that an attack needs: its connections, those of its server, and some files.
 const FILES_MIN: u64 = 10_000;
-/// Memory that must be available before an attack begins: the worst of them made older servers use 7 GiB.
+/// The memory that must be available before an attack begins: the worst of them made older servers use 7 GiB.
 const AVAILABLE_BYTES_MIN: u64 = 10 << 30;
 
-/// Names of all attacks.
+/// The names of all attacks.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ATTACKS.iter().map(|attack| attack.name)
 }
 
-/// Runs the attacks of these names, or all of them, for `length` each.
+/// Runs the named attacks, or all of them, for `length` each.
 pub(crate) fn measure(
     program: &Program,
     directory: &Path,
@@ -56,7 +56,7 @@ pub(crate) fn measure(
         );
     }
     raise_file_limit()?;
-    // Servers are left alone while the next attack runs, so that waiting for them takes no time.
+    // A server is left alone while the next attack runs, so that waiting for it takes no time.
     let settling = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut rows: Vec<(Row, JoinHandle<Outcome<u64>>)> = Vec::new();
     let chosen = |attack: &&Attack| chosen.is_empty() || chosen.iter().any(|name| name == attack.name);
@@ -92,7 +92,7 @@ pub(crate) fn measure(
     settled.collect()
 }
 
-/// Measures the other caller alone, then while the attack runs in a thread of its own.
+/// Measures the other caller alone, then while the attack runs in its own thread.
 fn run(attack: &'static Attack, server: &Server, length: Duration) -> Outcome<Row> {
     let address = server.address();
     let (ready, prepared) = oneshot::channel();
@@ -104,7 +104,7 @@ fn run(attack: &'static Attack, server: &Server, length: Duration) -> Outcome<Ro
     });
     let measured = new_runtime()?.block_on(async {
         let mut neighbour = Neighbour::new(address).await?;
-        // If preparing fails, the attack's own error says why.
+        // If preparing fails, the attack's own error has the reason.
         if prepared.await.is_err() {
             return Ok(None);
         }
@@ -139,7 +139,7 @@ fn raise_file_limit() -> Outcome<()> {
     }
 }
 
-/// Writes it all up.
+/// Formats the result.
 pub(crate) fn write_up(output: Output, conditions: &[&str], rows: &[Row]) -> String {
     let mut text = report::heading(output, "Conditions");
     for condition in conditions {

@@ -1,6 +1,6 @@
-//! Another caller: a well-behaved identity from an address of its own that lists what it knows already and updates one
-//! record, now and then. What it has to wait for and what it is refused is what an attack does to others. Beside it
-//! goes a prober.
+//! The other caller: a well-behaved identity with its own source address that occasionally lists without news
+//! and updates one record. Its waits and its refusals are the effect of an attack on others. A prober runs
+//! beside it.
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -15,25 +15,27 @@ use crate::Outcome;
 use crate::connection::Connection;
 use crate::measure::Latencies;
 
-/// Its address, which no attack comes from.
+/// Its address, which no attack uses.
 const SOURCE: u8 = 100;
 const DATASET: &str = "prefs";
-/// How long it waits for an answer.
+/// Its time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pause between its listings.
+/// The pause between its listings.
 const PAUSE: Duration = Duration::from_millis(4);
-/// Listings after which it connects anew, as apps do; the first exchange of a connection pays for it.
+/// The number of listings after which it reconnects, as apps do; the first exchange of a connection bears
+/// that cost.
 const LISTINGS_PER_CONNECTION: u64 = 16;
-/// Pause between two probes.
+/// The pause between two probes.
 const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
-/// The other caller's view.
+/// The other caller's measurements.
 pub(super) struct Seen {
     pub(super) listings: Latencies,
     pub(super) updates: Latencies,
-    /// Answers with a status of 500 and above.
+    /// Answers with a status of 500 or above.
     pub(super) unavailable: u64,
-    /// Other refusals, answers that did not come in time, and connections that ended or could not be opened.
+    /// Other refusals, answers that did not arrive in time, and connections that ended or could not be
+    /// opened.
     pub(super) errors: u64,
 }
 
@@ -51,7 +53,7 @@ pub(super) struct Neighbour {
 }
 
 impl Neighbour {
-    /// An identity of a pool of its own, with a dataset.
+    /// A new identity in its own pool, with a dataset.
     pub(super) async fn new(address: SocketAddr) -> Outcome<Self> {
         let owner = owners(address, 1).await?.pop().ok_or("one identity was asked for")?;
         Ok(Self { address, owner, count: 0 })
@@ -79,7 +81,7 @@ impl Neighbour {
         Ok(seen)
     }
 
-    /// One listing and, with its token, one update. False if the connection is of no use any more.
+    /// One listing and, with its token, one update. False if the connection is no longer usable.
     async fn cycle(
         &mut self,
         connection: &mut Connection,
@@ -94,7 +96,7 @@ impl Neighbour {
             Answered::Success(listing) => listing,
             refused => return Ok(refused.counts(seen)),
         };
-        // It alone writes the one record, so that the dataset's count is the record's.
+        // Only this caller writes the one record, so that the dataset's count is the record's.
         self.count = listing["DatasetSyncCount"].as_u64().ok_or("a listing without a count")?;
         let token = listing["SyncSessionToken"].as_str().ok_or("a listing without a token")?.to_owned();
         let patch = replace("theme", format!("value {}", self.count), i64::try_from(self.count)?);
@@ -120,7 +122,7 @@ enum Answered {
 }
 
 impl Answered {
-    /// Counts what is no success. False if the connection is of no use any more.
+    /// Counts failures. False if the connection is no longer usable.
     fn counts(&self, seen: &mut Seen) -> bool {
         match self {
             Self::Success(_) => true,
@@ -147,10 +149,10 @@ async fn exchange(connection: &mut Connection, request: &[u8]) -> Answered {
     }
 }
 
-/// The longest that a probe took; none if one of them was not answered.
+/// The duration of the longest probe; none if one of them was not answered.
 pub(super) struct Probed(pub(super) Option<Duration>);
 
-/// Probes the server from an attack's first address until `until`, each time over a connection of its own.
+/// Probes the server from an attack's first address until `until`, each time over a new connection.
 pub(super) async fn probe(address: SocketAddr, until: Instant) -> Probed {
     let longest = Cell::new(Some(Duration::ZERO));
     while Instant::now() < until {

@@ -1,4 +1,4 @@
-//! Identities that the attacks act as, and the worst data that the limits let them store.
+//! The identities that attacks use, and the worst data that the limits let them store.
 
 use carryall_wire::codec::{self, Request};
 use carryall_wire::ops::sync::update_records::{self, RecordPatch};
@@ -12,13 +12,13 @@ use crate::dataset::{self, Guest};
 use crate::signing;
 use crate::world;
 
-/// A character that takes one byte stored and six in JSON.
+/// A character that takes one byte in the store and six in JSON.
 const WORST: &str = "\u{1}";
-/// Removals of one update whose keys are as long as they may be: somewhat less than 8 MiB of JSON.
+/// Removals of one update whose keys have the largest size: somewhat less than 8 MiB of JSON.
 const REMOVALS_PER_UPDATE: usize = 1_130;
-/// Updates of removals; together they stay below the 10,240 tombstones that a dataset may have.
+/// Updates of removals; together they stay below the 10,240 tombstones of a dataset.
 const UPDATES_OF_REMOVALS: usize = 9;
-/// Bytes of a value that leaves room for its key in a dataset of 1 MiB.
+/// The size of a value that leaves room for its key in a dataset of 1 MiB.
 const VALUE_BYTES: usize = 1_040_000;
 
 /// The contents of a dataset.
@@ -28,7 +28,8 @@ pub(super) enum Content {
     Plain,
     /// 1 MiB of control characters: 6 MiB of JSON.
     Escaped,
-    /// The same, and removals of the longest keys of control characters: up to 67 MiB of JSON.
+    /// 1 MiB of control characters, and removals of the longest keys of control characters: up to 67 MiB of
+    /// JSON.
     Worst,
 }
 
@@ -38,7 +39,7 @@ pub(super) struct Owner {
     guest: Guest,
 }
 
-/// A pool and `count` identities in it.
+/// Creates a pool and `count` identities in it.
 pub(super) async fn owners(address: SocketAddr, count: usize) -> Outcome<Vec<Owner>> {
     let mut connection = Connection::open(address).await?;
     let pool = world::create_pool(&mut connection, address).await?;
@@ -66,7 +67,7 @@ impl Owner {
         signing::bytes(self.address, Some(&self.guest.credentials), Service::Sync, request)
     }
 
-    /// A signed listing of what lies above `last_sync_count`, of at most `page` records if there is a number.
+    /// A signed listing of the changes above `last_sync_count`, of at most `page` records if given.
     pub(super) fn list(&self, dataset: &str, last_sync_count: u64, page: Option<i64>) -> Outcome<Vec<u8>> {
         let input = list_records::Input {
             identity_pool_id: Some(self.guest.pool.clone()),
@@ -91,7 +92,7 @@ impl Owner {
         self.signed(&Request { method: Method::Get, path_and_query, headers: Vec::new(), body: Vec::new() })
     }
 
-    /// The unsigned form of an update whose body is anything.
+    /// The unsigned form of an update with any body.
     pub(super) fn update_with_body(&self, dataset: &str, body: Vec<u8>) -> Outcome<Request> {
         let input = update_records::Input {
             identity_pool_id: Some(self.guest.pool.clone()),
@@ -116,7 +117,7 @@ impl Owner {
         self.signed(&codec::request::<UpdateRecords>(&input)?)
     }
 
-    /// Lists for a session token, as every update needs one.
+    /// Lists for a session token, which every update needs.
     pub(super) async fn token(&self, connection: &mut Connection, dataset: &str) -> Outcome<String> {
         let request = self.list(dataset, 0, Some(1))?;
         dataset::token(connection.succeed(&request).await?)
@@ -155,7 +156,7 @@ pub(super) fn replace(key: &str, value: String, sync_count: i64) -> RecordPatch 
     }
 }
 
-/// A patch that removes a record that never was, and so leaves a tombstone.
+/// A patch that removes a record that never existed, and so leaves a tombstone.
 pub(super) fn remove(key: String) -> RecordPatch {
     RecordPatch {
         op: Some("remove".to_owned()),

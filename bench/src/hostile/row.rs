@@ -43,22 +43,22 @@ impl Row {
         Self { name, peak_bytes, settled_bytes: 0, quiet, attacked, probe: probed.0, tally: [0; 4] }
     }
 
-    /// The same with what the server answered to the attacker.
+    /// The same row with the server's answers to the attacker.
     pub(super) fn attacker_saw(self, tally: [u64; 4]) -> Self {
         Self { tally, ..self }
     }
 
-    /// The same with the memory that the server held some time after the attack.
+    /// The same row with the server's memory some time after the attack.
     pub(super) fn settled_at(self, settled_bytes: u64) -> Self {
         Self { settled_bytes, ..self }
     }
 
-    /// The other caller's figures stand as quiet → attacked.
+    /// The row of a table. The other caller's figures are shown as quiet → attacked.
     pub(super) fn cells(&self) -> Vec<String> {
         let Self { name, peak_bytes, settled_bytes, quiet, attacked, probe, tally } = self;
         let both = |which: fn(&Seen) -> &Latencies, share| {
             let of = |seen: &Seen| milliseconds(which(seen).quantile(share));
-            // A caller that waited for listings alone made no update.
+            // A caller that only got as far as listings made no update.
             if which(attacked).count() == 0 {
                 return format!("{} → –", short(of(quiet)));
             }

@@ -1,4 +1,4 @@
-//! A bounded cache of what the store holds, for reads that nearly every request makes.
+//! A bounded cache of stored values, for reads that nearly every request makes.
 //!
 //! Commits of this process drop the entries that they change. Commits of other nodes are not announced here, so an entry
 //! is also read again once it has reached a certain age.
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::lock::Lock;
 
-/// Values by key. The entry that has gone unused the longest makes room for a new one.
+/// Values by key. The least recently used entry is evicted first.
 pub struct Cache<K, V> {
     entries: Lock<Entries<K, V>>,
     age_max: Duration,
@@ -21,10 +21,10 @@ pub struct Cache<K, V> {
 
 struct Entries<K, V> {
     cached: LruCache<K, Entry<V>>,
-    /// Raised by every [`Cache::forget`]: a value whose reading began before must not enter after it, since the reading
-    /// may have missed the change.
+    /// The number of [`Cache::forget`] calls. A value whose reading began before the latest one must not
+    /// enter the cache, since the reading may have missed the change.
     forgotten: u64,
-    /// Entries that were read before this moment are read again.
+    /// Entries that were read before this time are read again.
     expired: Option<Instant>,
 }
 
@@ -33,7 +33,7 @@ struct Entry<V> {
     read: Instant,
 }
 
-/// A reading of a value that has begun.
+/// A value's reading that has begun.
 #[derive(Clone, Copy)]
 struct Reading {
     began: Instant,
@@ -41,14 +41,14 @@ struct Reading {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
-    /// An empty cache of up to `entries_max` entries, each of which is served for up to `age_max`.
+    /// Creates an empty cache of up to `entries_max` entries, each of which is used for up to `age_max`.
     pub fn new(entries_max: NonZeroUsize, age_max: Duration) -> Self {
         let entries = Entries { cached: LruCache::new(entries_max), forgotten: 0, expired: None };
         Self { entries: Lock::new(entries), age_max }
     }
 
-    /// The value of `key`: the cached one, or the one that `read` finds. Absence is not cached, so that a value is seen
-    /// as soon as another node stores it.
+    /// The value of `key`: the cached one, or the one that `read` finds. Absence is not cached, so that a
+    /// value is found as soon as another node stores it.
     pub async fn get_or_read<Q, E, F>(&self, key: &Q, read: impl FnOnce() -> F) -> Result<Option<V>, E>
     where
         K: Borrow<Q>,
@@ -65,7 +65,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// As [`Self::get_or_read`], for a value that is made out of the key itself.
+    /// As [`Self::get_or_read`], for a value that is derived from the key itself.
     pub fn get_or_make<Q>(&self, key: &Q, make: impl FnOnce() -> Option<V>) -> Option<V>
     where
         K: Borrow<Q>,
@@ -116,7 +116,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Drops the entries of these keys, and keeps every reading that has already begun from entering.
+    /// Drops the entries of these keys, and prevents every reading that has already begun from entering.
     pub fn forget<'k>(&self, keys: impl IntoIterator<Item = &'k K>)
     where
         K: 'k,
@@ -128,7 +128,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Has every entry read again that is in the cache now.
+    /// Makes every present entry be read again.
     pub fn expire(&self) {
         let mut entries = self.entries.lock();
         entries.forgotten += 1;
@@ -171,7 +171,7 @@ mod tests {
     async fn a_reading_that_a_change_overtakes_does_not_enter() {
         let cache = cache(9, LONG);
         let late = cache.get_or_read("a", || {
-            // The change is committed and announced while the old value is on its way.
+            // The change is committed and announced while the old value is being read.
             cache.forget([&"a".to_owned()]);
             ready(Ok::<_, Infallible>(Some(1)))
         });

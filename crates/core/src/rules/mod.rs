@@ -1,6 +1,6 @@
-//! What operations decide: one file per operation, each a function of what was loaded, the time and the request.
-//! Beside them what several share: [`effects`] and [`sync_trigger`] belong to every change of data, [`outbox`] to the
-//! relay.
+//! The decisions of operations: one file per operation, each a function of the loaded data, the time and the
+//! request. Shared rules stand beside them: [`effects`] and [`sync_trigger`] apply to every change of data,
+//! [`outbox`] to the relay.
 
 pub mod bulk_publish;
 pub mod delete_dataset;
@@ -24,7 +24,7 @@ pub mod update_records;
 use crate::changes::Expect;
 use crate::model::IdentityRef;
 
-/// The expectation that every change of an identity's data carries: its pool is still the same one.
+/// The expectation of every change of an identity's data: its pool still has the same incarnation.
 pub(crate) fn pool_stands(owner: &IdentityRef) -> Expect {
     Expect::Pool(owner.pool.clone())
 }

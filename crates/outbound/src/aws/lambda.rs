@@ -1,4 +1,4 @@
-//! A function of Lambda, invoked and waited for, under the server's own credentials.
+//! A Lambda function, invoked synchronously under the server's own credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::cause::one_line;
 use crate::port::{Checked, Finding, Outcome, TriggerEvent, TriggerPort, TriggerUndelivered};
 use crate::{TRIGGER_ANSWER_BYTES_MAX, milliseconds};
 
-/// A function by its ARN, whose region it is in, or by its name in the server's region.
+/// A function by its ARN, which names its region, or by its name in the server's region.
 pub(crate) struct LambdaTrigger {
     aws: Arc<Aws>,
     function: String,
@@ -36,7 +36,7 @@ impl LambdaTrigger {
         }
     }
 
-    /// A dry run checks that the function is there and that the server may invoke it, and runs nothing.
+    /// A dry run checks that the function exists and that the server may invoke it, without running it.
     async fn dry_run(&self) -> Vec<Finding> {
         let caller = self.aws.caller(None, arn::region(&self.function)).await;
         let credentials = caller.check_credentials().await;
@@ -80,7 +80,7 @@ fn read(output: InvokeOutput) -> Result<Bytes, TriggerUndelivered> {
     }
 }
 
-/// What a runtime says of an error that it caught.
+/// The payload with which a runtime reports an error that it caught.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct RuntimeError {

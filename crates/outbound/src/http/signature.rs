@@ -1,9 +1,11 @@
-//! Signs requests, so that a receiver knows that they come from this server and when they were made.
+//! Signs requests, so that a receiver can verify that they come from this server and when they were made.
 //!
-//! `Carryall-Signature` is `v1=` and the lower-case hex of HMAC-SHA256, keyed with the destination's secret, over the
-//! values of `Carryall-Timestamp` (seconds since 1970) and `Carryall-Event-Id`, each with a line feed behind it, and the
-//! body's bytes. The id is signed because receivers tell repeats by it. A receiver computes it from the raw body, compares in constant time, and refuses timestamps that are, say, more than five minutes off. Repeats
-//! of one message carry the same `Carryall-Event-Id` and new timestamps.
+//! `Carryall-Signature` is `v1=` and the lower-case hex of HMAC-SHA256, keyed with the destination's secret,
+//! over the values of `Carryall-Timestamp` (seconds since 1970) and `Carryall-Event-Id`, each followed by a
+//! line feed, and the body's bytes. The id is signed because receivers detect repetitions by it. A receiver
+//! computes the signature from the raw body, compares it in constant time, and refuses timestamps that are
+//! off by more than, for example, five minutes. Repetitions of a message have the same `Carryall-Event-Id`
+//! and new timestamps.
 
 use std::fmt::Write;
 

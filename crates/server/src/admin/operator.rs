@@ -13,7 +13,7 @@ use crate::ops::Handler;
 use crate::ops::call::Call;
 use crate::source::Source;
 
-/// The key id that stands for the operator, who signs nothing.
+/// The access key id of the operator, who signs nothing.
 #[expect(clippy::expect_used, reason = "sixteen letters are a key id")]
 fn key() -> AccessKeyId {
     AccessKeyId::parse("CARRYALLOPERATOR").expect("the operator's key id is valid")
@@ -29,7 +29,7 @@ pub(super) async fn run<O: Handler>(app: &App, input: O::Input) -> Result<O::Out
         O::handle(&call, input).await
     };
     done.await.map_err(|failure: Failure| {
-        // Callers of the API get no cause; an operator does.
+        // Callers of the API do not see the cause; an operator does.
         if let Failure::Store(error) = failure {
             return error.into();
         }

@@ -1,4 +1,4 @@
-//! Verbs about identity pools.
+//! Commands about identity pools.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::config::check_pool_region;
 use crate::effects::pool_check;
 
-/// Identities that are counted at a time when a pool is deleted.
+/// The number of identities that are counted at a time when a pool is deleted.
 const IDENTITIES_PER_PAGE: usize = 1024;
 
 /// A request about pools.
@@ -32,7 +32,7 @@ pub enum Verb {
         id: Option<String>,
         /// The pool's name.
         name: String,
-        /// True if identities without a login are handed out.
+        /// True if the pool issues identities without a login.
         allow_guests: bool,
     },
     /// List all pools.
@@ -47,7 +47,7 @@ pub enum Verb {
         /// The pool's id.
         id: String,
     },
-    /// Try everything that a pool's settings name.
+    /// Check everything that a pool's settings name.
     Check {
         /// The pool's id.
         id: String,
@@ -73,19 +73,19 @@ pub enum Answer {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PoolList {
-    /// In the order of their ids.
+    /// The pools in the order of their ids.
     pub identity_pools: Vec<PoolLine>,
 }
 
-/// One pool of the list.
+/// A pool in the list.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PoolLine {
-    /// Its id.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// Its name.
+    /// The pool's name.
     pub identity_pool_name: String,
-    /// True if identities without a login are handed out.
+    /// True if the pool issues identities without a login.
     pub allow_unauthenticated_identities: bool,
 }
 
@@ -96,33 +96,33 @@ pub struct PoolShow {
     /// The pool.
     #[serde(flatten)]
     pub pool: shapes::IdentityPool,
-    /// Its roles by kind of identity.
+    /// The pool's role ARNs by kind of identity.
     pub roles: BTreeMap<String, String>,
-    /// Its push settings.
+    /// The pool's push settings.
     pub push_sync: Option<shapes::PushSync>,
-    /// Its stream settings.
+    /// The pool's stream settings.
     pub cognito_streams: Option<shapes::CognitoStreams>,
-    /// Functions by event.
+    /// The functions by event.
     pub events: BTreeMap<String, String>,
     /// The totals of its datasets.
     pub usage: shapes::IdentityPoolUsage,
-    /// Events that wait to be delivered.
+    /// The number of events that wait to be delivered.
     pub events_waiting: u64,
-    /// Its latest bulk publication.
+    /// The latest bulk publication.
     pub bulk_publish: Option<BulkPublishShow>,
-    /// Members that are stored and echoed, and have no effect in this version.
+    /// Members that are stored and returned, and have no effect in this version.
     pub not_in_effect: Vec<String>,
 }
 
-/// The progress of a bulk publication.
+/// The state of a bulk publication.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct BulkPublishShow {
-    /// The status in the words of GetBulkPublishDetails.
+    /// The status as in GetBulkPublishDetails.
     pub bulk_publish_status: String,
-    /// When it began.
+    /// The time at which it began.
     pub bulk_publish_start_time: String,
-    /// Datasets published so far.
+    /// The number of datasets published so far.
     pub datasets_published: u64,
     /// The reason if it failed.
     pub failure_message: Option<String>,
@@ -132,9 +132,9 @@ pub struct BulkPublishShow {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PoolCheck {
-    /// The pool.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// In the order in which they were tried.
+    /// The findings in the order of the checks.
     pub checks: Vec<CheckLine>,
 }
 
@@ -142,23 +142,23 @@ pub struct PoolCheck {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CheckLine {
-    /// The thing that was tried.
+    /// The checked action.
     pub what: String,
-    /// The fault; `None` if it worked.
+    /// The error; `None` if the action succeeded.
     pub trouble: Option<String>,
 }
 
-/// A pool that is gone, and what went with it.
+/// A deleted pool, and the amount of data deleted with it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PoolDeleted {
-    /// Its id.
+    /// The pool's id.
     pub identity_pool_id: String,
-    /// Its name.
+    /// The pool's name.
     pub identity_pool_name: String,
-    /// Identities that it had handed out.
+    /// The number of its identities.
     pub identity_count: u64,
-    /// Bytes of its datasets.
+    /// The bytes of its datasets.
     pub data_storage: u64,
 }
 
@@ -246,7 +246,7 @@ async fn show(app: &App, id: String) -> Result<Box<PoolShow>, OperatorError> {
     }))
 }
 
-/// The members that are stored and have no effect, since logins are not supported yet.
+/// The members that are stored and have no effect, because logins are not supported yet.
 fn not_in_effect(pool: &shapes::IdentityPool) -> Vec<String> {
     let set = [
         ("SupportedLoginProviders", pool.supported_login_providers.is_some()),
@@ -258,7 +258,7 @@ fn not_in_effect(pool: &shapes::IdentityPool) -> Vec<String> {
     set.into_iter().filter(|(_, set)| *set).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// The number of events that wait in the outbox for a pool, and its latest bulk publication.
+/// The number of events waiting in the outbox for a pool, and its latest bulk publication.
 async fn waiting_and_published(app: &App, id: &str) -> Result<(u64, Option<BulkPublishShow>), OperatorError> {
     let pool = existing(app, id).await?;
     let waiting = app.state.reads().pool_usage(&pool.at).await?.events_waiting;

@@ -1,4 +1,4 @@
-//! The pools that the settings state.
+//! The pools in the settings.
 
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::model::Pool;
@@ -11,13 +11,15 @@ use crate::config::PoolSeed;
 use crate::effects::pool_check;
 use crate::state::attempt::{Step, Tries};
 
-/// Creates the pools of the settings that do not exist yet, and sets what the settings state of push, streams and
-/// events. Everything else of a pool that exists is left as it is.
+/// Creates the pools in the settings that do not exist yet, and sets their push, streams and events where the
+/// settings state them. All other settings of an existing pool are left unchanged.
 pub async fn seed_pools(app: &App) -> Result<(), OperatorError> {
     for seed in &app.config.pools {
         if app.state.reads().pool(&seed.id).await?.is_none() {
             match pool::create(app, Some(seed.id.as_str()), &seed.name, seed.allow_guests).await {
-                Ok(_) => tracing::info!(pool = %seed.id, name = seed.name, "created a pool of the settings"),
+                Ok(_) => {
+                    tracing::info!(pool = %seed.id, name = seed.name, "created a pool from the settings");
+                }
                 // Another node that starts at the same time may have created it.
                 Err(error) if app.state.reads().pool(&seed.id).await?.is_none() => return Err(error),
                 Err(_) => {}
@@ -44,14 +46,14 @@ async fn state_effects(app: &App, seed: &PoolSeed) -> Result<(), OperatorError> 
     let kept_changing = || format!("pool {} kept changing while its settings were applied", seed.id);
     let Some(pool) = stated.await?.ok_or_else(kept_changing)? else { return Ok(()) };
     if pool.name != seed.name || pool.allow_guests != seed.allow_guests {
-        tracing::warn!(pool = %seed.id, "name and allow_guests of a pool that exists are left as they are; the settings say otherwise");
+        tracing::warn!(pool = %seed.id, "the existing pool keeps its name and allow_guests, which differ from the settings");
     }
-    tracing::info!(pool = %seed.id, "push, streams and events are as the settings state them");
+    tracing::info!(pool = %seed.id, "push, streams and events match the settings");
     pool_check::check_in_background(app, pool);
     Ok(())
 }
 
-/// The pool with push, streams and events as the settings state them.
+/// The pool with push, streams and events from the settings.
 fn stated(before: &Pool, seed: &PoolSeed) -> Pool {
     let mut pool = before.clone();
     set_identity_pool_configuration::apply(&mut pool, seed.push.clone(), seed.streams.clone());

@@ -1,4 +1,4 @@
-//! Settings as an operator writes them: a TOML file, below environment and flags.
+//! Settings as an operator writes them: a TOML file, which environment variables and flags override.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -17,43 +17,43 @@ use super::limits::{LimitSettings, at_least_one};
 pub struct Settings {
     /// `IP:PORT` to listen on.
     pub listen: String,
-    /// Which store, and where.
+    /// The store's kind and place.
     pub store: String,
     /// The region of new ids and of signature scopes.
     pub region: String,
-    /// The account that the installation stands for.
+    /// The account id of the installation.
     pub account_id: String,
-    /// The filter of the log: see [`crate::logging::filter`].
+    /// The log filter; see [`crate::logging::filter`].
     pub log: String,
     /// True if developers may call UpdateRecords.
     pub allow_developer_updates: bool,
-    /// The same as `limits.clock_skew_seconds_max`; wins over it where both are set.
+    /// The same as `limits.clock_skew_seconds_max`, and preferred if both are set.
     pub clock_skew_seconds_max: Option<u32>,
-    /// Bounds on data and on work.
+    /// Limits of data and of work.
     pub limits: LimitSettings,
     /// Memory and disk of the embedded store.
     pub embedded: EmbeddedSettings,
     /// Certificate files.
     pub tls: Option<TlsFiles>,
-    /// Browsers.
+    /// Cross-origin requests of browsers.
     pub cors: CorsSettings,
     /// Proxies in front of the server.
     pub proxies: ProxySettings,
-    /// Deliveries of effects: how many at a time, and how often each is attempted.
+    /// Deliveries of effects: their number at a time, and their retries.
     pub outbox: OutboxSettings,
     /// Calls of the sync trigger.
     pub trigger: TriggerSettings,
     /// Live channels.
     pub live: LiveSettings,
-    /// Where stream payloads go that are too large for the stream.
+    /// The bucket for stream payloads that are too large for the stream.
     pub large_objects: Option<BucketSettings>,
-    /// Streams that do not go to Kinesis.
+    /// Streams that are not in Kinesis.
     pub stream_destinations: Vec<DestinationSettings>,
-    /// Functions that are not at Lambda.
+    /// Functions that are not in Lambda.
     pub trigger_destinations: Vec<DestinationSettings>,
-    /// Platform applications that are not at SNS.
+    /// Platform applications that are not in SNS.
     pub push_destinations: Vec<DestinationSettings>,
-    /// Pools that have to exist once the server is up, and what is set for them.
+    /// Pools that must exist when the server is ready, and their settings.
     pub pools: Vec<PoolSettings>,
 }
 
@@ -115,7 +115,7 @@ impl Default for EmbeddedSettings {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFiles {
-    /// The certificate, followed by the certificates that vouch for it.
+    /// The certificate, followed by the certificates of its issuers.
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
@@ -125,7 +125,7 @@ pub struct TlsFiles {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct CorsSettings {
-    /// Origins whose pages may call; `*` admits any.
+    /// The origins whose pages may call; `*` allows any.
     pub allowed_origins: Vec<String>,
 }
 
@@ -139,7 +139,7 @@ impl Default for CorsSettings {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProxySettings {
-    /// Networks of the proxies that may name the client of a request.
+    /// The networks of the proxies that may name the client of a request.
     pub trusted: Vec<String>,
 }
 
@@ -147,19 +147,20 @@ pub struct ProxySettings {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutboxSettings {
-    /// Lanes that are delivered from at a time.
+    /// The number of lanes with deliveries at a time.
     pub deliveries_in_flight_max: NonZeroU32,
-    /// Lanes of one pool among them.
+    /// The number of them of one pool.
     pub deliveries_per_pool_max: NonZeroU32,
-    /// How long a lane is held by a node that may have died.
+    /// The time after which a lane of a node that may have died is taken over.
     pub lease_seconds: NonZeroU32,
     /// Failed deliveries of one event before it is parked.
     pub attempts_max: NonZeroU32,
-    /// Longest pause between two deliveries.
+    /// The longest pause between two deliveries.
     pub backoff_seconds_max: NonZeroU32,
-    /// Events of one pool that may wait; more changes set nothing off.
+    /// The number of events of one pool that may wait. While it is reached, changes are stored and cause no
+    /// events.
     pub events_per_pool_max: u64,
-    /// Bytes of keys and values in them, likewise.
+    /// The bytes of keys and values in waiting events of one pool; the same applies.
     pub bytes_per_pool_max: u64,
 }
 
@@ -181,7 +182,7 @@ impl Default for OutboxSettings {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct TriggerSettings {
-    /// Time for one call of a function.
+    /// The time limit of one call of a function.
     pub milliseconds_max: NonZeroU32,
     /// Calls of one function at a time; more are refused as throttled.
     pub calls_per_function_max: NonZeroU32,
@@ -199,9 +200,9 @@ impl Default for TriggerSettings {
 pub struct LiveSettings {
     /// Channels that are open at a time.
     pub subscribers_max: NonZeroU32,
-    /// Channels of one identity among them.
+    /// Channels of one identity that are open at a time.
     pub subscribers_per_identity_max: NonZeroU32,
-    /// Pause between two signs of life on a channel that has nothing to tell.
+    /// The pause between two heartbeats on a channel without news.
     pub heartbeat_seconds: NonZeroU32,
 }
 
@@ -215,7 +216,7 @@ impl Default for LiveSettings {
     }
 }
 
-/// `push_sync` of one of the `[[pools]]`.
+/// The `push_sync` of one of the `[[pools]]`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct PushSyncSettings {
@@ -225,7 +226,7 @@ pub struct PushSyncSettings {
     pub role_arn: Option<String>,
 }
 
-/// `cognito_streams` of one of the `[[pools]]`.
+/// The `cognito_streams` of one of the `[[pools]]`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct CognitoStreamsSettings {
@@ -242,22 +243,22 @@ fn enabled_by_default() -> String {
     "ENABLED".to_owned()
 }
 
-/// One `[[pools]]`.
+/// An entry of `[[pools]]`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct PoolSettings {
     /// The pool's id.
     pub id: String,
-    /// Its name.
+    /// The pool's name.
     pub name: String,
-    /// True if identities without a login are handed out.
+    /// True if the pool issues identities without a login.
     #[serde(default = "guests_by_default")]
     pub allow_guests: bool,
-    /// Push settings; where they are stated they are set at every start.
+    /// The push settings. If stated, they are set at every start.
     pub push_sync: Option<PushSyncSettings>,
-    /// Stream settings, likewise.
+    /// The stream settings, with the same effect.
     pub cognito_streams: Option<CognitoStreamsSettings>,
-    /// Functions by event, likewise.
+    /// The functions by event, with the same effect.
     pub events: Option<BTreeMap<String, String>>,
 }
 
@@ -281,7 +282,7 @@ pub struct Overrides {
 }
 
 impl Settings {
-    /// The defaults, or what the file at `path` makes of them.
+    /// Reads the file at `path`, whose settings replace defaults.
     pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = std::fs::read_to_string(path)
@@ -293,7 +294,7 @@ impl Settings {
         })
     }
 
-    /// The settings with what flags and environment say laid over them.
+    /// The settings, overridden by flags and environment.
     #[must_use]
     pub fn overridden(self, over: Overrides) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Notes about a pool's stream that cannot be used, in the pool's settings, where developers see them as
+//! Notes about errors of a pool's stream, in the pool's settings, where developers see them as
 //! `DisabledReason` (`docs/protocol.md` section 13.4).
 
 use carryall_core::changes::{Changes, Expect, Write};
@@ -11,7 +11,7 @@ use crate::state::State;
 /// The consequence for streaming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Streaming {
-    /// It continues for everything else.
+    /// It continues for all other changes.
     GoesOn,
     /// It is switched off until a developer switches it on again.
     SwitchedOff,
@@ -20,13 +20,13 @@ pub(crate) enum Streaming {
 /// The outcome of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Noted {
-    /// The pool's settings hold it, or an earlier one that switched streaming off.
+    /// The pool's settings have the note, or an earlier one that switched streaming off.
     Yes,
-    /// The settings that were found wrong are no longer those of the pool.
+    /// The settings that had the error are no longer those of the pool.
     SettingsChanged,
 }
 
-/// Notes what is wrong with the stream that `seen` is set up for, unless its settings have changed since.
+/// Notes an error of the stream in the settings `seen`, unless the settings have changed since.
 pub(crate) async fn note(
     state: &State,
     seen: &Pool,
@@ -43,7 +43,7 @@ pub(crate) async fn note(
             log(seen, reason, streaming);
             Ok(Noted::Yes)
         }
-        // Another delivery may have found the same.
+        // Another delivery may have found the same error.
         Committed::Refused => {
             let stored = state.reads().pool(&seen.at.id).await?.filter(|pool| pool.at == seen.at);
             let goes_on = stored
@@ -70,12 +70,12 @@ fn log(pool: &Pool, reason: &str, streaming: Streaming) {
 pub(crate) enum Gap {
     /// A change is too large for the stream.
     TooLarge,
-    /// Too much waited already.
+    /// The outbox was full.
     FullOutbox,
 }
 
 impl Gap {
-    /// How its note begins.
+    /// The beginning of its note.
     fn begins(self) -> &'static str {
         match self {
             Self::TooLarge => "A change is too large for the stream:",
@@ -84,8 +84,8 @@ impl Gap {
     }
 }
 
-/// Notes that changes are missing, once for each reason. The note stays, as what was not streamed stays so, until a
-/// developer sets the stream anew.
+/// Notes that changes are missing, once for each reason. The note stays until a developer sets the stream
+/// again, because unstreamed changes stay unstreamed.
 pub(crate) async fn note_gap(state: &State, pool: &Pool, gap: Gap, why: &str) -> Result<(), StoreError> {
     let Some(streams) = &pool.streams else { return Ok(()) };
     let noted = streams.disabled_reason.as_deref().unwrap_or_default();
@@ -97,7 +97,7 @@ pub(crate) async fn note_gap(state: &State, pool: &Pool, gap: Gap, why: &str) ->
     Ok(())
 }
 
-/// Notes that changes of a pool set nothing off since too much waits already.
+/// Notes that changes of a pool have no effects because the outbox is full.
 pub(crate) async fn note_full_outbox(
     state: &State,
     pool: &Pool,

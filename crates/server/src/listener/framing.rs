@@ -1,9 +1,10 @@
-//! Notices requests that say their length in two ways, `Content-Length` and `Transfer-Encoding`: proxies and servers
-//! that believe different ones can be made to see different requests (`docs/protocol.md` section 2.5).
+//! Detects requests with two lengths, `Content-Length` and `Transfer-Encoding`: proxies and servers that
+//! trust different ones can be made to see different requests (`docs/protocol.md` section 2.5).
 //!
-//! The HTTP library silently drops the former when both are there, so the head is looked at again as it came. A copy
-//! of what was read since the last request is kept for that, bounded, and consulted only when a request has a
-//! `Transfer-Encoding`. It decides nothing about where a message begins or ends; when it cannot tell, it says so.
+//! The HTTP library silently drops the former if both are present, so the head is examined again as received.
+//! A bounded copy of the bytes since the last request is kept for that, and read only if a request has a
+//! `Transfer-Encoding`. This module does not decide where a message begins or ends; if it cannot tell, it
+//! reports that.
 
 use std::io;
 use std::pin::Pin;
@@ -17,18 +18,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const TWO_LENGTHS: &str = "A request may not have both Content-Length and Transfer-Encoding, and one with a \
                            Transfer-Encoding may not be sent before the answer to the one ahead of it.";
 
-/// How much of the copy an idle connection may keep, in bytes.
+/// The largest part of the copy that an idle connection keeps, in bytes.
 const IDLE_BYTES_MAX: usize = 4096;
 
-/// The reason why `request` cannot be trusted to end where it seems to end, if there is one. `received` holds its head
-/// as it came.
+/// The reason why the end of `request` is ambiguous, if it is. `received` has its head as received.
 pub fn refusal<B>(request: &Request<B>, received: &Received) -> Option<&'static str> {
     let is_clear = !request.headers().contains_key(TRANSFER_ENCODING)
         || received.has_one_length(request.method().as_str(), &request.uri().to_string());
     (!is_clear).then_some(TWO_LENGTHS)
 }
 
-/// What one connection received since its last request.
+/// The bytes that one connection received since its last request.
 #[derive(Clone)]
 pub struct Received {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -47,15 +47,16 @@ impl Received {
         bytes.extend_from_slice(&read[..read.len().min(room)]);
     }
 
-    /// Begins anew. Called when a request's head has been looked at, and when its answer is ready.
+    /// Clears the copy. Called after a request's head was examined, and when its answer is ready.
     pub fn clear(&self) {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         bytes.clear();
         bytes.shrink_to(IDLE_BYTES_MAX);
     }
 
-    /// Whether the head that was received last, known to have a `Transfer-Encoding`, is certain to have that alone.
-    /// `method` and `target` are those of the request, so that the rest of another head is not taken for its own.
+    /// True if the last received head, known to have a `Transfer-Encoding`, certainly has no
+    /// `Content-Length`. `method` and `target` are those of the request, so that the rest of another head is
+    /// not mistaken for it.
     pub fn has_one_length(&self, method: &str, target: &str) -> bool {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let begins = bytes
@@ -68,8 +69,8 @@ impl Received {
     }
 }
 
-/// Looks at the lines of the head at the start of `bytes`. A head that is not whole, or in which the header that is
-/// known to be there is missing, is not the one in question: another was sent ahead of it.
+/// Examines the lines of the head at the start of `bytes`. A head that is incomplete, or that lacks the
+/// header known to be present, is another one that was sent before.
 fn has_one_length(bytes: &[u8]) -> bool {
     let mut transfer_encoding = false;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {

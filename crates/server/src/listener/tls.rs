@@ -1,5 +1,5 @@
-//! TLS on the listener: certificate and key from PEM files, replaced without a restart. A new certificate that cannot
-//! be used leaves the old one in place.
+//! TLS on the listener: certificate and key from PEM files, replaced without a restart. If a new certificate
+//! cannot be used, the old one stays.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
 
-/// The certificate that handshakes are answered with.
+/// The certificate of handshakes.
 #[derive(Debug)]
 pub struct Certificate {
     files: TlsFiles,
@@ -29,14 +29,14 @@ impl Certificate {
         Ok(Arc::new(Self { files: files.clone(), provider, current }))
     }
 
-    /// Reads the files again; new handshakes get what they hold now.
+    /// Reads the files again, for new handshakes.
     pub fn reload(&self) -> Result<(), String> {
         let certified = Arc::new(load(&self.files, &self.provider)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = certified;
         Ok(())
     }
 
-    /// What wraps connections.
+    /// Returns the acceptor that wraps connections in TLS.
     pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, String> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()

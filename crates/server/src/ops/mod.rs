@@ -1,5 +1,5 @@
-//! The work of each operation on a decoded, authorised request: load, decide, commit, answer. One file per operation,
-//! named as in every layer; nothing here knows of HTTP.
+//! The work of each operation on a decoded, authorised request: load, decide, commit, answer. There is one
+//! file per operation, named as in every layer. Nothing here knows HTTP.
 
 pub mod access;
 pub mod call;
@@ -24,21 +24,21 @@ use crate::failure::Failure;
 use crate::ops::call::{Call, required};
 use crate::state::attempt::Step;
 
-/// An operation that can be carried out.
+/// An implemented operation.
 pub trait Handler: Operation {
-    /// Carries it out.
+    /// Carries out the operation.
     fn handle(
         call: &Call<'_>,
         input: Self::Input,
     ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 }
 
-/// A moment as it goes over the wire.
+/// A time in its form on the wire.
 pub(crate) fn timestamp(moment: UnixMillis) -> Timestamp {
     Timestamp::from_unix_milliseconds(moment.0)
 }
 
-/// Changes the settings of the pool that the request names, and returns them as they are then.
+/// Changes the settings of the pool that the request names, and returns the pool afterwards.
 pub(crate) async fn change_pool(
     call: &Call<'_>,
     id: Option<&str>,

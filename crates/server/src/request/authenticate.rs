@@ -1,5 +1,5 @@
 //! Authentication: finds the key that a signature names, and verifies the signature once the body has arrived
-//! (`docs/protocol.md` sections 4 and 5). The secrets behind the keys stay in [`Trust`].
+//! (`docs/protocol.md` sections 4 and 5). The secret keys stay in [`Trust`].
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::failure::{Failure, SignatureFailure};
 use crate::trust::Trust;
 
-/// A request whose scope, clock and key are good; its signature is still to be verified.
+/// A request whose scope, clock and key have been checked; its signature has yet to be verified.
 pub struct Signed<'a> {
     in_scope: InScope<'a>,
     key: Arc<SigningKey>,
@@ -23,7 +23,7 @@ pub struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// When the caller's credentials expire; `None` for those that do not.
+    /// The expiry time of the caller's credentials; `None` if they do not expire.
     pub fn expires(&self) -> Option<UnixMillis> {
         self.expires
     }
@@ -33,7 +33,7 @@ impl Signed<'_> {
         &self.caller
     }
 
-    /// The caller, if the signature covers this body.
+    /// Returns the caller if the signature covers this body.
     pub fn verify(self, body: &[u8]) -> Result<Caller, SignatureFailure> {
         let hash = BodyHash::of(body);
         self.in_scope.verify(&hash, &self.key).map_err(SignatureFailure::Trouble)?;
@@ -41,7 +41,7 @@ impl Signed<'_> {
     }
 }
 
-/// Checks everything about a request's authentication that can be checked without its body.
+/// Checks the parts of a request's authentication that do not need its body.
 pub async fn authenticate<'a>(
     trust: &Trust,
     config: &Config,
@@ -87,7 +87,7 @@ async fn find_key(
     Ok((key, caller, Some(opened.temporary.expires)))
 }
 
-/// The caller as the log names it.
+/// The caller's name in the log.
 pub fn describe(caller: &Caller) -> String {
     match caller {
         Caller::Developer { key } => key.to_string(),

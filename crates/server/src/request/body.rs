@@ -1,5 +1,5 @@
-//! Reading a request's body: refused before it is read when it announces that it is too large, cut off when it turns
-//! out to be too large or too slow, and within the memory budget of all bodies.
+//! Reading of a request's body. It is refused unread if its announced length is too large, cut off if it
+//! becomes too large or too slow, and charged to the memory budget of all bodies.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::metrics::{Counted, Metrics};
 
-/// The time that a body has before its pace counts.
+/// The time before the rate of a body counts.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A body, and the memory that it has paid for, for as long as it is held.
+/// A body with the memory charged for it.
 pub struct Read<'a> {
     bytes: Bytes,
     charge: Charge,
     counted: Counted<'a>,
 }
 
-/// The memory that a body has paid for. It stays paid while the operation works on the decoded input.
+/// The memory charged for a body. It stays charged while the operation works on the decoded input.
 pub struct Paid<'a> {
     _charge: Charge,
     _counted: Counted<'a>,
@@ -38,12 +38,12 @@ impl<'a> Read<'a> {
         Self { counted: metrics.body(bytes.len()), bytes, charge }
     }
 
-    /// Does `work` on the bytes. Large bodies leave the worker thread to other tasks meanwhile.
+    /// Runs `work` on the bytes. Work on a large body leaves the worker thread to other tasks.
     pub fn work<T>(&self, work: impl FnOnce() -> T) -> T {
         if self.bytes.len() > SMALL_BYTES_MAX { off_the_worker(work) } else { work() }
     }
 
-    /// Lets go of the bytes and keeps what they have paid for.
+    /// Frees the bytes and keeps the charge for them.
     pub fn into_paid(self) -> Paid<'a> {
         Paid { _charge: self.charge, _counted: self.counted }
     }
@@ -57,20 +57,20 @@ impl std::ops::Deref for Read<'_> {
     }
 }
 
-/// The bounds on one body.
+/// The limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// The largest size, in bytes.
     pub bytes_max: usize,
-    /// The time for the whole body, in seconds.
+    /// The time limit of the whole body, in seconds.
     pub seconds_max: u32,
-    /// The least pace, in bytes a second.
+    /// The lowest rate, in bytes per second.
     pub bytes_per_second_min: u32,
 }
 
 impl Bounds {
-    /// The bounds that the settings set. The largest size is the setting's where whole datasets travel, and the
-    /// operation's own elsewhere.
+    /// The limits from the settings. The largest size is the setting's for operations that carry whole
+    /// datasets, and the operation's own for others.
     pub fn of(config: &Config, routed: &Routed<'_>) -> Self {
         let modelled = routed.body_bytes_max();
         let bytes_max = if modelled == RECORDS_BODY_BYTES_MAX {
@@ -85,7 +85,7 @@ impl Bounds {
         }
     }
 
-    /// The moment by which more than `bytes` must have arrived.
+    /// The time by which more than `bytes` must have arrived.
     fn next_by(&self, begun: Instant, bytes: usize) -> Instant {
         let milliseconds = bytes as u64 * 1000 / u64::from(self.bytes_per_second_min);
         let paced = Duration::from_millis(milliseconds);
@@ -94,7 +94,7 @@ impl Bounds {
     }
 }
 
-/// Reads a body within `bounds`, at the expense of `party`. Leaves `None` in its place once it is read whole.
+/// Reads a body within `bounds`, charged to `party`. Leaves `None` in its place once it is read whole.
 pub async fn read<'a, B>(
     capacity: &Capacity,
     metrics: &'a Metrics,
@@ -132,7 +132,8 @@ where
         if bytes > bytes_max {
             return Err(Failure::BodyTooLarge { bytes_max });
         }
-        // Memory is paid for as it arrives, so that a sender who announces much and sends nothing holds nothing.
+        // Memory is charged as it arrives, so that a sender who announces much and sends nothing holds
+        // nothing.
         if bytes > charge.bytes() {
             capacity.pay_body(party, &mut charge, bytes).await?;
         }
@@ -142,7 +143,7 @@ where
             continue;
         }
         if bytes > SMALL_BYTES_MAX && rest.len() + data.len() > rest.capacity() {
-            // Grown once and not by doubling. Memory that no byte is written to costs nothing.
+            // Grown once, not by doubling. Memory that is never written to costs nothing.
             let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(bytes);
             rest.reserve(announced.saturating_sub(rest.len()).max(data.len()));
         }

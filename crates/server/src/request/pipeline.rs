@@ -27,7 +27,7 @@ use crate::request::probes::Probe;
 use crate::request::{body, cors};
 use crate::source::Source;
 
-/// An answer, with what has to outlive it.
+/// An answer, with the resources that have to outlive it.
 pub struct Answered<B> {
     /// The answer.
     pub response: Response<Full<Bytes>>,
@@ -72,13 +72,13 @@ where
     let now = app.clock.now();
     let (path, query) = (head.uri.path(), head.uri.query());
     if Probe::at(path).is_some() {
-        // Probes with a method that they take have been answered before this point.
+        // Probes with an accepted method have been answered before this point.
         return Err(Failure::Rejected(Rejection::MethodNotAllowed { allow: Probe::ALLOW }));
     }
     let routed = codec::route(head.method.as_str(), path, query, &head.headers)
         .map_err(|refused| exchange.not_routed(refused))?;
     exchange.dialect = routed.dialect();
-    // A form names its operation in the body, so the access class of the operation is not known yet.
+    // A form names its operation in the body, so the operation's access class is not known yet.
     let signed = match &routed {
         Routed::Operation(route) => {
             exchange.operation = Some(route.operation);
@@ -117,7 +117,8 @@ where
     };
     exchange.caller = caller.as_ref().map(authenticate::describe);
 
-    // Taken once the whole request is here, so that a slow sender's update is not dated before those that overtook it.
+    // Read once the whole request is here, so that the update of a slow sender is not dated before those that
+    // overtook it.
     let now = app.clock.now();
     // Admitted only after the body has arrived, so that a slow sender occupies a connection but no request slot.
     let party = caller.as_ref().map_or(Party::Source(source, None), Party::Caller);
@@ -140,11 +141,11 @@ async fn run<O: Handler>(
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
     if route.identity().is_some() {
-        // The path names the subject, so a caller who may not touch it costs no decoding.
+        // The path names the subject, so a caller without access costs no decoding.
         authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(route))?;
     }
     let decoded = body.work(|| codec::decode::<O>(route, &body))?;
-    // The bytes are freed, and the memory that they have paid for stays paid for the decoded input.
+    // The bytes are freed; their charge now pays for the decoded input.
     let _paid = body.into_paid();
     exchange.dialect = decoded.dialect;
     authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&decoded.input))?;

@@ -29,10 +29,10 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::trust::Trust;
 
-/// Pools kept in memory.
+/// The number of pools kept in memory.
 const POOLS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-/// Longest time for which a cached pool is used without being read again. Settings that another node has changed take
-/// effect here that late.
+/// The longest time for which a cached pool is used without reading it again. Settings that another node
+/// changed take effect here after at most this time.
 const POOL_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The stored state and what follows it.
@@ -46,7 +46,7 @@ pub struct State {
 }
 
 impl State {
-    /// The state that `store` holds. `trust` keeps secrets that were read from the same store.
+    /// The state in `store`. `trust` caches secrets that were read from the same store.
     pub fn new(
         store: Arc<dyn Store>,
         trust: Arc<Trust>,
@@ -75,13 +75,13 @@ impl State {
         &*self.store
     }
 
-    /// The pool of this id, if it exists, as of at most [`POOL_AGE_MAX`] ago.
+    /// The pool with this id, if it exists, as of at most [`POOL_AGE_MAX`] ago.
     pub async fn pool(&self, id: &PoolId) -> Result<Option<Arc<Pool>>, StoreError> {
         let read = || async { Ok(self.store.pool(id).await?.map(Arc::new)) };
         self.listeners.pools.get_or_read(id, read).await
     }
 
-    /// The way to the relay of this process.
+    /// The wake-up calls to the relay of this process.
     pub fn wakes(&self) -> &Wakes {
         &self.listeners.wakes
     }
@@ -97,8 +97,9 @@ impl State {
         self.commit_and_announce(changes, announcement).await
     }
 
-    /// Commits `changes` that the relay makes to lanes it holds, and announces everything but these lanes: waking the
-    /// relay for its own work would have it look at every lane once more for each event that it delivers.
+    /// Commits `changes` that the relay makes to lanes that it holds, and announces everything but these
+    /// lanes. If the relay were woken by its own work, it would read every lane once more for each event that
+    /// it delivers.
     pub async fn commit_for_relay(&self, changes: Changes) -> Result<Committed, StoreError> {
         let announcement = Announcement::of(&changes, self.live()).without_lanes();
         self.commit_and_announce(changes, announcement).await
@@ -112,8 +113,8 @@ impl State {
         let outcome = if announcement.is_empty() {
             self.store.commit(changes).await
         } else {
-            // In a task of its own: a caller that hangs up ends the request, but not the commit that is on its way,
-            // which has to be announced all the same.
+            // The commit runs in its own task: a caller that hangs up ends the request, but not the commit in
+            // flight, which must be announced all the same.
             let (store, listeners) = (Arc::clone(&self.store), Arc::clone(&self.listeners));
             let commit = tokio::spawn(async move {
                 let outcome = store.commit(changes).await;
@@ -129,7 +130,7 @@ impl State {
         outcome
     }
 
-    /// Frees up to `rows_max` rows that nothing can reach any more.
+    /// Frees up to `rows_max` unreachable rows.
     pub async fn reclaim(&self, rows_max: usize) -> Result<Reclaimed, StoreError> {
         self.store.reclaim(rows_max).await
     }
@@ -149,7 +150,7 @@ impl State {
         self.store.figures()
     }
 
-    /// Ok if the store answers and takes writes; otherwise the reason why it does not.
+    /// Ok if the store answers and accepts writes; otherwise the reason.
     pub async fn readiness(&self) -> Result<(), String> {
         match self.store.health().await {
             Ok(Health::Ready) => Ok(()),
@@ -174,7 +175,7 @@ mod tests {
     use crate::trust::root_key::RootKey;
     use crate::trust::seal::MasterKey;
 
-    /// Looks again this often before it gives up; each look lets the tasks behind it run.
+    /// The number of polls before it gives up; each poll lets the tasks behind it run.
     const LOOKS_MAX: usize = 100_000;
 
     /// A node over `store`.
@@ -198,7 +199,7 @@ mod tests {
     #[tokio::test]
     async fn a_commit_whose_caller_hangs_up_still_reaches_the_caches() {
         let home = tempfile::tempdir().unwrap();
-        // Only a store with a writer of its own leaves a gap in which the caller can be gone.
+        // Only a store with its own writer leaves a gap in which the caller can disappear.
         let url = StoreUrl::Embedded(home.path().to_owned());
         let store = carryall_store::open(&url, &StoreOptions::default()).unwrap();
         let state = node(store, &MasterKey::generate(&Clock::system())).await;

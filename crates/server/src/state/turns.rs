@@ -1,4 +1,4 @@
-//! Locks that keep the writers of one dataset in a row within this process, with a bound on how many wait.
+//! Locks that serialize the writers of one dataset within this process, with a bound on the number that wait.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Number of locks. Datasets that share a lock by chance only wait for each other.
+/// The number of locks. Datasets that share a lock by chance only wait for each other.
 const TURNS_COUNT: usize = 1024;
 
-/// Locks that keep writers of one thing in a row.
+/// Locks that serialize the writers of one thing.
 pub struct Turns {
     locks: Box<[Turn]>,
     waiting_max: u32,
@@ -22,7 +22,7 @@ struct Turn {
     waiting: AtomicU32,
 }
 
-/// One more of those who wait for a turn, until it is dropped.
+/// Counts one waiter until it is dropped.
 struct Waiting<'t>(&'t AtomicU32);
 
 impl Drop for Waiting<'_> {
@@ -32,14 +32,14 @@ impl Drop for Waiting<'_> {
 }
 
 impl Turns {
-    /// Lets up to `waiting_max` writers wait for the turn of one thing.
+    /// Creates turns, each with up to `waiting_max` waiting writers.
     pub fn new(waiting_max: NonZeroU32) -> Self {
         let turn = || Turn { lock: Mutex::const_new(()), waiting: AtomicU32::new(0) };
         let locks = std::iter::repeat_with(turn).take(TURNS_COUNT).collect();
         Self { locks, waiting_max: waiting_max.get(), hasher: RandomState::new() }
     }
 
-    /// Waits for the turn of `thing`. `None` if too many wait for it already.
+    /// Waits for the turn of `thing`. `None` if too many writers are waiting for it.
     pub async fn take(&self, thing: &impl Hash) -> Option<MutexGuard<'_, ()>> {
         let hash = self.hasher.hash_one(thing);
         #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the lock")]

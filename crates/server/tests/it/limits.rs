@@ -1,4 +1,4 @@
-//! Hostile and clumsy peers: too much, too slow, or saying two things at once.
+//! Hostile and clumsy peers: too much, too slow, or contradictory.
 
 use std::io::Write;
 

@@ -1,15 +1,15 @@
 //! AWS Signature Version 4: verification of signed requests, and signing for tests, measurements and clients.
 //!
-//! Pure functions of the request head, the body's hash, a key and a moment: nothing here reads a clock, looks a key
-//! up or knows an HTTP server. Verification has stages that the types keep in order, since a body may only be read
-//! once key, scope and clock are known to be good:
+//! All functions are pure: their inputs are the request's head, the body's hash, a key and a time. This
+//! module reads no clock, looks up no key and knows no HTTP server. Verification has stages whose order the
+//! types enforce, because a body may be read only after key, scope and clock have been checked:
 //!
-//! 1. [`parse`] finds the authentication in a request's head ([`Presented`]), or that there is none;
-//! 2. [`Presented::check_scope_and_clock`] gives an [`InScope`];
-//! 3. [`InScope::verify`] compares signatures, given the hash of the body that was read and the [`SigningKey`].
+//! 1. [`parse`] finds the authentication in a request's head ([`Presented`]), or none;
+//! 2. [`Presented::check_scope_and_clock`] returns an [`InScope`];
+//! 3. [`InScope::verify`] compares signatures, given the hash of the body and the [`SigningKey`].
 //!
-//! Whether a key exists and whether credentials have expired is the caller's to decide. The rules are those of
-//! `docs/protocol.md` section 4.
+//! The caller decides if a key exists and if credentials have expired. The rules are in `docs/protocol.md`
+//! section 4.
 
 mod authorization;
 mod canonical;
@@ -33,24 +33,24 @@ pub use self::scope::{AmzDate, Expected, InScope, Scope};
 pub use self::sign::{Credentials, Signer, SigningTrouble, presign, sign};
 pub use self::signing_key::SigningKey;
 
-/// Longest `Authorization` header that is looked at.
+/// The largest accepted `Authorization` header.
 pub const AUTHORIZATION_BYTES_MAX: usize = 4_096;
-/// Longest access key id; AWS's own end at 128 as well.
+/// The largest access key id, as at AWS.
 pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
-/// Longest region or service name in a credential scope.
+/// The largest region or service name in a credential scope.
 pub const SCOPE_PART_BYTES_MAX: usize = 64;
-/// Most names in a list of signed headers.
+/// The largest number of signed headers.
 pub const SIGNED_HEADERS_COUNT_MAX: usize = 64;
-/// Longest session token.
+/// The largest session token.
 pub const SESSION_TOKEN_BYTES_MAX: usize = 8_192;
-/// Most members in the query of a request that is to be verified.
+/// The largest number of members in the query of a signed request.
 pub const QUERY_MEMBERS_COUNT_MAX: usize = 256;
-/// Longest life of a presigned query: seven days.
+/// The longest lifetime of a presigned query: seven days.
 pub const PRESIGNED_EXPIRES_SECONDS_MAX: u32 = 604_800;
-/// Most bytes of the canonical request that a mismatch message repeats.
+/// The largest part of the canonical request that a mismatch message repeats.
 pub const MISMATCH_ECHO_BYTES_MAX: usize = 4_096;
 
-/// The one algorithm that is accepted.
+/// The only algorithm that is accepted.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// The last part of every credential scope.
 pub(crate) const SCOPE_END: &str = "aws4_request";
@@ -59,12 +59,12 @@ pub(crate) static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date")
 pub(crate) static X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 pub(crate) static X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
-/// The head of a request as it came over the wire, which is what a signature covers.
+/// The head of a request as received, which is what a signature covers.
 #[derive(Clone, Copy)]
 pub struct SignedParts<'a> {
-    /// The method that was signed: where `X-HTTP-Method-Override` applies, its value.
+    /// The method that was signed: the value of `X-HTTP-Method-Override` where that applies.
     pub method: &'a str,
-    /// The path as received, never decoded and never normalised.
+    /// The path as received, neither decoded nor normalised.
     pub raw_path: &'a str,
     /// The query as received, without the question mark.
     pub raw_query: Option<&'a str>,
@@ -72,38 +72,39 @@ pub struct SignedParts<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// Where a request carries its authentication.
+/// The place of the authentication in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// In the `Authorization` header.
+    /// The `Authorization` header.
     Header,
-    /// In the query (presigned), good for this many seconds from its `X-Amz-Date` on (1 to 604,800).
+    /// The query (presigned), valid for this many seconds from its `X-Amz-Date` on (1 to 604,800).
     Query {
-        /// Value of `X-Amz-Expires`.
+        /// The value of `X-Amz-Expires`.
         expires_seconds: u32,
     },
 }
 
-/// Why a signature is refused; one variant per error name of `docs/protocol.md` section 4.6.
+/// The reason why a signature is refused; one variant per error name of `docs/protocol.md` section 4.6.
 ///
-/// A request without authentication is not trouble ([`parse`] gives `None`); unknown keys and expired credentials
-/// are found by the caller. The message is for the caller of the service: it names what was wrong and which value
-/// was wanted, and holds neither a secret nor the signature that would have been right.
+/// A request without authentication is no error ([`parse`] returns `None`); unknown keys and expired
+/// credentials are found by the caller. The message is for the client: it names the rejected and the expected
+/// value, and contains neither a secret nor the correct signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The signature is not that of this request under this key, or its scope is not ours.
+    /// The signature is not that of this request under this key, or its scope names another region or
+    /// service.
     Mismatch {
-        /// Text for the caller.
+        /// The text for the client.
         message: String,
     },
-    /// The request is too old or lies in the future.
+    /// The time of signing is too far in the past or in the future.
     Clock {
-        /// Text for the caller, starting `Signature expired:` or `Signature not yet current:`.
+        /// The text for the client, starting `Signature expired:` or `Signature not yet current:`.
         message: String,
     },
-    /// The authentication is incomplete or cannot be read.
+    /// The authentication is incomplete or cannot be parsed.
     Malformed {
-        /// Text for the caller.
+        /// The text for the client.
         message: String,
     },
 }
@@ -121,7 +122,7 @@ impl Trouble {
         Self::Malformed { message: message.into() }
     }
 
-    /// The text for the caller of the service.
+    /// The text for the client.
     pub fn message(&self) -> &str {
         match self {
             Self::Mismatch { message } | Self::Clock { message } | Self::Malformed { message } => message,

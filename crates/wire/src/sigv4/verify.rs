@@ -1,5 +1,5 @@
-//! The last step of verification: the signature itself, against the body that was read (`docs/protocol.md`
-//! sections 4.1 and 4.5), and the message that helps a client's author find what differs.
+//! The last step of verification: the signature itself, over the body as received (`docs/protocol.md`
+//! sections 4.1 and 4.5), and a message that shows a client's author where the two sides differ.
 
 use super::canonical::{canonical_request, push_encoded, string_to_sign};
 use super::digest::BodyHash;
@@ -12,11 +12,11 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
 const TOKEN_SHOWN_AS: &str = "(session token)";
 
 impl InScope<'_> {
-    /// Whether the signature is that of this request, with this body, under this key.
+    /// Verifies that the signature is that of this request, with this body, under this key.
     ///
-    /// Signatures are compared in constant time. The only trouble is [`Trouble::Mismatch`], whose message repeats
-    /// the canonical request (cut after [`MISMATCH_ECHO_BYTES_MAX`] bytes, without the session token) and the string
-    /// to sign, both made from what the caller sent.
+    /// Signatures are compared in constant time. The only error is [`Trouble::Mismatch`]. Its message repeats
+    /// the canonical request (cut after [`MISMATCH_ECHO_BYTES_MAX`] bytes, without the session token) and the
+    /// string to sign, both made from the client's own input.
     pub fn verify(&self, body_hash: &BodyHash, signing_key: &SigningKey) -> Result<(), Trouble> {
         let presented = &self.presented;
         if presented.content_sha256.as_ref().is_some_and(|claimed| claimed != body_hash.as_str()) {
@@ -38,7 +38,7 @@ impl InScope<'_> {
     }
 }
 
-/// The canonical request for the caller's eyes, and for logs: without the token, and of bounded length.
+/// The canonical request as clients and logs may see it: without the session token, and of bounded length.
 fn echo_of(canonical: &[u8], session_token: Option<&str>) -> String {
     let mut echo = String::from_utf8_lossy(canonical).into_owned();
     if let Some(token) = session_token {

@@ -29,10 +29,10 @@ impl Handler for ListRecords {
     }
 }
 
-/// The most bytes of a page's members beside its records and the key in its token.
+/// The largest number of bytes of a page besides its records and the key in its token.
 const TOKENS_BYTES_MAX: usize = 4096;
 
-/// The request's members, opened and within their constraints.
+/// The request's members, opened and checked.
 struct Asked {
     last_sync_count: SyncCount,
     max: Option<u32>,
@@ -78,8 +78,8 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
     })
 }
 
-/// Loads the records of a page. Most pages are small; a large one is loaded once its memory is paid for, and off the
-/// worker threads.
+/// Loads the records of a page. Most pages are small. A large one is loaded after its memory is charged, and
+/// off the worker threads.
 async fn load(
     call: &Call<'_>,
     at: &DatasetRef,
@@ -101,18 +101,19 @@ async fn load(
     Ok(await_off_the_worker(reads.listing(at, range)).await?)
 }
 
-/// The most bytes of JSON that the records of a page may have: a page holds two tokens besides, one with a key in it.
+/// The largest number of bytes of JSON for the records of a page. A page also has two tokens, one of them
+/// with a key.
 fn records_bytes_max(call: &Call<'_>) -> usize {
     let config = &call.app.config;
     let tokens_bytes_max = TOKENS_BYTES_MAX + config.limits.key_bytes_max.saturating_mul(2);
     config.page_bytes_max.saturating_sub(tokens_bytes_max)
 }
 
-/// The number of records, one at least, that fit `bytes_max` as JSON.
+/// The number of records, at least one, that fit `bytes_max` as JSON.
 fn fitting(records: &[Record], bytes_max: usize) -> usize {
     let bound = |record: &Record| super::json_bytes_bound(&record.key, record.value.as_deref());
     if records.iter().map(bound).sum::<usize>() <= bytes_max {
-        // True for nearly every page, and cheaper than the exact sizes.
+        // Holds for nearly every page, and is cheaper than the exact sizes.
         return records.len();
     }
     let mut left_bytes = bytes_max;

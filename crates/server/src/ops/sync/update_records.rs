@@ -26,8 +26,8 @@ use crate::ops::call::{Call, required};
 use crate::ops::sync_trigger;
 use crate::state::attempt::{Step, Tries};
 
-/// How often an update is decided anew, with another call of the function each time, before the caller is asked to come
-/// back.
+/// The tries of an update with a function, which is called again each time, before the caller is asked to
+/// retry.
 const TRIGGERED: Tries = Tries { attempts_max: 4, ..Tries::REQUEST };
 
 impl Handler for UpdateRecords {
@@ -49,7 +49,8 @@ impl Handler for UpdateRecords {
             patches,
             at,
         };
-        // Paid for before anything is stored: a caller who is refused at its share must not have been served.
+        // Charged before anything is stored: a caller that exceeds its share must be refused before it was
+        // served.
         call.pay_answer(answer_bytes(&request.patches)).await?;
         let records = match sync_trigger(call, &request.at, by_developer).await? {
             None => update(call, &request).await?,
@@ -67,12 +68,12 @@ fn answer_bytes(patches: &Patches) -> usize {
     patches.iter().map(|patch| text_bytes(patch) + super::FRAME_BYTES_MAX).sum()
 }
 
-/// The memory of a dataset that is shown to a function, as records and as JSON, in bytes.
+/// The memory of a dataset that a function is shown, as records and as JSON, in bytes.
 fn shown_bytes(records: &[Record]) -> usize {
     records.iter().map(super::json_bytes).sum::<usize>() * 2
 }
 
-/// The function that has to see the update first: developers' updates are not shown to it.
+/// The function that has to see the update first. Developers' updates are not shown to it.
 async fn sync_trigger(
     call: &Call<'_>,
     at: &DatasetRef,
@@ -110,8 +111,9 @@ struct Applied {
     forgotten: Forgotten,
 }
 
-/// Decides an update, with the oldest tombstones of the dataset if the decision needs them; `None` if there is nothing
-/// to change. The tombstones may be of a later moment than `view`: the commit expects the dataset as `view` has it.
+/// Decides an update, with the oldest tombstones of the dataset if the decision needs them; `None` if there
+/// is nothing to change. The tombstones may be later than `view`; the commit expects the dataset as in
+/// `view`.
 async fn decide(
     call: &Call<'_>,
     view: &DatasetView,
@@ -137,7 +139,7 @@ async fn decide(
     }
 }
 
-/// Counts forgotten tombstones, and logs the first time that a dataset forgets any.
+/// Counts forgotten tombstones, and logs a dataset's first ones.
 fn note_forgotten(app: &App, at: &DatasetRef, forgotten: Forgotten) {
     app.metrics.tombstones_forgotten(forgotten.count);
     if forgotten.is_first {
@@ -152,9 +154,9 @@ fn note_forgotten(app: &App, at: &DatasetRef, forgotten: Forgotten) {
     }
 }
 
-/// As [`update`], with the function called in between. It sees the update once it is known that the session and the
-/// counts allow it, and while it works nothing is held, not even the dataset's turn: if the dataset moves meanwhile,
-/// the commit's own expectations notice, and everything is done again.
+/// Updates as [`update`] does, with a call of the function in between. The function sees the update after
+/// session and counts have been checked. Nothing is held during the call, not even the dataset's turn: if the
+/// dataset changes meanwhile, the commit is refused and everything is repeated.
 async fn triggered_update(
     call: &Call<'_>,
     function: &str,
@@ -213,7 +215,7 @@ async fn load_whole(app: &App, at: &DatasetRef) -> Result<Whole, Failure> {
 }
 
 impl Whole {
-    /// The view that a decision about these keys is made on.
+    /// The view on which a decision about these keys is made.
     fn view_of(&self, keys: &[RecordKey]) -> DatasetView {
         let stored: HashMap<&RecordKey, RecordStub> =
             self.records.iter().map(|record| (&record.key, record.stub())).collect();
@@ -221,8 +223,8 @@ impl Whole {
         DatasetView { head: self.head.clone(), holdings: self.holdings, stubs }
     }
 
-    /// The stored records of `keys`. A key that is not stored is answered like a removed one that never was: clients
-    /// wait for an answer to each of their patches.
+    /// The stored records of `keys`. A key that is not stored is answered like a removed record that never
+    /// existed, because clients wait for an answer to each of their patches.
     fn as_they_stand(&self, keys: &[RecordKey], now: UnixMillis, writer: &Writer) -> Vec<Record> {
         let absent = |key: &RecordKey| Record {
             key: key.clone(),
@@ -240,7 +242,7 @@ impl Whole {
     }
 }
 
-/// Opens a sync session token; whether it fits the request is for the rules to say.
+/// Opens a sync session token. The rules decide if it fits the request.
 pub(super) fn open_sync_session(call: &Call<'_>, token: &str) -> Result<Session, Refusal> {
     let opened = call.app.trust.open_sync_session(token);
     opened.as_deref().and_then(Session::from_bytes).ok_or(Refusal::SessionToken(TokenTrouble::Forged))
@@ -261,7 +263,7 @@ fn patch(number: usize, raw: RecordPatch, limits: &Limits) -> Result<Patch, Viol
         .map(SyncCount)
         .map_err(|_| Violation::new(member("syncCount"), count, Constraint::ValueMin(0)))?;
     let value = match raw.op.as_deref() {
-        // Whatever value comes with a removal is ignored: the JS manager sends an empty one.
+        // The value of a removal is ignored: the JS manager sends an empty one.
         Some("remove") => None,
         Some("replace") => {
             let value = raw.value.ok_or_else(|| Violation::missing(member("value")))?;
