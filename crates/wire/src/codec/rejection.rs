@@ -24,9 +24,9 @@ pub enum Rejection {
     NoTarget,
     /// STS has no operation with this action and version.
     UnknownAction {
-        /// The action, truncated by [`echo`].
+        /// The action, shortened for a message.
         action: String,
-        /// The version that the form names, truncated by [`echo`].
+        /// The version that the form names, shortened for a message.
         version: String,
     },
     /// The path has operations, but none with this method.
@@ -54,7 +54,7 @@ pub enum Rejection {
     QueryNumber {
         /// The name in the query.
         name: &'static str,
-        /// The value, truncated by [`echo`].
+        /// The value, shortened for a message.
         value: String,
     },
     /// The body is not UTF-8.
