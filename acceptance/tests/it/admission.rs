@@ -23,49 +23,86 @@ fn asked(api: Api, from: u8, target: &str) -> (Connection, Response) {
     (connection, answer)
 }
 
-/// A connection that may be used for anything; nothing if the server has no place for one more from there.
-pub(crate) fn place(api: Api, from: u8) -> Option<Connection> {
-    let (connection, answer) = asked(api, from, "/nothing");
-    if answer.status == 404 {
-        return Some(connection);
-    }
-    assert_eq!(answer.outcome(), (503, "ServiceUnavailableException".to_owned()), "{}", answer.text());
-    None
+/// A connection with an open live channel, which nobody else can take; nothing if the server has no place for one more
+/// from there.
+pub(crate) fn place(api: Api, guest: &Guest, from: u8) -> Option<Connection> {
+    let request = Request::new("GET", format!("{}/changes", guest.dataset("prefs")));
+    let mut connection = Connection::open_from(source(from), api.address).unwrap();
+    let head = connection.begin(&api.signed(&guest.caller, request)).unwrap();
+    assert!(matches!(head.status, 200 | 503), "{}", head.status);
+    (head.status == 200).then_some(connection)
 }
 
 /// So many connections at a time. The server may not have noticed yet that an earlier one is closed.
-pub(crate) fn places(api: Api, from: u8, count: usize) -> Vec<Connection> {
-    (0..count).map(|number| until(&format!("place {number} from {from}"), || place(api, from))).collect()
+pub(crate) fn places(api: Api, guest: &Guest, from: u8, count: usize) -> Vec<Connection> {
+    (0..count).map(|number| until(&format!("place {number} from {from}"), || place(api, guest, from))).collect()
+}
+
+/// A server with so few connections, where one identity may open a live channel on each.
+pub(crate) fn with_connections(limits: &str) -> Server {
+    let live = "[live]\nsubscribers_per_identity_max = 64\nheartbeat_seconds = 1\n";
+    Server::start_configured(Store::Memory, Some(&format!("{live}[limits]\n{limits}")))
 }
 
 #[test]
 fn probes_are_answered_while_every_other_connection_is_taken() {
-    let few = "[limits]\nconnections_max = 8\nconnections_per_source_max = 8\n";
-    let server = Server::start_configured(Store::Memory, Some(few));
+    let server = with_connections("connections_max = 8\nconnections_per_source_max = 8\n");
     let api = server.api();
-    let held = places(api, 1, 8);
+    let guest = api.new_user(&server.root());
+    let held = places(api, &guest, 1, 8);
     for from in [1, 2] {
         for probe in ["/health/live", "/health/ready"] {
             assert_eq!(asked(api, from, probe).1.status, 200, "{probe} from {from}");
         }
-        assert!(place(api, from).is_none(), "there is a ninth connection, from {from}");
+        assert!(place(api, &guest, from).is_none(), "there is a ninth connection, from {from}");
     }
     drop(held);
-    places(api, 2, 8);
+    places(api, &guest, 2, 8);
 }
 
 #[test]
 fn a_source_has_a_quarter_of_the_connections() {
-    let server = Server::start_configured(Store::Memory, Some("[limits]\nconnections_max = 16\n"));
+    let server = with_connections("connections_max = 16\n");
     let api = server.api();
-    let mut held = places(api, 1, 4);
-    assert!(place(api, 1).is_none(), "there is a fifth connection from one source");
+    let guest = api.new_user(&server.root());
+    let mut held = places(api, &guest, 1, 4);
+    assert!(place(api, &guest, 1).is_none(), "there is a fifth connection from one source");
     assert_eq!(asked(api, 1, "/health/ready").1.status, 200);
-    let others = places(api, 2, 4);
-    assert!(place(api, 2).is_none(), "there is a fifth connection from the other source");
+    let others = places(api, &guest, 2, 4);
+    assert!(place(api, &guest, 2).is_none(), "there is a fifth connection from the other source");
     held.pop();
-    held.extend(places(api, 1, 1));
+    held.extend(places(api, &guest, 1, 1));
     drop(others);
+}
+
+/// A connection that has sent half of a head.
+fn half_head(api: Api, from: u8) -> Connection {
+    let mut connection = Connection::open_from(source(from), api.address).unwrap();
+    // The server may have closed it already, for the next one.
+    let _ = connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-");
+    connection
+}
+
+#[test]
+fn half_sent_heads_from_many_sources_keep_no_caller_out() {
+    let server =
+        with_connections("connections_max = 32\nprobe_connections_max = 4\nheader_seconds_max = 600\n");
+    let api = server.api();
+    let guest = api.new_user(&server.root());
+    let mut channel = place(api, &guest, 1).unwrap();
+    let attackers = || (2..=9).flat_map(|from| (0..16).map(move |_| half_head(api, from)));
+    let mut held: Vec<Connection> = attackers().collect();
+    for (count, from) in (2..=9).cycle().take(40).enumerate() {
+        api.put(&guest, "prefs", "k", "v", count as u64);
+        held.push(half_head(api, from));
+        assert_eq!(asked(api, 1, "/health/ready").1.status, 200);
+        held.push(half_head(api, from));
+    }
+    let mut told = Vec::new();
+    while !told.windows(6).any(|bytes| bytes == b"id: 40") {
+        told.extend(channel.chunk().unwrap().expect("the channel stays open"));
+    }
+    drop(held);
 }
 
 /// An unsigned GetId whose body has exactly so many bytes, most of them in a member that is ignored.

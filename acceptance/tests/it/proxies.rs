@@ -62,10 +62,12 @@ fn a_source_is_what_a_trusted_proxy_says() {
 
 #[test]
 fn a_trusted_proxy_may_have_every_connection() {
-    let server = Server::start_configured(Store::Memory, Some(BEHIND_A_PROXY));
+    let live = "[live]\nsubscribers_per_identity_max = 64\n";
+    let server = Server::start_configured(Store::Memory, Some(&format!("{live}{BEHIND_A_PROXY}")));
     let api = server.api();
-    let of_proxy = places(api, 1, 20);
-    let of_client = places(api, 2, 8);
-    assert!(place(api, 2).is_none(), "there is a ninth connection from one client");
+    let guest = api.new_user(&server.root());
+    let of_proxy = places(api, &guest, 1, 20);
+    let of_client = places(api, &guest, 2, 8);
+    assert!(place(api, &guest, 2).is_none(), "there is a ninth connection from one client");
     drop((of_proxy, of_client));
 }

@@ -1,10 +1,16 @@
 //! Admission of connections: a total, a share per source, and a few places that only probes may use.
+//!
+//! A connection on which the server waits for the head of a request keeps its place only while no newcomer needs it.
+//! Otherwise half-sent heads from enough sources would fill every place. A newcomer takes the place of the connection
+//! that has waited longest: one of its own source if the source is at its share, any if the total is reached. A
+//! newcomer has waited least, so it has all the time that the others have had.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
+use crate::lock::Lock;
 use crate::metrics::ServerLimit;
 use crate::source::Source;
 
@@ -13,10 +19,9 @@ const PROBES_SHARE_ONE_IN: usize = 4;
 
 /// The connections that are open.
 pub struct Connections {
-    all: Places,
-    probes: Places,
-    all_max: u32,
-    probes_max: u32,
+    all: Arc<Places>,
+    probes: Arc<Places>,
+    changed: Arc<Notify>,
 }
 
 /// The use that an admitted connection may be put to.
@@ -28,96 +33,238 @@ pub enum Use {
     Probes(ServerLimit),
 }
 
-/// A place for a connection, free again when it is dropped.
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
-    counted: Option<(Arc<Sources>, Source)>,
+/// An admitted connection.
+pub struct Admitted {
+    /// Its place.
+    pub place: Place,
+    /// The use that it may be put to.
+    pub used_for: Use,
+    /// The limit that was reached, so that the place is another connection's or one for probes.
+    pub reached: Option<ServerLimit>,
 }
 
-/// The connections of each source.
-type Sources = Mutex<HashMap<Source, usize>>;
+/// A place for a connection, free again when it is dropped.
+pub struct Place {
+    places: Arc<Places>,
+    number: u64,
+    given_away: Arc<Notify>,
+}
+
+/// A request on a connection, from its whole head to the last byte of its answer. The connection keeps its place
+/// meanwhile.
+pub struct Busy {
+    places: Arc<Places>,
+    number: u64,
+}
 
 struct Places {
-    left: Arc<Semaphore>,
+    count_max: usize,
     per_source_max: usize,
-    sources: Arc<Sources>,
+    taken: Lock<TakenPlaces>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct TakenPlaces {
+    /// By the number of the place.
+    places: HashMap<u64, TakenPlace>,
+    of_source: HashMap<Source, usize>,
+    /// The places of connections that wait for a head, by the turn at which the wait began.
+    waiting: BTreeMap<u64, u64>,
+    /// The next number of a place, and the next turn.
+    next: u64,
+}
+
+struct TakenPlace {
+    source: Option<Source>,
+    requests: usize,
+    /// The turn at which the wait for a head began, while there is no request.
+    waits_since: u64,
+    given_away: Arc<Notify>,
+}
+
+enum Reached {
+    Total,
+    Share,
 }
 
 impl Connections {
     /// Admits `all_max` connections, `per_source_max` of one source among them, and `probes_max` more for probes.
     pub fn new(all_max: u32, per_source_max: u32, probes_max: u32) -> Self {
         let probes_per_source_max = (probes_max as usize / PROBES_SHARE_ONE_IN).max(1);
+        let changed = Arc::default();
         Self {
-            all: Places::new(all_max, per_source_max as usize),
-            probes: Places::new(probes_max, probes_per_source_max),
-            all_max,
-            probes_max,
+            all: Places::new(all_max, per_source_max as usize, &changed),
+            probes: Places::new(probes_max, probes_per_source_max, &changed),
+            changed,
         }
     }
 
-    /// Waits until a place of either kind is free. Connections beyond wait in the operating system's bounded queue.
+    /// Waits until a place of either kind is free or can be given away. Connections beyond wait in the operating
+    /// system's bounded queue.
     pub async fn wait(&self) {
-        let all = self.all.left.acquire();
-        let probes = self.probes.left.acquire();
-        tokio::select! {
-            _ = all => {}
-            _ = probes => {}
+        while !self.all.has_room() && !self.probes.has_room() {
+            self.changed.notified().await;
         }
     }
 
-    /// The place of a connection from `source`, and what it may be used for. `None` as source stands for a trusted
-    /// proxy, which brings many clients and has no share. `None` as answer means that the source has used up both its
-    /// shares, or that every place is taken.
-    pub fn admit(&self, source: Option<Source>) -> Option<(Place, Use)> {
-        let limit = match self.all.take(source) {
-            Ok(place) => return Some((place, Use::Any)),
-            Err(Taken::All) => ServerLimit::Connections,
-            Err(Taken::Share) => ServerLimit::ConnectionsPerSource,
-        };
-        let place = self.probes.take(source).ok()?;
-        Some((place, Use::Probes(limit)))
+    /// Finds a place for a connection from `source`, and closes the connection that had it. `None` as source stands for
+    /// a trusted proxy, which brings many clients and has no share. `None` as answer means that requests are being
+    /// answered on every connection of either kind that the newcomer could replace.
+    pub fn admit(&self, source: Option<Source>) -> Option<Admitted> {
+        let (place, reached) = self.all.take(source);
+        let reached = reached.map(|reached| match reached {
+            Reached::Total => ServerLimit::Connections,
+            Reached::Share => ServerLimit::ConnectionsPerSource,
+        });
+        match (place, reached) {
+            (Some(place), reached) => Some(Admitted { place, used_for: Use::Any, reached }),
+            (None, None) => None,
+            (None, Some(limit)) => {
+                let (place, _) = self.probes.take(source);
+                Some(Admitted { place: place?, used_for: Use::Probes(limit), reached })
+            }
+        }
     }
 
     /// Waits until every connection has ended.
     pub async fn drained(&self) {
-        let _all = self.all.left.acquire_many(self.all_max).await;
-        let _probes = self.probes.left.acquire_many(self.probes_max).await;
-    }
-}
-
-enum Taken {
-    All,
-    Share,
-}
-
-impl Places {
-    fn new(max: u32, per_source_max: usize) -> Self {
-        Self { left: Arc::new(Semaphore::new(max as usize)), per_source_max, sources: Arc::default() }
-    }
-
-    fn take(&self, source: Option<Source>) -> Result<Place, Taken> {
-        let permit = Arc::clone(&self.left).try_acquire_owned().map_err(|_| Taken::All)?;
-        let Some(source) = source else { return Ok(Place { _permit: permit, counted: None }) };
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = sources.entry(source).or_default();
-        if *held >= self.per_source_max {
-            return Err(Taken::Share);
+        while !self.all.is_empty() || !self.probes.is_empty() {
+            self.changed.notified().await;
         }
-        *held += 1;
-        Ok(Place { _permit: permit, counted: Some((Arc::clone(&self.sources), source)) })
+    }
+}
+
+impl Place {
+    /// Called when the whole head of a request has arrived. `None` if the place has been given away.
+    pub fn begin_request(&self) -> Option<Busy> {
+        let begun = self.places.taken.lock().begin_request(self.number);
+        begun.then(|| Busy { places: Arc::clone(&self.places), number: self.number })
+    }
+
+    /// Waits until the place has been given away, which ends the connection.
+    pub async fn given_away(&self) {
+        self.given_away.notified().await;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((sources, source)) = &self.counted else { return };
-        let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = sources.get_mut(source) {
+        self.places.taken.lock().leave(self.number);
+        self.places.changed.notify_one();
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.places.taken.lock().end_request(self.number);
+        self.places.changed.notify_one();
+    }
+}
+
+impl Places {
+    fn new(count_max: u32, per_source_max: usize, changed: &Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self {
+            count_max: count_max as usize,
+            per_source_max,
+            taken: Lock::default(),
+            changed: Arc::clone(changed),
+        })
+    }
+
+    /// A place for a connection from `source`, and the limit that stood in its way.
+    fn take(self: &Arc<Self>, source: Option<Source>) -> (Option<Place>, Option<Reached>) {
+        let mut taken = self.taken.lock();
+        let of_source = source.and_then(|source| taken.of_source.get(&source)).copied().unwrap_or(0);
+        let (reached, longest) = if of_source >= self.per_source_max {
+            (Some(Reached::Share), taken.waits_longest_of(source))
+        } else if taken.places.len() >= self.count_max {
+            (Some(Reached::Total), taken.waits_longest())
+        } else {
+            (None, None)
+        };
+        match longest {
+            Some(number) => taken.give_away(number),
+            None if reached.is_some() => return (None, reached),
+            None => {}
+        }
+        let (number, given_away) = taken.enter(source);
+        (Some(Place { places: Arc::clone(self), number, given_away }), reached)
+    }
+
+    fn has_room(&self) -> bool {
+        let taken = self.taken.lock();
+        taken.places.len() < self.count_max || !taken.waiting.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.taken.lock().places.is_empty()
+    }
+}
+
+impl TakenPlaces {
+    fn enter(&mut self, source: Option<Source>) -> (u64, Arc<Notify>) {
+        let (number, waits_since) = (self.turn(), self.turn());
+        let given_away = Arc::new(Notify::new());
+        let place = TakenPlace { source, requests: 0, waits_since, given_away: Arc::clone(&given_away) };
+        self.places.insert(number, place);
+        self.waiting.insert(waits_since, number);
+        if let Some(source) = source {
+            *self.of_source.entry(source).or_default() += 1;
+        }
+        (number, given_away)
+    }
+
+    fn leave(&mut self, number: u64) -> Option<TakenPlace> {
+        let place = self.places.remove(&number)?;
+        self.waiting.remove(&place.waits_since);
+        if let Some(source) = place.source
+            && let Some(held) = self.of_source.get_mut(&source)
+        {
             *held -= 1;
             if *held == 0 {
-                sources.remove(source);
+                self.of_source.remove(&source);
             }
         }
+        Some(place)
+    }
+
+    fn give_away(&mut self, number: u64) {
+        if let Some(place) = self.leave(number) {
+            place.given_away.notify_one();
+        }
+    }
+
+    fn begin_request(&mut self, number: u64) -> bool {
+        let Some(place) = self.places.get_mut(&number) else { return false };
+        place.requests += 1;
+        self.waiting.remove(&place.waits_since);
+        true
+    }
+
+    /// With pipelining, the next request can begin before the last byte of the answer to the one ahead is written.
+    fn end_request(&mut self, number: u64) {
+        let turn = self.turn();
+        let Some(place) = self.places.get_mut(&number) else { return };
+        place.requests -= 1;
+        if place.requests == 0 {
+            place.waits_since = turn;
+            self.waiting.insert(turn, number);
+        }
+    }
+
+    fn waits_longest(&self) -> Option<u64> {
+        self.waiting.values().next().copied()
+    }
+
+    fn waits_longest_of(&self, source: Option<Source>) -> Option<u64> {
+        let is_of_source = |number: &u64| self.places.get(number).is_some_and(|place| place.source == source);
+        self.waiting.values().copied().find(is_of_source)
+    }
+
+    fn turn(&mut self) -> u64 {
+        self.next += 1;
+        self.next
     }
 }
 
@@ -125,23 +272,35 @@ impl Drop for Place {
 mod tests {
     use std::net::IpAddr;
 
+    use futures_util::future::poll_immediate;
+
     use super::*;
 
-    fn admit(connections: &Connections, last: u8) -> Option<(Place, Use)> {
+    fn admit(connections: &Connections, last: u8) -> Option<Admitted> {
         connections.admit(Some(Source::of(IpAddr::from([127, 0, 0, last]))))
     }
 
-    fn used_for(admitted: Option<&(Place, Use)>) -> Option<Use> {
-        admitted.map(|(_, used_for)| *used_for)
+    /// A connection on which a request is being answered.
+    fn busy(connections: &Connections, last: u8) -> Option<(Admitted, Busy)> {
+        let admitted = admit(connections, last)?;
+        let busy = admitted.place.begin_request()?;
+        Some((admitted, busy))
+    }
+
+    fn used_for(admitted: Option<&Admitted>) -> Option<Use> {
+        admitted.map(|admitted| admitted.used_for)
+    }
+
+    async fn is_given_away(admitted: Option<&Admitted>) -> bool {
+        poll_immediate(admitted.unwrap().place.given_away()).await.is_some()
     }
 
     #[test]
     fn a_source_at_its_share_may_probe_and_leaves_the_rest_to_others() {
         let connections = Connections::new(4, 1, 4);
-        let first = admit(&connections, 1);
-        assert_eq!(used_for(first.as_ref()), Some(Use::Any));
-        let second = admit(&connections, 1);
-        assert_eq!(used_for(second.as_ref()), Some(Use::Probes(ServerLimit::ConnectionsPerSource)));
+        let first = busy(&connections, 1);
+        let (second, _probing) = busy(&connections, 1).unwrap();
+        assert_eq!(second.used_for, Use::Probes(ServerLimit::ConnectionsPerSource));
         assert!(admit(&connections, 1).is_none());
         assert_eq!(used_for(admit(&connections, 2).as_ref()), Some(Use::Any));
         drop(first);
@@ -149,13 +308,67 @@ mod tests {
     }
 
     #[test]
-    fn probes_have_places_when_every_other_is_taken() {
+    fn probes_have_places_when_requests_are_answered_on_every_other() {
         let connections = Connections::new(2, 2, 4);
-        let held = [admit(&connections, 1), admit(&connections, 1)];
+        let held = [busy(&connections, 1), busy(&connections, 1)];
         let probe = admit(&connections, 2);
         assert_eq!(used_for(probe.as_ref()), Some(Use::Probes(ServerLimit::Connections)));
         drop(held);
         assert_eq!(used_for(admit(&connections, 2).as_ref()), Some(Use::Any));
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_takes_the_place_of_the_connection_that_has_waited_longest_for_a_head() {
+        let connections = Connections::new(3, 3, 1);
+        let answering = busy(&connections, 1);
+        let longest = admit(&connections, 2);
+        let shorter = admit(&connections, 3);
+        let newcomer = admit(&connections, 4);
+        assert_eq!(used_for(newcomer.as_ref()), Some(Use::Any));
+        assert_eq!(newcomer.as_ref().unwrap().reached, Some(ServerLimit::Connections));
+        assert!(is_given_away(longest.as_ref()).await);
+        assert!(longest.unwrap().place.begin_request().is_none(), "its head came too late");
+        for kept in [Some(&answering.unwrap().0), shorter.as_ref(), newcomer.as_ref()] {
+            assert!(!is_given_away(kept).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answered_request_begins_a_new_wait() {
+        let connections = Connections::new(2, 2, 1);
+        let first = busy(&connections, 1);
+        let second = admit(&connections, 2);
+        let (first, request) = first.unwrap();
+        drop(request);
+        let _newcomer = admit(&connections, 3);
+        assert!(is_given_away(second.as_ref()).await);
+        assert!(!is_given_away(Some(&first)).await);
+    }
+
+    #[test]
+    fn a_connection_with_a_pipelined_request_does_not_wait() {
+        let connections = Connections::new(1, 1, 1);
+        let (admitted, first) = busy(&connections, 1).unwrap();
+        let second = admitted.place.begin_request();
+        drop(first);
+        assert_eq!(
+            used_for(admit(&connections, 2).as_ref()),
+            Some(Use::Probes(ServerLimit::Connections))
+        );
+        drop(second);
+        assert_eq!(used_for(admit(&connections, 2).as_ref()), Some(Use::Any));
+    }
+
+    #[tokio::test]
+    async fn a_source_at_its_share_takes_a_place_of_its_own() {
+        let connections = Connections::new(4, 2, 1);
+        let other = admit(&connections, 1);
+        let own = admit(&connections, 2);
+        let _own = admit(&connections, 2);
+        let newcomer = admit(&connections, 2);
+        assert_eq!(newcomer.as_ref().unwrap().reached, Some(ServerLimit::ConnectionsPerSource));
+        assert!(!is_given_away(other.as_ref()).await);
+        assert!(is_given_away(own.as_ref()).await);
     }
 
     #[test]
@@ -163,18 +376,30 @@ mod tests {
         let connections = Connections::new(3, 1, 1);
         let held: Vec<_> = (0..3).map(|_| connections.admit(None)).collect();
         assert!(held.iter().all(|admitted| used_for(admitted.as_ref()) == Some(Use::Any)));
+        assert!(held.iter().flatten().all(|admitted| admitted.reached.is_none()));
     }
 
     #[tokio::test]
     async fn the_end_of_the_last_connection_is_noticed() {
         let connections = Connections::new(2, 2, 1);
-        let held = admit(&connections, 1);
+        let held = busy(&connections, 1);
         let drained = connections.drained();
         tokio::pin!(drained);
-        let pending = futures_util::future::poll_immediate(&mut drained).await.is_none();
-        assert!(pending);
+        assert!(poll_immediate(&mut drained).await.is_none());
         drop(held);
         drained.await;
-        assert!(connections.all.sources.lock().unwrap().is_empty());
+        assert!(connections.all.taken.lock().of_source.is_empty());
+    }
+
+    #[tokio::test]
+    async fn accepting_waits_until_a_request_has_been_answered() {
+        let connections = Connections::new(1, 1, 1);
+        let (_all, request) = busy(&connections, 1).unwrap();
+        let _probe = busy(&connections, 2);
+        let room = connections.wait();
+        tokio::pin!(room);
+        assert!(poll_immediate(&mut room).await.is_none());
+        drop(request);
+        room.await;
     }
 }

@@ -22,7 +22,7 @@ pub use self::account::{Account, Party};
 use self::account::{Accounts, Resource, Shares};
 use self::budget::{Budget, FREE_BYTES, Sizes};
 pub use self::budget::{Charge, SMALL_BYTES_MAX};
-pub use self::connections::{Connections, Place, Use};
+pub use self::connections::{Admitted, Busy, Connections, Place, Use};
 use self::gate::Gate;
 pub use self::gate::{Full, Permit};
 use self::new_identities::NewIdentities;

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::error::Error as _;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,12 +27,12 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
-use crate::capacity::{Place, Use};
+use crate::capacity::{Admitted, Busy, Place, Use};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::listener::drain;
 use crate::listener::framing::{self, Received, Tapped};
-use crate::listener::outgoing::{HeldBody, Outgoing, Pace, Paced};
+use crate::listener::outgoing::{Held, HeldBody, Outgoing, Pace, Paced};
 use crate::live::{self, LiveBody};
 use crate::metrics::ServerLimit;
 use crate::request::cors;
@@ -54,7 +55,7 @@ const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A whole answer, or a live channel.
-type AnyBody = Either<HeldBody<Incoming>, LiveBody>;
+type AnyBody = HeldBody<Either<Full<Bytes>, LiveBody>, Incoming>;
 
 /// The open side of the server.
 pub struct Http {
@@ -66,8 +67,9 @@ pub struct Http {
 }
 
 /// One accepted connection.
-struct Connection {
+struct Connection<'a> {
     peer: SocketAddr,
+    place: &'a Place,
     used_for: Use,
     received: Received,
     outgoing: Outgoing,
@@ -140,24 +142,34 @@ impl Http {
         let (capacity, metrics) = (&self.app.capacity, &self.app.metrics);
         let is_proxy = capacity.proxies().contains(peer.ip());
         let source = (!is_proxy).then(|| Source::of(peer.ip()));
-        let Some((place, used_for)) = capacity.connections().admit(source) else {
+        let Some(admitted) = capacity.connections().admit(source) else {
             metrics.limit_hit(ServerLimit::ConnectionsPerSource);
             return;
         };
-        match used_for {
-            Use::Any => {}
-            Use::Probes(limit) => metrics.limit_hit(limit),
+        if let Some(limit) = admitted.reached {
+            metrics.limit_hit(limit);
         }
-        tokio::spawn(Arc::clone(self).connection(stream, peer, place, used_for));
+        tokio::spawn(Arc::clone(self).connection(stream, peer, admitted));
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _place: Place, used_for: Use) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, admitted: Admitted) {
         let _counted = self.app.metrics.connection();
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "the connection ended as it began");
             return;
         }
-        let Some(tls) = &self.tls else { return self.talk(stream, peer, used_for).await };
+        let Admitted { place, used_for, .. } = admitted;
+        tokio::select! {
+            () = self.shake_and_talk(stream, peer, &place, used_for) => {}
+            () = place.given_away() => {
+                tracing::debug!(%peer, "the connection waited longest for a head, and a newcomer took its place");
+            }
+        }
+    }
+
+    /// Shakes hands over TLS if that is set, then talks.
+    async fn shake_and_talk(&self, stream: TcpStream, peer: SocketAddr, place: &Place, used_for: Use) {
+        let Some(tls) = &self.tls else { return self.talk(stream, peer, place, used_for).await };
         let patience = match used_for {
             Use::Any => Duration::from_secs(self.app.config.header_seconds_max.into()),
             Use::Probes(_) => PROBE_HEAD_TIME_MAX,
@@ -165,7 +177,7 @@ impl Http {
         let mut stop = self.stop.clone();
         tokio::select! {
             shaken = tokio::time::timeout(patience, tls.accept(stream)) => match shaken {
-                Ok(Ok(stream)) => self.talk(stream, peer, used_for).await,
+                Ok(Ok(stream)) => self.talk(stream, peer, place, used_for).await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
             },
@@ -173,13 +185,19 @@ impl Http {
         }
     }
 
-    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: SocketAddr, used_for: Use) {
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        peer: SocketAddr,
+        place: &Place,
+        used_for: Use,
+    ) {
         let config = &self.app.config;
         let received = Received::new(config.header_bytes_max);
         let outgoing = Outgoing::default();
         let stream = Tapped::new(stream, received.clone());
         let stream = TokioIo::new(Paced::new(stream, outgoing.clone(), pace(config)));
-        let connection = Connection { peer, used_for, received, outgoing };
+        let connection = Connection { peer, place, used_for, received, outgoing };
         let service = service_fn(|request| self.request(request, &connection));
         let builder = match used_for {
             Use::Any => &self.builder,
@@ -205,29 +223,37 @@ impl Http {
     async fn request(
         &self,
         request: Request<Incoming>,
-        connection: &Connection,
+        connection: &Connection<'_>,
     ) -> Result<Response<AnyBody>, Infallible> {
-        let Connection { peer, used_for, received, outgoing } = connection;
+        let Connection { peer, place, used_for, received, outgoing } = connection;
+        // A newcomer has just taken the place. The connection ends as soon as its task runs again.
+        let Some(busy) = place.begin_request() else { return pending().await };
         let client = self.app.capacity.proxies().client(peer.ip(), request.headers());
         let arrival = Arrival { peer: *peer, client, received: Instant::now() };
         let asks_first = request.headers().contains_key(EXPECT);
         let framing = framing::refusal(&request, received);
         received.clear();
-        let whole = |body| HeldBody::new(body, None, None, 0, outgoing);
-        let mut response = if let Some(message) = framing {
-            self.misframed(arrival, message).map(whole).map(Either::Left)
+        let whole = |response| Either::Left(Answered { response, holding: None, unread: None });
+        let answer = if let Some(message) = framing {
+            whole(self.misframed(arrival, message))
         } else if let Some(probe) = Probe::of(request.method(), request.uri().path()) {
-            probes::answer(&self.app, probe).await.map(whole).map(Either::Left)
+            whole(probes::answer(&self.app, probe).await)
         } else if let Use::Probes(limit) = used_for {
-            self.probes_only(request, arrival, *limit, outgoing).map(Either::Left)
+            Either::Left(self.probes_only(request, arrival, *limit))
         } else if codec::changes(request.uri().path()).is_some()
             && !cors::is_preflight(request.method(), request.headers())
         {
-            self.live(request, arrival, outgoing).await
+            self.live(request, arrival).await
         } else {
             let _counted = self.app.metrics.request();
-            let answered = pipeline::answer(&self.app, request, arrival).await;
-            self.held(answered, asks_first, outgoing).map(Either::Left)
+            Either::Left(pipeline::answer(&self.app, request, arrival).await)
+        };
+        let mut response = match answer {
+            Either::Left(answered) => self.held(answered, asks_first, busy, outgoing),
+            Either::Right(channel) => channel.map(|body| {
+                let held = Held::new(None, busy);
+                HeldBody::new(Either::Right(body), held, None, 0, outgoing)
+            }),
         };
         if let Ok(date) = HeaderValue::from_str(&http_date(self.app.clock.now())) {
             response.headers_mut().insert(DATE, date);
@@ -242,8 +268,9 @@ impl Http {
         &self,
         answered: Answered<Incoming>,
         asks_first: bool,
+        busy: Busy,
         outgoing: &Outgoing,
-    ) -> Response<HeldBody<Incoming>> {
+    ) -> Response<AnyBody> {
         let Answered { mut response, holding, unread } = answered;
         let body_bytes_max = self.app.config.body_bytes_max;
         // A client that asks first may never send its body, so the next request could be taken for it.
@@ -251,7 +278,8 @@ impl Http {
         if unread.as_ref().is_some_and(ends) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response.map(|body| HeldBody::new(body, holding, unread, body_bytes_max, outgoing))
+        let held = Held::new(holding, busy);
+        response.map(|body| HeldBody::new(Either::Left(body), held, unread, body_bytes_max, outgoing))
     }
 
     /// Refuses a request on a connection that only probes may use.
@@ -260,32 +288,29 @@ impl Http {
         request: Request<Incoming>,
         arrival: Arrival,
         limit: ServerLimit,
-        outgoing: &Outgoing,
-    ) -> Response<HeldBody<Incoming>> {
+    ) -> Answered<Incoming> {
         let (head, body) = request.into_parts();
         let exchange = Exchange::begin(&self.app);
         let refused = exchange.refuse(&self.app, &head.headers, Failure::Overloaded(limit), arrival);
-        let asks_first = head.headers.contains_key(EXPECT);
-        self.held(Answered { response: refused, holding: None, unread: Some(body) }, asks_first, outgoing)
+        Answered { response: refused, holding: None, unread: Some(body) }
     }
 
+    /// Opens a live channel, or refuses it.
     async fn live(
         &self,
         request: Request<Incoming>,
         arrival: Arrival,
-        outgoing: &Outgoing,
-    ) -> Response<AnyBody> {
+    ) -> Either<Answered<Incoming>, Response<LiveBody>> {
         let (head, body) = request.into_parts();
         let mut exchange = Exchange::begin(&self.app);
         match live::open(&self.app, &head, arrival, self.stop.clone(), &mut exchange).await {
             Ok(response) => {
                 exchange.channel_opened(&self.app, arrival);
-                response.map(Either::Right)
+                Either::Right(response)
             }
             Err(failure) => {
                 let refused = exchange.refuse(&self.app, &head.headers, failure, arrival);
-                let answered = Answered { response: refused, holding: None, unread: Some(body) };
-                self.held(answered, head.headers.contains_key(EXPECT), outgoing).map(Either::Left)
+                Either::Left(Answered { response: refused, holding: None, unread: Some(body) })
             }
         }
     }

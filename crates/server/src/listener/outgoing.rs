@@ -7,77 +7,83 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drain::{self, Unread};
-use crate::capacity::Holding;
+use crate::capacity::{Busy, Holding};
+use crate::lock::Lock;
 
 /// The answers of one connection that were handed to the HTTP library and are not written yet.
 #[derive(Clone, Default)]
-pub struct Outgoing(Arc<Mutex<Vec<Holding>>>);
+pub struct Outgoing(Arc<Lock<Vec<Held>>>);
 
-impl Outgoing {
-    fn held(&self) -> MutexGuard<'_, Vec<Holding>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// The things that an answer holds until its last byte is written: the permits and memory of its request, if it was
+/// admitted, and the place of its connection.
+pub struct Held {
+    _holding: Option<Holding>,
+    _busy: Busy,
+}
+
+impl Held {
+    /// Holds both.
+    pub fn new(holding: Option<Holding>, busy: Busy) -> Self {
+        Self { _holding: holding, _busy: busy }
     }
 }
 
 /// An answer's body, with what the answer holds and what is left of the request.
-pub struct HeldBody<B: Unread> {
-    bytes: Full<Bytes>,
-    holding: Option<Holding>,
+pub struct HeldBody<A, B: Unread> {
+    answer: A,
+    held: Option<Held>,
     unread: Option<B>,
     body_bytes_max: usize,
     outgoing: Outgoing,
 }
 
-impl<B: Unread> HeldBody<B> {
-    /// Keeps `holding` until the answer has left over the connection of `outgoing`, and then discards the `unread` rest
-    /// of the request's body. `body_bytes_max` is the largest body that the server accepts.
+impl<A, B: Unread> HeldBody<A, B> {
+    /// Keeps `held` until `answer` has left over the connection of `outgoing`, and then discards the `unread` rest of the
+    /// request's body. `body_bytes_max` is the largest body that the server accepts.
     pub fn new(
-        bytes: Full<Bytes>,
-        holding: Option<Holding>,
+        answer: A,
+        held: Held,
         unread: Option<B>,
         body_bytes_max: usize,
         outgoing: &Outgoing,
     ) -> Self {
-        Self { bytes, holding, unread, body_bytes_max, outgoing: outgoing.clone() }
+        Self { answer, held: Some(held), unread, body_bytes_max, outgoing: outgoing.clone() }
     }
 }
 
-impl<B: Unread> Body for HeldBody<B> {
+impl<A: Body<Data = Bytes> + Unpin, B: Unread> Body for HeldBody<A, B> {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = A::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.get_mut().bytes).poll_frame(cx)
+        Pin::new(&mut self.get_mut().answer).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_end_stream()
+        self.answer.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.bytes.size_hint()
+        self.answer.size_hint()
     }
 }
 
-impl<B: Unread> Drop for HeldBody<B> {
+impl<A, B: Unread> Drop for HeldBody<A, B> {
     fn drop(&mut self) {
-        if let Some(holding) = self.holding.take() {
-            self.outgoing.held().push(holding);
-        }
+        self.outgoing.0.lock().extend(self.held.take());
         // Only now: while the answer has not begun, reading the body would ask a client that waits for
         // `100 Continue` to send it.
         if let Some(unread) = self.unread.take() {
@@ -184,7 +190,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
             Poll::Ready(Ok(())) => {
                 this.behind = false;
                 // What was held is dropped after the lock is free.
-                let left = std::mem::take(&mut *this.outgoing.held());
+                let left = std::mem::take(&mut *this.outgoing.0.lock());
                 drop(left);
                 Poll::Ready(Ok(()))
             }

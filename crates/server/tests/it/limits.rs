@@ -1,6 +1,7 @@
 //! Hostile and clumsy peers: too much, too slow, or contradictory.
 
 use std::io::Write;
+use std::net::TcpStream;
 
 use crate::server::{Home, Server, one_answer, rest};
 
@@ -100,23 +101,45 @@ fn a_body_that_comes_too_slowly_is_told_so() {
 
 #[test]
 fn connections_beyond_the_limit_may_only_probe() {
-    let (_home, server) = serve("connections_max = 2\nconnections_per_source_max = 2");
-    let ask = |stream: &mut std::net::TcpStream, line: &str| {
-        stream
-            .write_all(format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").as_bytes())
-            .unwrap();
-        one_answer(stream)
-    };
-    let (mut first, mut second) = (server.connect(), server.connect());
-    for stream in [&mut first, &mut second] {
-        assert!(ask(stream, "GET /health/live").starts_with("HTTP/1.1 200"));
-    }
+    let (_home, server) = serve(
+        "connections_max = 2\nconnections_per_source_max = 2\nbody_bytes_per_second_min = 1\nrequest_seconds_max = 600",
+    );
+    let held = [busy(&server), busy(&server)];
     assert!(ask(&mut server.connect(), "GET /health/ready").starts_with("HTTP/1.1 200"));
     let refused = ask(&mut server.connect(), "POST /");
     assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("ServiceUnavailable"), "{refused}");
-    for stream in [&mut first, &mut second] {
-        assert!(ask(stream, "POST /").starts_with("HTTP/1.1 4"));
+    for mut stream in held {
+        stream.write_all(&[b'a'; 100]).unwrap();
+        assert!(one_answer(&mut stream).starts_with("HTTP/1.1 4"));
     }
+}
+
+/// A connection whose request the server is reading.
+fn busy(server: &Server) -> TcpStream {
+    let mut stream = server.connect();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 100\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    assert!(one_answer(&mut stream).starts_with("HTTP/1.1 100"));
+    stream
+}
+
+fn ask(stream: &mut TcpStream, line: &str) -> String {
+    stream.write_all(format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").as_bytes()).unwrap();
+    one_answer(stream)
+}
+
+#[test]
+fn an_idle_connection_makes_room_for_a_new_one() {
+    let (_home, server) = serve("connections_max = 1");
+    let mut idle = server.connect();
+    assert!(ask(&mut idle, "GET /health/live").starts_with("HTTP/1.1 200"));
+    // The client may have the answer before the server knows that it is written.
+    let answer = (0..100)
+        .map(|_| ask(&mut server.connect(), "POST /"))
+        .find(|answer| !answer.starts_with("HTTP/1.1 503"));
+    assert!(answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 4")));
+    assert_eq!(rest(&mut idle), "");
 }
 
 #[test]
