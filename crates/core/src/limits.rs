@@ -37,6 +37,12 @@ impl Default for Limits {
 /// Patches that one UpdateRecords may carry: every record that a dataset can hold, and as many removals.
 pub const PATCHES_PER_UPDATE_MAX: usize = 16_384;
 
+/// Identities that one DeleteIdentities may name (section 10.5).
+pub const IDENTITIES_PER_DELETION_MAX: usize = 60;
+
+/// Login providers of one pool that may have role mappings (section 10.6).
+pub const ROLE_MAPPINGS_PER_POOL_MAX: usize = 10;
+
 /// The share of the limits on tombstones that is forgotten at once: one in this many (section 7.7).
 pub const TOMBSTONES_FORGOTTEN_ONE_IN: u64 = 8;
 

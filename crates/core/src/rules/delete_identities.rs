@@ -2,12 +2,26 @@
 //! expired (`docs/protocol.md` section 10.5).
 
 use crate::changes::{Changes, Expect, UsageDelta, Write};
-use crate::limits::CREDENTIALS_SECONDS_MAX;
+use crate::ids::IdentityId;
+use crate::limits::{CREDENTIALS_SECONDS_MAX, IDENTITIES_PER_DELETION_MAX};
 use crate::model::{DatasetRef, Holdings, Identity, IdentityRef, Sweep};
 use crate::rules::effects::{Effects, Happened};
 use crate::rules::pool_stands;
 use crate::store::OwnerView;
 use crate::time::UnixMillis;
+use crate::violation::{Constraint, Violation};
+
+/// The identities that a request names: at least one, and no more than a request may name.
+pub fn named(ids: &[String]) -> Result<Vec<IdentityId>, Violation> {
+    let refuse = |constraint| Violation::new("identityIdsToDelete", format!("{} ids", ids.len()), constraint);
+    if ids.is_empty() {
+        return Err(refuse(Constraint::LengthMin(1)));
+    }
+    if ids.len() > IDENTITIES_PER_DELETION_MAX {
+        return Err(refuse(Constraint::LengthMax(IDENTITIES_PER_DELETION_MAX as u64)));
+    }
+    ids.iter().map(|id| IdentityId::parse(id)).collect()
+}
 
 /// The commit that removes the identity at `at` and everything that it holds.
 pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Effects) -> Changes {
@@ -129,6 +143,16 @@ mod tests {
             ],
             holdings: Holdings { version: Version(1), datasets: 1, deleted_names: 1, ..Holdings::default() },
         }
+    }
+
+    #[test]
+    fn a_request_names_from_one_to_sixty_identities() {
+        let ids = |count| vec!["us-east-1:1".to_owned(); count];
+        assert_eq!(named(&ids(1)), Ok(vec![IdentityId::parse("us-east-1:1").unwrap()]));
+        assert_eq!(named(&ids(60)).map(|ids| ids.len()), Ok(60));
+        assert_eq!(named(&ids(0)).unwrap_err().constraint, Constraint::LengthMin(1));
+        assert_eq!(named(&ids(61)).unwrap_err().constraint, Constraint::LengthMax(60));
+        assert!(named(&["nowhere".to_owned()]).is_err());
     }
 
     #[test]

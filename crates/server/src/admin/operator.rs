@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use carryall_core::ids::AccessKeyId;
 use carryall_core::model::Caller;
+use carryall_core::refusal::Refusal;
+use carryall_wire::spec::Service;
 
 use super::error::OperatorError;
 use crate::app::App;
@@ -35,4 +37,9 @@ pub(super) async fn run<O: Handler>(app: &App, input: O::Input) -> Result<O::Out
         }
         failure.verdict(O::SPEC.service, Some(&O::SPEC)).fault.message.into()
     })
+}
+
+/// The error of an operator whose own request a rule refused.
+pub(super) fn refused(refusal: Refusal) -> OperatorError {
+    Failure::from(refusal).verdict(Service::Identity, None).fault.message.into()
 }

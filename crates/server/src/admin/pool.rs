@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::PoolId;
 use carryall_core::limits::POOLS_PER_PAGE_MAX;
 use carryall_core::model::{BulkPublishStatus, Pool, PoolRef};
+use carryall_core::rules::create_identity_pool;
 use carryall_core::rules::set_identity_pool::Settings;
 use carryall_core::store::Committed;
 use carryall_wire::ops::{identity, sync};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::yield_now;
 
 use super::error::OperatorError;
-use super::operator::run;
+use super::operator::{refused, run};
 use crate::app::App;
 use crate::config::check_pool_region;
 use crate::effects::pool_check;
@@ -190,11 +190,8 @@ pub(super) async fn create(
     let id = id?;
     check_pool_region(&id, region)?;
     let settings = Settings { name: name.to_owned(), allow_guests, ..Settings::default() };
-    settings.check()?;
     let at = PoolRef { id: id.clone(), incarnation: app.clock.pool_incarnation() };
-    let pool = settings.create(at, app.clock.now());
-    let changes =
-        Changes { expect: vec![Expect::NoPool(id.clone())], write: vec![Write::PutPool(Box::new(pool))] };
+    let (changes, _) = create_identity_pool::decide(settings, at, app.clock.now()).map_err(refused)?;
     match app.state.commit(changes).await? {
         Committed::Done => {}
         Committed::Refused => return Err(format!("pool {id} exists already").into()),

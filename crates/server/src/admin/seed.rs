@@ -1,8 +1,7 @@
 //! The pools in the settings.
 
-use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::model::Pool;
-use carryall_core::rules::set_identity_pool_configuration;
+use carryall_core::rules::{replace_pool, set_identity_pool_configuration};
 
 use super::error::OperatorError;
 use super::pool;
@@ -34,14 +33,12 @@ async fn state_effects(app: &App, seed: &PoolSeed) -> Result<(), OperatorError> 
     let stated = app.state.retry(Tries::REQUEST, || async {
         let stored = app.state.reads().pool(&seed.id).await?;
         let Some(before) = stored else { return Ok(Step::Answer(None)) };
-        let mut pool = stated(&before, seed);
-        if pool == before {
-            return Ok(Step::Answer(Some(pool)));
+        let after = stated(&before, seed);
+        if after == before {
+            return Ok(Step::Answer(Some(after)));
         }
-        pool.version = before.version.next();
-        let expect = vec![Expect::PoolVersion(before.at, before.version)];
-        let write = vec![Write::PutPool(Box::new(pool.clone()))];
-        Ok::<_, OperatorError>(Step::Commit(Changes { expect, write }, Some(pool)))
+        let (changes, pool) = replace_pool(&before, after);
+        Ok::<_, OperatorError>(Step::Commit(changes, Some(pool)))
     });
     let kept_changing = || format!("pool {} kept changing while its settings were applied", seed.id);
     let Some(pool) = stated.await?.ok_or_else(kept_changing)? else { return Ok(()) };

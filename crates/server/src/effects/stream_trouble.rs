@@ -1,8 +1,8 @@
 //! Notes about errors of a pool's stream, in the pool's settings, where developers see them as
 //! `DisabledReason` (`docs/protocol.md` section 13.4).
 
-use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::model::{Pool, PoolUsage};
+use carryall_core::rules::replace_pool;
 use carryall_core::rules::set_identity_pool_configuration::note_stream_trouble;
 use carryall_core::store::{Committed, StoreError};
 
@@ -35,10 +35,7 @@ pub(crate) async fn note(
 ) -> Result<Noted, StoreError> {
     let mut pool = seen.clone();
     note_stream_trouble(&mut pool, reason.to_owned(), streaming == Streaming::GoesOn);
-    pool.version = seen.version.next();
-    let expect = vec![Expect::PoolVersion(seen.at.clone(), seen.version)];
-    let write = vec![Write::PutPool(Box::new(pool))];
-    match state.commit(Changes { expect, write }).await? {
+    match state.commit(replace_pool(seen, pool).0).await? {
         Committed::Done => {
             log(seen, reason, streaming);
             Ok(Noted::Yes)

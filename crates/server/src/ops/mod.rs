@@ -11,10 +11,10 @@ pub mod sync_trigger;
 
 use std::future::Future;
 
-use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::PoolId;
 use carryall_core::model::Pool;
 use carryall_core::refusal::Refusal;
+use carryall_core::rules::replace_pool;
 use carryall_core::time::UnixMillis;
 use carryall_wire::spec::Operation;
 use carryall_wire::timestamp::Timestamp;
@@ -49,12 +49,11 @@ pub(crate) async fn change_pool(
         .state
         .attempt(&id, || async {
             let stored = call.app.state.reads().pool(&id).await?;
-            let mut pool = stored.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
-            let expect = Expect::PoolVersion(pool.at.clone(), pool.version);
-            edit(&mut pool)?;
-            pool.version = pool.version.next();
-            let write = Write::PutPool(Box::new(pool.clone()));
-            Ok(Step::Commit(Changes { expect: vec![expect], write: vec![write] }, pool))
+            let before = stored.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
+            let mut after = before.clone();
+            edit(&mut after)?;
+            let (changes, pool) = replace_pool(&before, after);
+            Ok(Step::Commit(changes, pool))
         })
         .await
 }

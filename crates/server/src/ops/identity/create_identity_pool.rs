@@ -1,8 +1,8 @@
 //! CreateIdentityPool (`docs/protocol.md` section 10.1).
 
-use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::PoolId;
-use carryall_core::model::{Pool, PoolRef};
+use carryall_core::model::PoolRef;
+use carryall_core::rules::create_identity_pool;
 use carryall_core::rules::set_identity_pool::Settings;
 use carryall_core::store::Committed;
 use carryall_wire::ops::identity::CreateIdentityPool;
@@ -29,24 +29,13 @@ impl Handler for CreateIdentityPool {
             user_pools: super::user_pools(input.cognito_identity_providers),
             tags: input.identity_pool_tags.unwrap_or_default(),
         };
-        settings.check()?;
-        settings.check_user_pools()?;
         let id = PoolId::parse(&format!("{}:{}", call.app.config.region, call.app.clock.uuid()))?;
         let at = PoolRef { id, incarnation: call.app.clock.pool_incarnation() };
-        let pool = settings.create(at, call.now);
-        store_new(call, pool.clone()).await?;
-        Ok(super::pool(&pool))
-    }
-}
-
-async fn store_new(call: &Call<'_>, pool: Pool) -> Result<(), Failure> {
-    let changes = Changes {
-        expect: vec![Expect::NoPool(pool.at.id.clone())],
-        write: vec![Write::PutPool(Box::new(pool))],
-    };
-    match call.app.state.commit(changes).await? {
-        Committed::Done => Ok(()),
-        // The random id is taken; another attempt draws another one.
-        Committed::Refused => Err(Failure::RetriesExhausted),
+        let (changes, pool) = create_identity_pool::decide(settings, at, call.now)?;
+        match call.app.state.commit(changes).await? {
+            Committed::Done => Ok(super::pool(&pool)),
+            // The random id is taken; another attempt draws another one.
+            Committed::Refused => Err(Failure::RetriesExhausted),
+        }
     }
 }

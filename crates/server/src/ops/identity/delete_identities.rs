@@ -1,9 +1,7 @@
 //! DeleteIdentities (`docs/protocol.md` section 10.5).
 
-use carryall_core::ids::IdentityId;
 use carryall_core::model::IdentityRef;
 use carryall_core::rules::delete_identities;
-use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::identity::DeleteIdentities;
 use carryall_wire::ops::identity::delete_identities::{Input, Output, UnprocessedIdentityId};
 
@@ -12,23 +10,11 @@ use crate::ops::Handler;
 use crate::ops::call::{Call, required};
 use crate::state::attempt::Step;
 
-/// Identities of one request, by the published model.
-const IDENTITIES_COUNT_MAX: usize = 60;
-
 impl Handler for DeleteIdentities {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
-        let member = "identityIdsToDelete";
-        let ids = required(member, input.identity_ids_to_delete.as_ref())?;
-        if ids.is_empty() {
-            return Err(Violation::new(member, "[]", Constraint::LengthMin(1)).into());
-        }
-        if ids.len() > IDENTITIES_COUNT_MAX {
-            let constraint = Constraint::LengthMax(IDENTITIES_COUNT_MAX as u64);
-            return Err(Violation::new(member, format!("{} ids", ids.len()), constraint).into());
-        }
-        let ids: Result<Vec<IdentityId>, Violation> = ids.iter().map(|id| IdentityId::parse(id)).collect();
+        let ids = required("identityIdsToDelete", input.identity_ids_to_delete.as_ref())?;
         let mut unprocessed = Vec::new();
-        for id in ids? {
+        for id in delete_identities::named(ids)? {
             // One that does not exist counts as done, so that a repeated request succeeds.
             let Some(identity) = call.app.state.reads().identity(&id).await? else { continue };
             if let Err(failure) = delete(call, &identity.at).await {

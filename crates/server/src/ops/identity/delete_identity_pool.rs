@@ -1,9 +1,7 @@
-//! DeleteIdentityPool: its identities, its sync data and all access to them end at once (`docs/protocol.md`
-//! section 10.5).
+//! DeleteIdentityPool (`docs/protocol.md` section 10.5).
 
-use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::PoolId;
-use carryall_core::refusal::Refusal;
+use carryall_core::rules::delete_identity_pool;
 use carryall_wire::ops::identity::DeleteIdentityPool;
 use carryall_wire::ops::identity::delete_identity_pool::Input;
 use carryall_wire::shapes::Empty;
@@ -19,13 +17,8 @@ impl Handler for DeleteIdentityPool {
         call.app
             .state
             .attempt(&id, || async {
-                let pool = call.app.state.reads().pool(&id).await?;
-                let pool = pool.ok_or_else(|| Refusal::PoolNotFound(id.clone()))?;
-                let changes = Changes {
-                    expect: vec![Expect::Pool(pool.at.clone())],
-                    write: vec![Write::RemovePool(pool.at)],
-                };
-                Ok(Step::Commit(changes, Empty {}))
+                let stored = call.app.state.reads().pool(&id).await?;
+                Ok(Step::Commit(delete_identity_pool::decide(stored, &id)?, Empty {}))
             })
             .await
     }

@@ -1,9 +1,7 @@
-//! GetId: hands out an identity (`docs/protocol.md` section 10.2).
+//! GetId (`docs/protocol.md` section 10.2).
 
-use carryall_core::changes::{Changes, Expect, Write};
-use carryall_core::ids::{IdentityEpoch, IdentityId};
-use carryall_core::model::{Identity, IdentityRef};
-use carryall_core::refusal::Refusal;
+use carryall_core::ids::IdentityId;
+use carryall_core::rules::get_id;
 use carryall_wire::ops::identity::GetId;
 use carryall_wire::ops::identity::get_id::{Input, Output};
 
@@ -15,33 +13,20 @@ use crate::state::attempt::Step;
 impl Handler for GetId {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let pool = call.pool(&input).await?;
-        super::refuse_logins(input.logins.as_ref())?;
-        if !pool.allow_guests {
-            return Err(Refusal::GuestsNotAllowed(pool.at.id.clone()).into());
-        }
+        get_id::refuse_logins(super::logins_count(input.logins.as_ref()))?;
+        get_id::admit_guest(&pool)?;
         if !call.app.capacity.admits_new_identity(&pool.at.id, call.source) {
             return Err(Failure::Throttled);
         }
-        let id = format!("{}:{}", pool.at.id.region(), call.app.clock.uuid());
-        let identity = IdentityId::parse(&id)?;
+        let fresh = IdentityId::parse(&format!("{}:{}", pool.at.id.region(), call.app.clock.uuid()))?;
         call.app
             .state
-            .attempt(&identity, || async {
+            .attempt(&fresh, || async {
                 // Looked up again each time: the pool may be deleted at this very moment.
                 let pool = call.pool(&input).await?;
-                let at = IdentityRef { pool: pool.at.clone(), identity: identity.clone() };
-                let changes = Changes {
-                    expect: vec![Expect::Pool(pool.at.clone()), Expect::NoIdentity(at.clone())],
-                    write: vec![Write::PutIdentity(Identity {
-                        at,
-                        epoch: IdentityEpoch(0),
-                        created: call.now,
-                        modified: call.now,
-                    })],
-                };
-                Ok(Step::Commit(changes, ()))
+                Ok(Step::Commit(get_id::decide(&pool, call.now, &fresh)?, ()))
             })
             .await?;
-        Ok(Output { identity_id: id })
+        Ok(Output { identity_id: fresh.to_string() })
     }
 }

@@ -1,6 +1,6 @@
-//! GetOpenIdToken: the first half of the classic flow (`docs/protocol.md` section 5.5).
+//! GetOpenIdToken (`docs/protocol.md` section 5.5).
 
-use carryall_core::refusal::Refusal;
+use carryall_core::rules::get_open_id_token;
 use carryall_wire::ops::identity::GetOpenIdToken;
 use carryall_wire::ops::identity::get_open_id_token::{Input, Output};
 use carryall_wire::shapes::Secret;
@@ -14,12 +14,7 @@ impl Handler for GetOpenIdToken {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let (identity, pool) =
             super::guest(call, input.identity_id.as_deref(), input.logins.as_ref()).await?;
-        if pool.allow_classic_flow == Some(false) {
-            return Err(Refusal::ClassicFlowNotAllowed(pool.at.id.clone()).into());
-        }
-        if pool.role_mappings.is_some() {
-            return Err(Refusal::ClassicFlowWithRoleMappings(pool.at.id.clone()).into());
-        }
+        get_open_id_token::admit_classic_flow(&pool)?;
         let verified = VerifiedToken {
             identity: identity.at,
             epoch: identity.epoch,

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use carryall_core::ids::IdentityId;
 use carryall_core::model::{Identity, Pool, UserPoolProvider};
 use carryall_core::refusal::Refusal;
+use carryall_core::rules::get_id;
 use carryall_wire::shapes::{self, CognitoIdentityProvider, Secret};
 
 use super::timestamp;
@@ -77,12 +78,9 @@ fn description(identity: &Identity) -> shapes::IdentityDescription {
     }
 }
 
-/// Refuses logins: accepting one without checking it would make anybody anyone.
-fn refuse_logins(logins: Option<&BTreeMap<String, Secret>>) -> Result<(), Refusal> {
-    match logins {
-        Some(logins) if !logins.is_empty() => Err(Refusal::LoginsNotSupported),
-        Some(_) | None => Ok(()),
-    }
+/// The number of logins that a request presents.
+fn logins_count(logins: Option<&BTreeMap<String, Secret>>) -> usize {
+    logins.map_or(0, BTreeMap::len)
 }
 
 /// The identity that a request names without its pool.
@@ -98,13 +96,11 @@ async fn guest(
     id: Option<&str>,
     logins: Option<&BTreeMap<String, Secret>>,
 ) -> Result<(Identity, std::sync::Arc<Pool>), Failure> {
-    refuse_logins(logins)?;
+    get_id::refuse_logins(logins_count(logins))?;
     let identity = identity(call, id).await?;
     let pool_id = &identity.at.pool.id;
     let pool = call.app.state.pool(pool_id).await?;
     let pool = pool.ok_or_else(|| Refusal::PoolNotFound(pool_id.clone()))?;
-    if !pool.allow_guests {
-        return Err(Refusal::GuestsNotAllowed(pool.at.id.clone()).into());
-    }
+    get_id::admit_guest(&pool)?;
     Ok((identity, pool))
 }
