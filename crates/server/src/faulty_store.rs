@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use carryall_core::changes::{Changes, Setting};
 use carryall_core::devices::Devices;
@@ -21,6 +21,8 @@ use carryall_core::store::{
 use carryall_core::time::UnixMillis;
 use carryall_core::tombstone::{OldestTombstones, Tombstone};
 use carryall_store::{StoreOptions, StoreUrl};
+
+use crate::lock::Lock;
 
 /// A call of the store that a test can let fail.
 pub enum Call<'a> {
@@ -43,14 +45,14 @@ type Plan = Box<dyn FnMut(Call<'_>) -> Result<(), StoreError> + Send>;
 /// A memory store behind a plan of faults.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
-    plan: Mutex<Plan>,
+    plan: Lock<Plan>,
 }
 
 impl FaultyStore {
     /// A store that asks `plan` before each call.
     pub fn new(plan: impl FnMut(Call<'_>) -> Result<(), StoreError> + Send + 'static) -> Arc<Self> {
         let inner = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
-        Arc::new(Self { inner, plan: Mutex::new(Box::new(plan)) })
+        Arc::new(Self { inner, plan: Lock::new(Box::new(plan)) })
     }
 
     fn after<'a, T: Send + 'a>(
@@ -58,7 +60,7 @@ impl FaultyStore {
         call: Call<'_>,
         answer: impl FnOnce() -> Answer<'a, T>,
     ) -> Answer<'a, T> {
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plan = self.plan.lock();
         match plan(call) {
             Ok(()) => answer(),
             Err(error) => Box::pin(std::future::ready(Err(error))),

@@ -42,10 +42,7 @@ const IDLE_CONNECTIONS_MAX: usize = 64;
 const IDLE_MILLISECONDS_MAX: u64 = 30_000;
 /// Roles, each in one region, whose credentials and clients are kept. Pools usually have roles of their own, and a
 /// role that was pushed out is assumed again for its next delivery, so the number is that of busy pools.
-const CALLERS_COUNT_MAX: NonZeroUsize = match NonZeroUsize::new(4_096) {
-    Some(count) => count,
-    None => NonZeroUsize::MIN,
-};
+const CALLERS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
 /// The way to AWS; nothing is loaded before it is first used.
 pub(crate) struct Aws {

@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use carryall_core::model::Caller;
 use tokio::sync::Semaphore;
 
+use crate::lock::Lock;
 use crate::source::Source;
 
 /// The resources that callers share, in the order of [`Shares::of`].
@@ -62,7 +63,7 @@ pub struct Account {
     table: Arc<Table>,
 }
 
-type Table = Mutex<HashMap<u64, Weak<Account>>>;
+type Table = Lock<HashMap<u64, Weak<Account>>>;
 
 /// The accounts of all callers with requests in flight.
 pub struct Accounts {
@@ -82,7 +83,7 @@ impl Accounts {
         let key = self.hasher.hash_one(party);
         #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the table")]
         let table = &self.tables[key as usize % TABLES];
-        let mut accounts = lock(table);
+        let mut accounts = table.lock();
         if let Some(account) = accounts.get(&key).and_then(Weak::upgrade) {
             return account;
         }
@@ -98,7 +99,7 @@ impl Accounts {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.tables.iter().map(|table| lock(table).len()).sum()
+        self.tables.iter().map(|table| table.lock().len()).sum()
     }
 }
 
@@ -111,17 +112,12 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let mut accounts = lock(&self.table);
+        let mut accounts = self.table.lock();
         // A new account may have taken the place of this one between its last use and now.
         if accounts.get(&self.key).is_some_and(|account| account.strong_count() == 0) {
             accounts.remove(&self.key);
         }
     }
-}
-
-/// A panic cannot leave the table half changed: each change is one call.
-fn lock(table: &Table) -> MutexGuard<'_, HashMap<u64, Weak<Account>>> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,30 +2,32 @@
 //! function, registrations of a pool's devices.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::lock::Lock;
+
 /// Things whose permits are remembered. The thing that was not used for longest is forgotten first.
-const THINGS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+const THINGS_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// The permits.
 pub struct Permits {
     permits_max: usize,
-    things: Mutex<LruCache<String, Arc<Semaphore>>>,
+    things: Lock<LruCache<String, Arc<Semaphore>>>,
 }
 
 impl Permits {
     /// `permits_max` for each thing.
     pub fn new(permits_max: usize) -> Self {
-        Self { permits_max, things: Mutex::new(LruCache::new(THINGS_MAX)) }
+        Self { permits_max, things: Lock::new(LruCache::new(THINGS_MAX)) }
     }
 
     /// A permit for `thing`, until it is dropped; `None` if all are taken.
     pub fn take(&self, thing: &str) -> Option<OwnedSemaphorePermit> {
         let permits = {
-            let mut things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut things = self.things.lock();
             Arc::clone(things.get_or_insert_ref(thing, || Arc::new(Semaphore::new(self.permits_max))))
         };
         permits.try_acquire_owned().ok()

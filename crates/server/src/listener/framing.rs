@@ -8,12 +8,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Request;
 use http::header::TRANSFER_ENCODING;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::lock::Lock;
 
 const TWO_LENGTHS: &str = "A request may not have both Content-Length and Transfer-Encoding, and one with a \
                            Transfer-Encoding may not be sent before the answer to the one ahead of it.";
@@ -31,7 +33,7 @@ pub fn refusal<B>(request: &Request<B>, received: &Received) -> Option<&'static 
 /// The bytes that one connection received since its last request.
 #[derive(Clone)]
 pub struct Received {
-    bytes: Arc<Mutex<Vec<u8>>>,
+    bytes: Arc<Lock<Vec<u8>>>,
     bytes_max: usize,
 }
 
@@ -42,14 +44,14 @@ impl Received {
     }
 
     fn add(&self, read: &[u8]) {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self.bytes.lock();
         let room = self.bytes_max.saturating_sub(bytes.len());
         bytes.extend_from_slice(&read[..read.len().min(room)]);
     }
 
     /// Clears the copy. Called after a request's head was examined, and when its answer is ready.
     pub fn clear(&self) {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self.bytes.lock();
         bytes.clear();
         bytes.shrink_to(IDLE_BYTES_MAX);
     }
@@ -58,7 +60,7 @@ impl Received {
     /// `Content-Length`. `method` and `target` are those of the request, so that the rest of another head is
     /// not mistaken for it.
     pub fn has_one_length(&self, method: &str, target: &str) -> bool {
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = self.bytes.lock();
         let begins = bytes
             .trim_ascii_start()
             .strip_prefix(method.as_bytes())
@@ -186,8 +188,8 @@ mod tests {
         let received = Received::new(10);
         received.add(b"0123456");
         received.add(b"789abc");
-        assert_eq!(received.bytes.lock().unwrap().as_slice(), b"0123456789");
+        assert_eq!(received.bytes.lock().as_slice(), b"0123456789");
         received.clear();
-        assert!(received.bytes.lock().unwrap().is_empty());
+        assert!(received.bytes.lock().is_empty());
     }
 }

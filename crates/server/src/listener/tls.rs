@@ -1,7 +1,7 @@
 //! TLS on the listener: certificate and key from PEM files, replaced without a restart. If a new certificate
 //! cannot be used, the old one stays.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -12,27 +12,28 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
+use crate::lock::Lock;
 
 /// The certificate of handshakes.
 #[derive(Debug)]
 pub struct Certificate {
     files: TlsFiles,
     provider: Arc<CryptoProvider>,
-    current: RwLock<Arc<CertifiedKey>>,
+    current: Lock<Arc<CertifiedKey>>,
 }
 
 impl Certificate {
     /// Reads the files; the error names the one that cannot be used.
     pub fn read(files: &TlsFiles) -> Result<Arc<Self>, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let current = RwLock::new(Arc::new(load(files, &provider)?));
+        let current = Lock::new(Arc::new(load(files, &provider)?));
         Ok(Arc::new(Self { files: files.clone(), provider, current }))
     }
 
     /// Reads the files again, for new handshakes.
     pub fn reload(&self) -> Result<(), String> {
         let certified = Arc::new(load(&self.files, &self.provider)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        *self.current.lock() = certified;
         Ok(())
     }
 
@@ -50,7 +51,7 @@ impl Certificate {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(&self.current.lock()))
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
     }
 
     fn shown(certificate: &Certificate) -> CertificateDer<'static> {
-        certificate.current.read().unwrap().cert[0].clone()
+        certificate.current.lock().cert[0].clone()
     }
 
     #[test]

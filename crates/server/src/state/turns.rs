@@ -64,7 +64,7 @@ mod tests {
 
     #[tokio::test]
     async fn more_waiters_than_the_bound_are_turned_away_at_once() {
-        let turns = Turns::new(NonZeroU32::MIN.saturating_add(1));
+        let turns = Turns::new(NonZeroU32::new(2).unwrap());
         let held = turns.take(&"hot").await;
         assert!(held.is_some());
         let (mut first, mut second) = (Box::pin(turns.take(&"hot")), Box::pin(turns.take(&"hot")));

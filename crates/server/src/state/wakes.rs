@@ -1,11 +1,11 @@
 //! How commits and operations of this process reach its relay.
 
-use std::sync::{Mutex, PoisonError};
-
 use carryall_core::ids::PoolId;
 use carryall_core::outbox::LaneRef;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
+
+use crate::lock::Lock;
 
 /// Lanes named by commits that the relay has not yet taken note of.
 const WAKES_MAX: usize = 4096;
@@ -14,7 +14,7 @@ const WAKES_MAX: usize = 4096;
 pub struct Wakes {
     lanes: mpsc::Sender<LaneRef>,
     pools: mpsc::Sender<PoolId>,
-    receivers: Mutex<Option<Receivers>>,
+    receivers: Lock<Option<Receivers>>,
     /// Something may wait that was not named.
     missed: Notify,
 }
@@ -31,7 +31,7 @@ impl Default for Wakes {
     fn default() -> Self {
         let (lanes, named_lanes) = mpsc::channel(WAKES_MAX);
         let (pools, named_pools) = mpsc::channel(WAKES_MAX);
-        let receivers = Mutex::new(Some(Receivers { lanes: named_lanes, pools: named_pools }));
+        let receivers = Lock::new(Some(Receivers { lanes: named_lanes, pools: named_pools }));
         Self { lanes, pools, receivers, missed: Notify::new() }
     }
 }
@@ -60,6 +60,6 @@ impl Wakes {
 
     /// The receiving ends; `None` if they have been taken.
     pub fn receivers(&self) -> Option<Receivers> {
-        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.receivers.lock().take()
     }
 }

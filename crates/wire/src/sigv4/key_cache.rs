@@ -12,7 +12,7 @@ use super::scope::{InScope, Scope};
 use super::signing_key::SigningKey;
 
 /// Most signing keys that a default cache keeps, at about a kilobyte each.
-pub const KEY_CACHE_ENTRIES_COUNT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
+pub const KEY_CACHE_ENTRIES_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
 /// A hash over access key id, secret, day, region and service: entries are found without allocation, and another
 /// secret for the same id is another entry.
