@@ -3,46 +3,12 @@
 
 use std::net::SocketAddr;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use crate::caller::Caller;
 use crate::http::{Connection, Request, Response};
+pub use crate::percent::encoded;
 use crate::signing::Signing;
-
-const UNRESERVED_KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// One path segment or query value as every SDK encodes it: a colon becomes `%3A`.
-pub fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, UNRESERVED_KEPT).to_string()
-}
-
-/// Who signs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The access key id.
-    pub access_key_id: String,
-    /// The secret.
-    pub secret_access_key: String,
-    /// The session token of temporary credentials.
-    pub session_token: Option<String>,
-}
-
-impl Caller {
-    /// A key that does not expire.
-    pub fn developer(access_key_id: &str, secret_access_key: &str) -> Self {
-        Self {
-            access_key_id: access_key_id.to_owned(),
-            secret_access_key: secret_access_key.to_owned(),
-            session_token: None,
-        }
-    }
-
-    /// The same caller with a secret that is not theirs.
-    #[must_use]
-    pub fn forged(&self) -> Self {
-        Self { secret_access_key: "not the secret".to_owned(), ..self.clone() }
-    }
-}
 
 /// A guest identity with its credentials.
 #[derive(Clone, Debug)]

@@ -3,17 +3,17 @@
 //! for effects: a trigger, a stream and push.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::api::{encoded, succeeded};
+use crate::child::{Reaped, folder, lines, python};
 use crate::peers::{Kinesalite, MiniStack, Moto};
 use crate::server::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, Server, ServerSettings, Store};
 
@@ -21,15 +21,6 @@ use crate::server::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, Server, ServerSe
 const ANSWER_SECONDS_MAX: u64 = 90;
 /// How long a script may go without reporting a case.
 const CASE_SECONDS_MAX: u64 = 240;
-
-pub(crate) fn folder(language: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(language)
-}
-
-/// The interpreter that has the Python clients.
-pub(crate) fn python() -> String {
-    std::env::var("CARRYALL_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
-}
 
 /// Settings of the surroundings must not leak into the clients: they see what is given here, and nothing else.
 fn client_command(program: &str, server: &Server) -> Command {
@@ -129,35 +120,6 @@ impl Effects {
         let text = fs::read_to_string(server.directory().join(EFFECTS_FILE)).ok()?;
         Some(serde_json::from_str(&text).expect("effects in JSON"))
     }
-}
-
-/// A child that is killed and waited for when its handle goes.
-#[derive(Debug)]
-pub(crate) struct Reaped(pub(crate) Child);
-
-impl Drop for Reaped {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Lines of a stream, read by a thread of their own so that waiting for one has a bound.
-pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (report, lines) = mpsc::channel();
-    report_lines(stream, report);
-    lines
-}
-
-/// The same, into a channel that several streams share.
-pub(crate) fn report_lines(stream: impl Read + Send + 'static, report: Sender<String>) {
-    thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if report.send(line).is_err() {
-                break;
-            }
-        }
-    });
 }
 
 /// A script of cases; each case is reported as one line of JSON.

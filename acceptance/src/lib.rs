@@ -8,14 +8,18 @@
 )]
 
 pub mod api;
+pub mod caller;
+mod child;
 pub mod clients;
 pub mod http;
 pub mod peers;
+mod percent;
 pub mod server;
 pub mod signing;
 pub mod streaming;
 
-pub use api::{Api, Caller, Guest};
+pub use api::{Api, Guest};
+pub use caller::Caller;
 pub use clients::{Device, DeviceSettings, Effects, Script};
 pub use http::{Connection, Request, Response};
 pub use server::{DIRECTORY, Ended, Server, ServerSettings, Store};

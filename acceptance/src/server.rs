@@ -14,7 +14,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::api::{Api, Caller};
+use crate::api::Api;
+use crate::caller::Caller;
 use crate::http::Request;
 
 /// The time limit of a start, a stop or a command.

@@ -11,7 +11,7 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4::SigningParams;
 
-use crate::api::Caller;
+use crate::caller::Caller;
 use crate::http::Request;
 
 /// The parameters of one signature.
@@ -79,7 +79,7 @@ impl<'a> Signing<'a> {
         for (name, value) in signed.params() {
             let separator = if request.target.contains('?') { '&' } else { '?' };
             request.target.push(separator);
-            request.target.extend([name, "=", &crate::api::encoded(value)]);
+            request.target.extend([name, "=", &crate::percent::encoded(value)]);
         }
         request
     }

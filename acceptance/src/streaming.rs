@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, Caller, Guest, encoded, succeeded};
+use crate::api::{Api, Guest, encoded, succeeded};
+use crate::caller::Caller;
 use crate::http::Response;
 use crate::peers::until;
 use crate::server::{Server, ServerSettings};

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::figures::{megabytes, milliseconds};
 use crate::measure::{Row, ratio};
-use crate::report::{megabytes, milliseconds};
 
 /// The size of a store, in bytes, from which the time to reopen it says something about the aim for a
 /// gigabyte.

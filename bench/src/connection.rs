@@ -8,7 +8,7 @@ use std::ops::Range;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// The largest accepted answer: a whole dataset of a mebibyte, escaped, and its record members.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -9,7 +9,7 @@ use carryall_wire::ops::sync::update_records::{self, RecordPatch};
 use carryall_wire::ops::sync::{DescribeDataset, ListRecords, UpdateRecords, describe_dataset, list_records};
 use carryall_wire::sigv4::Credentials;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::payload::Chance;
 use crate::signing;
 

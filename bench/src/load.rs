@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use futures_util::future::try_join_all;
 
-use crate::Outcome;
 use crate::connection::Connection;
 use crate::measure::Latencies;
+use crate::outcome::Outcome;
 
 /// A connection and its queue of requests.
 pub(crate) struct Lane {

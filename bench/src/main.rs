@@ -10,10 +10,12 @@ mod connection;
 mod cost;
 mod dataset;
 mod effects;
+mod figures;
 mod floors;
 mod hostile;
 mod load;
 mod measure;
+mod outcome;
 mod payload;
 mod process;
 mod report;
@@ -33,6 +35,7 @@ use tokio::runtime::Runtime;
 use crate::aims::{Floors, Footprint, Served};
 use crate::floors::store::Then;
 use crate::measure::Row;
+use crate::outcome::Outcome;
 use crate::report::Output;
 use crate::server::{Profile, Program, Server};
 use crate::workloads::{Listed, Update};
@@ -41,9 +44,6 @@ use crate::world::{Population, World};
 /// The program's own allocator, so that floors differ from it in nothing but the work that they leave out.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// What goes wrong ends the run with one line.
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// What every result has to be read with.
 const SHARED: &str =
@@ -417,11 +417,11 @@ fn write_up(
 }
 
 fn ms(time: Duration) -> String {
-    report::short(report::milliseconds(time))
+    figures::short(figures::milliseconds(time))
 }
 
 fn mb(bytes: u64) -> String {
-    report::short(report::megabytes(bytes))
+    figures::short(figures::megabytes(bytes))
 }
 
 /// Says on standard error how far the run is; the result alone goes to standard output.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::process::ProcessId;
 
 /// The longest latency that is distinguished from longer ones.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// A process that is being measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,11 @@
-//! The result as text or Markdown: what was measured, and each aim with what it asks and what was found. The only
-//! place that knows how figures are written.
+//! The result as text or Markdown: what was measured, and each aim with what it asks and what was found.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::aims::{Aim, Verdict};
+use crate::figures::{megabytes, milliseconds, short};
 use crate::measure::Row;
 
 /// How the result is written.
@@ -62,16 +61,6 @@ pub(crate) fn line(output: Output, text: &str) -> String {
     }
 }
 
-/// Bytes in millions.
-pub(crate) fn megabytes(bytes: u64) -> f64 {
-    crate::measure::real(bytes) / 1e6
-}
-
-/// A time in thousandths of a second.
-pub(crate) fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
 fn row(row: &Row) -> Vec<String> {
     let latency = |share| short(milliseconds(row.latencies.quantile(share)));
     let generator = row.generator_microseconds();
@@ -103,16 +92,6 @@ fn aim(aim: &Aim) -> Vec<String> {
         None => "–".to_owned(),
     };
     vec![aim.what.to_owned(), aim.wanted(), found.trim_end().to_owned(), verdict.to_owned()]
-}
-
-/// A number with about three digits that matter.
-pub(crate) fn short(number: f64) -> String {
-    match number.abs() {
-        size if size >= 100.0 => format!("{number:.0}"),
-        size if size >= 10.0 => format!("{number:.1}"),
-        size if size >= 1.0 => format!("{number:.2}"),
-        _ => format!("{number:.3}"),
-    }
 }
 
 /// A table of anything; the first column holds names.
@@ -161,12 +140,6 @@ fn pad(column: usize, cell: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_keep_the_digits_that_matter() {
-        let written: Vec<String> = [0.1234, 1.234, 12.34, 1234.5].into_iter().map(short).collect();
-        assert_eq!(written, ["0.123", "1.23", "12.3", "1234"]);
-    }
 
     #[test]
     fn tables_line_up_in_both_forms() {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use carryall_wire::sigv4::Credentials;
 use clap::ValueEnum;
 
-use crate::Outcome;
 use crate::measure::Meter;
+use crate::outcome::Outcome;
 use crate::process::ProcessId;
 use crate::signing::REGION;
 

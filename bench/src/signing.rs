@@ -7,8 +7,8 @@ use carryall_wire::sigv4::{self, BodyHash, Credentials, SignedParts, Signer};
 use carryall_wire::spec::{Operation, Service};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::Outcome;
 use crate::clock;
+use crate::outcome::Outcome;
 
 /// The region of servers under test.
 pub(crate) const REGION: &str = "us-east-1";

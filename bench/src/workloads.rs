@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
 use crate::dataset::Dataset;
 use crate::load;
 use crate::measure::{Meter, Row};
+use crate::outcome::Outcome;
 use crate::world::World;
 
 /// Updates that are created and signed before each measured stretch, over all lanes.

@@ -12,11 +12,11 @@ use carryall_wire::ops::identity::{
 use carryall_wire::shapes::IdentityPool;
 use carryall_wire::sigv4::Credentials;
 
-use crate::Outcome;
 use crate::connection::Connection;
 use crate::dataset::{self, Dataset, Guest};
 use crate::load::{self, Lane};
 use crate::measure::Latencies;
+use crate::outcome::Outcome;
 use crate::payload::Chance;
 use crate::server;
 use crate::signing;

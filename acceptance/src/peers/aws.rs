@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, Caller, encoded, text};
+use crate::api::{Api, encoded, text};
+use crate::caller::Caller;
 use crate::http::{Request, Response};
 use crate::signing::Signing;
 

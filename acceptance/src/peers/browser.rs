@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::{Reaped, folder, lines};
+use crate::child::{Reaped, folder, lines};
 
 /// The time limit for the browser to start, to load a page, or to report its next event.
 const REPORT_SECONDS_MAX: u64 = 60;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::aws::Service;
 use super::process::Process;
 use super::stream::Stream;
-use crate::api::Caller;
+use crate::caller::Caller;
 
 /// A running kinesalite.
 #[derive(Debug)]

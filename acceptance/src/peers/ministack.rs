@@ -15,7 +15,7 @@ use super::aws::{self, Service, done, element, member};
 use super::bucket::Bucket;
 use super::process::Process;
 use super::stream::Stream;
-use crate::api::Caller;
+use crate::caller::Caller;
 use crate::http::Response;
 
 /// The number of attempts to start: a free port may be taken by the time that MiniStack listens.

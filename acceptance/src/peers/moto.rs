@@ -13,8 +13,9 @@ use super::aws::{self, Service, done, element};
 use super::bucket::Bucket;
 use super::process::Process;
 use super::until;
-use crate::api::{Api, Caller};
-use crate::clients::python;
+use crate::api::Api;
+use crate::caller::Caller;
+use crate::child::python;
 use crate::http::Request;
 
 const SNS_VERSION: &str = "2010-03-31";

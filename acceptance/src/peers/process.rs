@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::clients::{Reaped, folder, report_lines};
+use crate::child::{Reaped, folder, report_lines};
 
 /// The time limit for a peer to listen, on a machine that is busy with other tests.
 const START_SECONDS_MAX: u64 = 60;

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
-use crate::Outcome;
 use crate::measure::ratio;
 use crate::measure::real;
+use crate::outcome::Outcome;
 use crate::report::{self, Output};
 use crate::server::{Program, Server};
 use crate::world::{Population, World};

@@ -4,8 +4,8 @@ use carryall_wire::ops::identity::{
     GetCredentialsForIdentity, GetId, get_credentials_for_identity as get_credentials, get_id,
 };
 
-use crate::Outcome;
 use crate::measure::Latencies;
+use crate::outcome::Outcome;
 use crate::signing;
 use crate::world::World;
 

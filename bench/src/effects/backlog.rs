@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
+use super::cells::{mb, microseconds_each, ms, per_second};
+use super::delivered::{Delivered, LOOK_PAUSE, arrived, counts, states_since};
 use super::pool::{Developer, Effects, Stream};
-use super::{
-    Delivered, Extent, LOOK_PAUSE, Site, arrived, counts, mb, microseconds_each, ms, per_second, states_since,
-};
-use crate::Outcome;
+use super::site::{Extent, Site};
+use crate::figures::short;
 use crate::load;
 use crate::measure::Latencies;
-use crate::report::short;
+use crate::outcome::Outcome;
 use crate::server::{Program, Server};
 use crate::workloads::{self, Update};
 use crate::world::World;

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
+use super::cells::{mb, microseconds_each, per_second};
+use super::delivered::Delivered;
 use super::endpoint::{Arrivals, StateKey, state_key};
 use super::pool::{Developer, Effects, Stream};
-use super::{Delivered, Extent, Site, mb, microseconds_each, per_second};
-use crate::Outcome;
-use crate::report::{megabytes, short};
+use super::site::{Extent, Site};
+use crate::figures::{megabytes, short};
+use crate::outcome::Outcome;
 use crate::server::{Program, Server};
 use crate::world::{Population, World};
 

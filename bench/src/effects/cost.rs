@@ -4,15 +4,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::cells::{microseconds_each, ms, per_second};
+use super::delivered::{Delivered, arrived, counts, settled, states_since};
 use super::endpoint::{Arrivals, StateKey};
 use super::pool::{self, Developer, Effects, Stream};
-use super::{
-    Delivered, UnderTest, arrived, counts, microseconds_each, ms, per_second, settled, states_since,
-};
-use crate::Outcome;
+use super::site::UnderTest;
+use crate::figures::short;
 use crate::load;
 use crate::measure::{Latencies, Row, ratio};
-use crate::report::short;
+use crate::outcome::Outcome;
 use crate::workloads::{self, Update};
 use crate::world::World;
 
@@ -95,7 +95,7 @@ impl Cost {
             when(is_told && is_heard && !is_file, self.behind.to_string()),
             when(is_told && is_heard, self.connections.to_string()),
             format!("{:.0}", self.row.device_bytes_each()),
-            format!("{:.1}", crate::report::megabytes(self.row.resident_bytes)),
+            format!("{:.1}", crate::figures::megabytes(self.row.resident_bytes)),
             when(is_told && is_heard, lost),
             when(is_told && is_heard, repeated),
         ]

@@ -20,7 +20,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 const EVENT_ID_MEMBER: &[u8] = b"\"eventId\":\"";
 

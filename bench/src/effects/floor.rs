@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::endpoint::Endpoint;
-use crate::Outcome;
 use crate::load::{self, Lane};
 use crate::measure::{Meter, Row};
+use crate::outcome::Outcome;
 
 /// Simultaneous deliveries for one pool, by the program's default settings.
 const CONNECTIONS: usize = 32;

@@ -3,52 +3,35 @@
 
 mod backlog;
 mod bulk;
+mod cells;
 mod cost;
+mod delivered;
 mod endpoint;
 mod floor;
 mod pace;
 mod pool;
+mod site;
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use tokio::runtime::Runtime;
-use tokio::time::sleep;
 
-use crate::Outcome;
 use crate::floors;
 use crate::floors::store::Then;
-use crate::measure::{Row, ratio, real};
-use crate::report::{self, Output, megabytes, milliseconds, short};
+use crate::measure::Row;
+use crate::outcome::Outcome;
+use crate::report::{self, Output};
 use crate::server::{Program, Server};
-use crate::world::{Population, World};
+use crate::world::World;
 
 use self::backlog::Drained;
 use self::bulk::Published;
 use self::cost::Cost;
-use self::endpoint::{Arrivals, Endpoint, StateKey};
+use self::endpoint::Endpoint;
 use self::pace::Paced;
-use self::pool::{Developer, Stream};
-
-/// How long nothing may arrive before what is missing counts as lost.
-const SILENCE_SECONDS_MAX: u64 = 20;
-/// Pause between two looks at what has arrived.
-const LOOK_PAUSE: Duration = Duration::from_millis(5);
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent {
-    /// How long each row goes on.
-    pub(crate) cell: Duration,
-    /// The population of all but the publications.
-    pub(crate) population: Population,
-    /// Records of the smaller publication; the larger has ten times as many.
-    pub(crate) published_records: usize,
-    /// Whether the larger publications are measured.
-    pub(crate) big: bool,
-    /// Events of the backlog.
-    pub(crate) backlog: usize,
-}
+use self::pool::Stream;
+pub(crate) use self::site::Extent;
+use self::site::{Site, UnderTest};
 
 /// Everything that was measured.
 pub(crate) struct Measured {
@@ -113,102 +96,6 @@ pub(crate) fn measure(
     Ok(Measured { fdatasync, log, store, endpoint: endpoint_alone, costs, paced, drained, published })
 }
 
-/// Where a server under test lives and where its effects go.
-struct Site<'a> {
-    directory: PathBuf,
-    endpoint: &'a Endpoint,
-}
-
-impl<'a> Site<'a> {
-    fn create(within: &Path, name: &str, endpoint: &'a Endpoint) -> Outcome<Self> {
-        let directory = within.join(name);
-        std::fs::create_dir(&directory)?;
-        Ok(Self { directory, endpoint })
-    }
-
-    fn settings(&self, outbox: &str) -> String {
-        pool::settings(self.endpoint, &self.file(), outbox)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.directory.join("changes.ndjson")
-    }
-}
-
-/// A running server and its place.
-struct UnderTest<'a> {
-    server: &'a Server,
-    place: &'a Site<'a>,
-}
-
-/// The counts of all datasets.
-fn counts(world: &World) -> Vec<u64> {
-    world.datasets.iter().flatten().map(crate::dataset::Dataset::count).collect()
-}
-
-/// Every state that the datasets had since `before`.
-fn states_since(world: &World, before: &[u64]) -> Vec<StateKey> {
-    let datasets = world.datasets.iter().flatten().zip(before);
-    let states = datasets.flat_map(|(dataset, before)| {
-        let identity = &dataset.guest().identity;
-        (before + 1..=dataset.count()).map(move |count| endpoint::state_key(identity, dataset.name(), count))
-    });
-    states.collect()
-}
-
-/// Waits until `events` events have come to the endpoint and the server knows it, or until nothing comes any more.
-/// `sample` is called now and then.
-async fn arrived(
-    endpoint: &Endpoint,
-    events: usize,
-    developer: &mut Developer,
-    mut sample: impl FnMut() -> Outcome<()>,
-) -> Outcome<()> {
-    let (mut seen, mut at) = (endpoint.events(), Instant::now());
-    while seen < events && at.elapsed() < Duration::from_secs(SILENCE_SECONDS_MAX) {
-        sleep(LOOK_PAUSE).await;
-        sample()?;
-        let now = endpoint.events();
-        if now != seen {
-            (seen, at) = (now, Instant::now());
-        }
-    }
-    settled(developer).await
-}
-
-/// Waits until nothing is in the outbox, or until it gets no emptier.
-async fn settled(developer: &mut Developer) -> Outcome<()> {
-    let (mut seen, mut at) = (developer.waiting().await?, Instant::now());
-    while seen > 0 && at.elapsed() < Duration::from_secs(SILENCE_SECONDS_MAX) {
-        sleep(LOOK_PAUSE).await;
-        let now = developer.waiting().await?;
-        if now != seen {
-            (seen, at) = (now, Instant::now());
-        }
-    }
-    Ok(())
-}
-
-/// What was told, against what should have been.
-#[derive(Clone, Copy, Debug, Default)]
-struct Delivered {
-    events: u64,
-    lost: u64,
-    repeated: u64,
-}
-
-impl Delivered {
-    fn add(&mut self, arrivals: &Arrivals, lost: u64) {
-        self.events += arrivals.events() as u64;
-        self.lost += lost;
-        self.repeated += arrivals.repeated();
-    }
-
-    fn cells(self) -> [String; 2] {
-        [self.lost.to_string(), self.repeated.to_string()]
-    }
-}
-
 /// Writes it all up.
 pub(crate) fn write_up(output: Output, conditions: &[&str], measured: &Measured) -> String {
     let Measured { fdatasync, log, store, endpoint, costs, paced, drained, published } = measured;
@@ -236,20 +123,4 @@ pub(crate) fn write_up(output: Output, conditions: &[&str], measured: &Measured)
         &published.iter().map(Published::cells).collect::<Vec<_>>(),
     );
     text
-}
-
-fn per_second(count: u64, took: Duration) -> String {
-    format!("{:.0}", ratio(real(count), took.as_secs_f64()))
-}
-
-fn microseconds_each(cpu: Duration, count: u64) -> f64 {
-    ratio(cpu.as_secs_f64() * 1e6, real(count))
-}
-
-fn ms(time: Duration) -> String {
-    short(milliseconds(time))
-}
-
-fn mb(bytes: u64) -> String {
-    format!("{:.1}", megabytes(bytes))
 }

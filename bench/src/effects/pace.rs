@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use tokio::time::sleep_until;
 
+use super::cells::{mb, microseconds_each, ms, per_second};
+use super::delivered::{Delivered, arrived, counts, states_since};
 use super::endpoint::{StateKey, Told, state_key};
 use super::pool::{Developer, Effects, Stream};
-use super::{Delivered, UnderTest, arrived, counts, mb, microseconds_each, ms, per_second, states_since};
-use crate::Outcome;
+use super::site::UnderTest;
+use crate::figures::short;
 use crate::load::Lane;
 use crate::measure::{Latencies, real};
-use crate::report::short;
+use crate::outcome::Outcome;
 use crate::world::World;
 
 /// Updates per second.

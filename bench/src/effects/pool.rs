@@ -12,9 +12,9 @@ use carryall_wire::ops::sync::{
 use carryall_wire::shapes::{CognitoStreams, PushSync};
 
 use super::endpoint::Endpoint;
-use crate::Outcome;
 use crate::connection::Connection;
 use crate::dataset::Guest;
+use crate::outcome::Outcome;
 use crate::server::{self, SECRET_VARIABLE};
 use crate::signing;
 use crate::world::World;

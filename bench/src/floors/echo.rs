@@ -15,9 +15,9 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::Outcome;
 use crate::load::{self, Lane};
 use crate::measure::{Meter, Row};
+use crate::outcome::Outcome;
 use crate::process::ProcessId;
 use crate::server;
 

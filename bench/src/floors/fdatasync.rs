@@ -4,8 +4,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
 use crate::measure::{Meter, Row};
+use crate::outcome::Outcome;
 
 const WRITE_BYTES: usize = 512;
 const FILE_BYTES: usize = 16 * 1024 * 1024;

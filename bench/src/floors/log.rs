@@ -7,8 +7,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
 use crate::measure::{Meter, Row};
+use crate::outcome::Outcome;
 
 /// The bytes of one transaction: about the size of one changed record in a log.
 const TRANSACTION_BYTES: usize = 300;

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// The size of writes into a preallocated file: with it the kernel keeps, and counts, pages rather than large
 /// folios.

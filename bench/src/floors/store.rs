@@ -23,10 +23,10 @@ use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl};
 use tokio::runtime::Runtime;
 
-use crate::Outcome;
 use crate::clock;
 use crate::dataset;
 use crate::measure::{Latencies, Meter, Row};
+use crate::outcome::Outcome;
 use crate::payload::Chance;
 use crate::process;
 use crate::world::Population;

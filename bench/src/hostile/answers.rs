@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use super::attacker::{Attacker, source};
 use super::owner::{Content, Owner, owners, replace};
-use crate::Outcome;
 use crate::connection::Connection;
+use crate::outcome::Outcome;
 
 const DATASET: &str = "large";
 /// The bytes that are read of an answer before its connection is closed.

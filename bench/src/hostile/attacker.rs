@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::Outcome;
 use crate::connection;
+use crate::outcome::Outcome;
 
 /// The pause before a connection that the server ended, or that is used up, is opened again.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use super::attacker::Attacker;
 use super::bodies::{self, Form, Sender, Subject};
 use super::floods;
 use super::owner::Content;
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::attacker::Attacker;
 use super::owner::{Owner, owners};
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::signing;
 
 /// The number of empty patches that fit a body of 8 MiB.

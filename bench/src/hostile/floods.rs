@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::attacker::Attacker;
 use super::owner::{Owner, owners, remove, replace};
-use crate::Outcome;
 use crate::connection::Connection;
+use crate::outcome::Outcome;
 
 /// Records of a full dataset; further updates of a release remove records that never existed.
 const RECORDS: usize = 1_000;

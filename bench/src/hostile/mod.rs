@@ -23,7 +23,7 @@ use self::attacker::{Attacker, Gate};
 use self::attacks::{ATTACKS, Attack};
 use self::neighbour::Neighbour;
 use self::row::Row;
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::process;
 use crate::report::{self, Output};
 use crate::server::{Program, Server};

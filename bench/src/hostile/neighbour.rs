@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::attacker::source;
 use super::owner::{Owner, owners, replace};
-use crate::Outcome;
 use crate::connection::Connection;
 use crate::measure::Latencies;
+use crate::outcome::Outcome;
 
 /// Its address, which no attack uses.
 const SOURCE: u8 = 100;

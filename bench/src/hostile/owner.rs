@@ -6,9 +6,9 @@ use carryall_wire::ops::sync::{DescribeDataset, ListRecords, UpdateRecords, desc
 use carryall_wire::spec::{Method, Service};
 use std::net::SocketAddr;
 
-use crate::Outcome;
 use crate::connection::Connection;
 use crate::dataset::{self, Guest};
+use crate::outcome::Outcome;
 use crate::signing;
 use crate::world;
 

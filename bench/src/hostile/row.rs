@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::neighbour::{Probed, Seen};
+use crate::figures::{milliseconds, short};
 use crate::measure::{Latencies, ratio};
-use crate::report::{milliseconds, short};
 
 const MEBIBYTE: u64 = 1 << 20;
 

@@ -10,10 +10,11 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_types::service_config::ServiceConfigKey;
 
-use super::CALL_MILLISECONDS_MAX;
 use super::failure::{AnswerLimit, credentials_failure};
 use crate::port::Finding;
 
+/// How long a call may take with everything that comes before it, such as assuming a role.
+pub(super) const CALL_MILLISECONDS_MAX: u64 = 20_000;
 /// The name under which the server appears in a role's account.
 const ROLE_SESSION_NAME: &str = "carryall";
 /// Credentials of a role are replaced when they have less than this left: a presigned URL ends with the credentials that

@@ -9,6 +9,7 @@ use aws_sdk_lambda::types::InvocationType;
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::caller::CALL_MILLISECONDS_MAX;
 use super::failure::{Failure, Kind, failure};
 use super::{Aws, arn};
 use crate::cause::one_line;
@@ -45,7 +46,7 @@ impl LambdaTrigger {
         }
         let call = caller.lambda().invoke().function_name(&self.function);
         let call = call.invocation_type(InvocationType::DryRun).send();
-        let time_max = Duration::from_millis(super::CALL_MILLISECONDS_MAX);
+        let time_max = Duration::from_millis(CALL_MILLISECONDS_MAX);
         let trouble = match tokio::time::timeout(time_max, call).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(failure("Invoke", None, &error).cause),

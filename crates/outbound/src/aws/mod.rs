@@ -23,7 +23,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use lru::LruCache;
 use tokio::sync::OnceCell;
 
-use self::caller::Caller;
+use self::caller::{CALL_MILLISECONDS_MAX, Caller};
 use self::failure::{Failure, Kind};
 pub(crate) use self::kinesis::KinesisStream;
 pub(crate) use self::lambda::LambdaTrigger;
@@ -34,8 +34,6 @@ pub(crate) use self::sns::SnsPush;
 const CONNECT_MILLISECONDS_MAX: u64 = 3_000;
 /// How long one attempt of a call may take, its answer included.
 const ATTEMPT_MILLISECONDS_MAX: u64 = 10_000;
-/// How long a call may take with everything that comes before it, such as assuming a role.
-const CALL_MILLISECONDS_MAX: u64 = 20_000;
 /// Connections that are kept open without use, for each host.
 const IDLE_CONNECTIONS_MAX: usize = 64;
 /// How long they are kept.

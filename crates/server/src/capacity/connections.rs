@@ -351,10 +351,7 @@ mod tests {
         let (admitted, first) = busy(&connections, 1).unwrap();
         let second = admitted.place.begin_request();
         drop(first);
-        assert_eq!(
-            used_for(admit(&connections, 2).as_ref()),
-            Some(Use::Probes(ServerLimit::Connections))
-        );
+        assert_eq!(used_for(admit(&connections, 2).as_ref()), Some(Use::Probes(ServerLimit::Connections)));
         drop(second);
         assert_eq!(used_for(admit(&connections, 2).as_ref()), Some(Use::Any));
     }

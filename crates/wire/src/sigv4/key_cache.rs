@@ -8,7 +8,8 @@ use aws_lc_rs::digest;
 use lru::LruCache;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::scope::{InScope, Scope};
+use super::in_scope::InScope;
+use super::scope::Scope;
 use super::signing_key::SigningKey;
 
 /// Most signing keys that a default cache keeps, at about a kilobyte each.

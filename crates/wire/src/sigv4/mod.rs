@@ -14,7 +14,9 @@
 mod authorization;
 mod canonical;
 mod digest;
+mod in_scope;
 mod key_cache;
+mod presented;
 mod scope;
 mod sign;
 mod signed_headers;
@@ -25,11 +27,13 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName};
 
-pub use self::authorization::{Presented, parse};
+pub use self::authorization::parse;
 pub use self::canonical::{canonical_request, string_to_sign};
 pub use self::digest::{BodyHash, BodyHasher};
+pub use self::in_scope::{Expected, InScope};
 pub use self::key_cache::{KEY_CACHE_ENTRIES_COUNT_MAX, KeyCache};
-pub use self::scope::{AmzDate, Expected, InScope, Scope};
+pub use self::presented::Presented;
+pub use self::scope::{AmzDate, Scope};
 pub use self::sign::{Credentials, Signer, SigningTrouble, presign, sign};
 pub use self::signing_key::SigningKey;
 

@@ -3,7 +3,7 @@
 
 use super::canonical::{canonical_request, push_encoded, string_to_sign};
 use super::digest::BodyHash;
-use super::scope::InScope;
+use super::in_scope::InScope;
 use super::signing_key::SigningKey;
 use super::{MISMATCH_ECHO_BYTES_MAX, Trouble};
 

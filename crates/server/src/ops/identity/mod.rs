@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use carryall_core::ids::IdentityId;
 use carryall_core::model::{Identity, Pool, UserPoolProvider};
 use carryall_core::refusal::Refusal;
-use carryall_core::rules::get_id;
+use carryall_core::rules::get_id::{admit_guest, refuse_logins};
 use carryall_wire::shapes::{self, CognitoIdentityProvider, Secret};
 
 use super::timestamp;
@@ -96,11 +96,11 @@ async fn guest(
     id: Option<&str>,
     logins: Option<&BTreeMap<String, Secret>>,
 ) -> Result<(Identity, std::sync::Arc<Pool>), Failure> {
-    get_id::refuse_logins(logins_count(logins))?;
+    refuse_logins(logins_count(logins))?;
     let identity = identity(call, id).await?;
     let pool_id = &identity.at.pool.id;
     let pool = call.app.state.pool(pool_id).await?;
     let pool = pool.ok_or_else(|| Refusal::PoolNotFound(pool_id.clone()))?;
-    get_id::admit_guest(&pool)?;
+    admit_guest(&pool)?;
     Ok((identity, pool))
 }
