@@ -100,19 +100,20 @@ pub struct TriggerCall {
 impl Capacity {
     /// The capacity that the settings state.
     pub fn new(config: &Config) -> Self {
-        let wait_max = Duration::from_millis(config.admission_wait_milliseconds_max.into());
-        let bodies = Sizes::of(config.bodies_in_flight_bytes_max, config.body_bytes_max);
+        let limits = &config.limits;
+        let wait_max = Duration::from_millis(limits.admission_wait_milliseconds_max.into());
+        let bodies = Sizes::of(limits.bodies_in_flight_bytes_max, limits.body_bytes_max);
         // While it is built, an answer is in memory twice: as records and as JSON. A record that alone is larger than a
         // page came in a body.
-        let answer_bytes_max = config.page_bytes_max.max(config.body_bytes_max).saturating_mul(2);
-        let answers = Sizes::of(config.answers_in_flight_bytes_max, answer_bytes_max);
-        let requests_max = u32::try_from(config.concurrent_requests_max).unwrap_or(u32::MAX);
+        let answer_bytes_max = limits.page_bytes_max.max(limits.body_bytes_max).saturating_mul(2);
+        let answers = Sizes::of(limits.answers_in_flight_bytes_max, answer_bytes_max);
+        let requests_max = limits.concurrent_requests_max.get();
         let gate = |resource, limit, total| Gate::new(resource, limit, total, wait_max);
         let budget = |sizes, kinds, limit| Budget::new(sizes, kinds, limit, wait_max);
         Self {
             accounts: Accounts::new(Shares {
                 of: [
-                    config.requests_per_caller_max.get().min(requests_max),
+                    limits.requests_per_caller_max.get().min(requests_max),
                     bodies.small_share,
                     bodies.large_share,
                     answers.small_share,
@@ -135,13 +136,13 @@ impl Capacity {
             answer_bytes_max,
             building: gate(Resource::Building, ServerLimit::AnswersInFlightBytes, building_max()),
             connections: Connections::new(
-                config.connections_max,
-                config.connections_per_source_max,
-                config.probe_connections_max,
+                limits.connections_max.get(),
+                limits.connections_per_source_max(),
+                limits.probe_connections_max.get(),
             ),
             proxies: config.trusted_proxies.clone(),
-            new_identities: NewIdentities::new(config),
-            trigger_calls: Arc::new(Semaphore::new((config.concurrent_requests_max / 2).max(1))),
+            new_identities: NewIdentities::new(limits),
+            trigger_calls: Arc::new(Semaphore::new((requests_max as usize / 2).max(1))),
             triggers: Permits::new(config.trigger.calls_per_function_max.get() as usize),
             registrations: Permits::new(REGISTRATIONS_PER_POOL_MAX),
             pool_checks: Arc::new(Semaphore::new(POOL_CHECKS_MAX)),

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use carryall_core::ids::PoolId;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use crate::config::Config;
+use crate::config::LimitSettings;
 use crate::source::Source;
 
 /// Sources and pools remembered before those that have been quiet are forgotten.
@@ -20,17 +20,17 @@ pub struct NewIdentities {
 
 impl NewIdentities {
     /// Throttles as the settings say.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(limits: &LimitSettings) -> Self {
         let quota =
             |per_second: NonZeroU32, burst: NonZeroU32| Quota::per_second(per_second).allow_burst(burst);
         Self {
             by_pool: RateLimiter::keyed(quota(
-                config.new_identities_per_pool_per_second_max,
-                config.new_identities_per_pool_burst_max,
+                limits.new_identities_per_pool_per_second_max,
+                limits.new_identities_per_pool_burst_max,
             )),
             by_source: RateLimiter::keyed(quota(
-                config.new_identities_per_source_per_second_max,
-                config.new_identities_per_source_burst_max,
+                limits.new_identities_per_source_per_second_max,
+                limits.new_identities_per_source_burst_max,
             )),
         }
     }

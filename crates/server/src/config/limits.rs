@@ -13,39 +13,72 @@ pub(super) const fn at_least_one(number: u32) -> NonZeroU32 {
     }
 }
 
-/// The table `[limits]`; `config.default.toml` says what each is for.
+/// One source may have one in this many of all connections, unless the settings say otherwise.
+const SOURCE_ONE_IN: u32 = 4;
+
+/// The table `[limits]`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
+    /// See [`Limits::datasets_per_identity_max`].
     pub datasets_per_identity_max: u32,
+    /// See [`Limits::records_per_dataset_max`].
     pub records_per_dataset_max: u32,
+    /// See [`Limits::dataset_bytes_max`].
     pub dataset_bytes_max: u64,
+    /// See [`Limits::key_bytes_max`].
     pub key_bytes_max: usize,
+    /// See [`Limits::value_bytes_max`].
     pub value_bytes_max: usize,
+    /// See [`Limits::tombstones_per_dataset_max`].
     pub tombstones_per_dataset_max: u32,
+    /// See [`Limits::tombstone_key_bytes_per_dataset_max`].
     pub tombstone_key_bytes_per_dataset_max: u64,
+    /// Largest request body, in bytes.
     pub body_bytes_max: usize,
+    /// Memory for all request bodies in flight together, in bytes; never less than one body.
     pub bodies_in_flight_bytes_max: usize,
+    /// How far a signature's time may be from ours, in seconds.
     pub clock_skew_seconds_max: u32,
+    /// Connections at a time, those for probes not counted.
     pub connections_max: NonZeroU32,
+    /// Connections of one source at a time; a quarter of all unless set.
     pub connections_per_source_max: Option<NonZeroU32>,
+    /// Connections at a time that only probes may use, beyond the others.
     pub probe_connections_max: NonZeroU32,
+    /// Requests worked on at a time; more are answered with 503.
     pub concurrent_requests_max: NonZeroU32,
+    /// Requests of one identity, or of one source without a signature, worked on at a time.
     pub requests_per_caller_max: NonZeroU32,
+    /// Updates that may wait for one dataset's turn; more are answered with 429.
     pub updates_waiting_per_dataset_max: NonZeroU32,
+    /// Wait for a share or a total that is used up, in milliseconds.
     pub admission_wait_milliseconds_max: u32,
+    /// Memory for all answers from loading to writing, in bytes; never less than two pages.
     pub answers_in_flight_bytes_max: usize,
+    /// JSON of one page of a listing, in bytes.
     pub page_bytes_max: usize,
+    /// The least pace of a request body, in bytes a second.
     pub body_bytes_per_second_min: NonZeroU32,
+    /// The least pace at which a peer that is behind takes an answer, in bytes a second.
     pub answer_bytes_per_second_min: NonZeroU32,
+    /// Time in which a peer must take some of what is sent to it, in seconds.
     pub write_stall_seconds_max: NonZeroU32,
+    /// Size of a request's head, in bytes.
     pub header_bytes_max: usize,
+    /// Wait for a request's head, in seconds; also how long an idle connection is kept.
     pub header_seconds_max: NonZeroU32,
+    /// Time for a request's body to arrive, and again for its operation to be done, in seconds.
     pub request_seconds_max: NonZeroU32,
+    /// Time for the requests in flight once the server is told to stop, in seconds.
     pub shutdown_seconds_max: u32,
+    /// Unsigned requests for new identities of one pool, a second.
     pub new_identities_per_pool_per_second_max: NonZeroU32,
+    /// How many of them may come at once.
     pub new_identities_per_pool_burst_max: NonZeroU32,
+    /// Unsigned requests for new identities from one address, a second.
     pub new_identities_per_source_per_second_max: NonZeroU32,
+    /// How many of them may come at once.
     pub new_identities_per_source_burst_max: NonZeroU32,
 }
 
@@ -88,6 +121,12 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
+    /// Connections of one source at a time.
+    pub fn connections_per_source_max(&self) -> u32 {
+        let quarter = (self.connections_max.get() / SOURCE_ONE_IN).max(1);
+        self.connections_per_source_max.map_or(quarter, NonZeroU32::get)
+    }
+
     /// Those among them that the rules apply.
     pub fn of_the_rules(&self) -> Limits {
         Limits {

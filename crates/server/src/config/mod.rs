@@ -9,7 +9,6 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::Path;
 
 use carryall_core::ids::PoolId;
@@ -24,7 +23,7 @@ use carryall_store::{StoreOptions, StoreUrl};
 
 pub use self::error::ConfigError;
 use self::error::refuse;
-use self::limits::LimitSettings;
+pub use self::limits::LimitSettings;
 pub use self::secrets::Secrets;
 use self::settings::{EmbeddedSettings, OutboxSettings, PoolSettings, ProxySettings};
 pub use self::settings::{LiveSettings, Overrides, Settings, TlsFiles, TriggerSettings};
@@ -38,8 +37,6 @@ const HEADER_BYTES_MIN: usize = 8192;
 const KEY_BYTES_MAX: u64 = 32 * 1024;
 /// Smallest bound on a page of a listing, in bytes: the reserve for small answers.
 const PAGE_BYTES_MIN: u64 = 64 * 1024;
-/// One source may have one in this many of all connections, unless the settings say otherwise.
-const SOURCE_ONE_IN: u32 = 4;
 /// Shortest lease of a lane, in seconds: a delivery that outlived its lease would be made twice.
 const LEASE_SECONDS_MIN: u32 = 30;
 
@@ -58,60 +55,16 @@ pub struct Config {
     pub account_id: String,
     /// Directives of the log's filter.
     pub log: String,
-    /// Limits of the rules.
-    pub limits: Limits,
-    /// Largest request body, in bytes.
-    pub body_bytes_max: usize,
-    /// Memory for all request bodies in flight together, in bytes; never less than one body.
-    pub bodies_in_flight_bytes_max: usize,
-    /// How far a signature's time may be from ours, in seconds.
-    pub clock_skew_seconds_max: u32,
+    /// Bounds on data and on work: the table as it is set.
+    pub limits: LimitSettings,
+    /// Those among them that the rules apply.
+    pub rules: Limits,
     /// True if developers may call UpdateRecords.
     pub allow_developer_updates: bool,
     /// The origins whose pages may call from a browser.
     pub cors_allowed_origins: AllowedOrigins,
-    /// Connections at a time; more wait to be accepted.
-    pub connections_max: u32,
-    /// Connections of one source at a time.
-    pub connections_per_source_max: u32,
-    /// Connections at a time that only probes may use, beyond the others.
-    pub probe_connections_max: u32,
     /// The proxies whose word on a client's address counts.
     pub trusted_proxies: TrustedProxies,
-    /// Requests worked on at a time; more are answered with 503.
-    pub concurrent_requests_max: usize,
-    /// Requests of one identity, or of one source without a signature, worked on at a time.
-    pub requests_per_caller_max: NonZeroU32,
-    /// Updates that may wait for one dataset's turn; more are answered with 429.
-    pub updates_waiting_per_dataset_max: NonZeroU32,
-    /// Wait for a share or a total that is used up, in milliseconds.
-    pub admission_wait_milliseconds_max: u32,
-    /// Memory for all answers from loading to writing, in bytes; never less than two pages.
-    pub answers_in_flight_bytes_max: usize,
-    /// JSON of one page of a listing, in bytes.
-    pub page_bytes_max: usize,
-    /// The least pace of a request body, in bytes a second.
-    pub body_bytes_per_second_min: NonZeroU32,
-    /// The least pace at which a peer that is behind takes an answer, in bytes a second.
-    pub answer_bytes_per_second_min: NonZeroU32,
-    /// Time in which a peer must take some of what is sent to it, in seconds.
-    pub write_stall_seconds_max: u32,
-    /// Size of a request's head, in bytes.
-    pub header_bytes_max: usize,
-    /// Wait for a request's head, in seconds; also how long an idle connection is kept.
-    pub header_seconds_max: u32,
-    /// Time for a request's body to arrive, and again for its operation to be done, in seconds.
-    pub request_seconds_max: u32,
-    /// Time for the requests in flight once the server is told to stop, in seconds.
-    pub shutdown_seconds_max: u32,
-    /// Unsigned requests for new identities of one pool, a second.
-    pub new_identities_per_pool_per_second_max: NonZeroU32,
-    /// How many of them may come at once.
-    pub new_identities_per_pool_burst_max: NonZeroU32,
-    /// Unsigned requests for new identities from one address, a second.
-    pub new_identities_per_source_per_second_max: NonZeroU32,
-    /// How many of them may come at once.
-    pub new_identities_per_source_burst_max: NonZeroU32,
     /// Certificate files; `None` for plain HTTP.
     pub tls: Option<TlsFiles>,
     /// How the outbox is worked off.
@@ -155,7 +108,9 @@ pub struct PoolSeed {
 impl Config {
     /// Checks `settings`.
     pub fn check(settings: Settings) -> Result<Self, ConfigError> {
-        let limits = settings.limits;
+        let mut limits = settings.limits;
+        limits.clock_skew_seconds_max =
+            settings.clock_skew_seconds_max.unwrap_or(limits.clock_skew_seconds_max);
         check_region(&settings.region)?;
         if settings.account_id.len() != 12 || !settings.account_id.bytes().all(|b| b.is_ascii_digit()) {
             return Err(refuse("account_id", format_args!("'{}' is not 12 digits", settings.account_id)));
@@ -179,42 +134,13 @@ impl Config {
                 refuse("listen", format_args!("'{}' is not IP:PORT, as in 127.0.0.1:7962", settings.listen))
             })?,
             store: settings.store.parse().map_err(|error| refuse("store", error))?,
-            store_options: StoreOptions {
-                cache_bytes_max: settings.embedded.cache_bytes_max,
-                journal_bytes_max: settings.embedded.journal_bytes_max,
-                heads_entries_max: settings.embedded.heads_entries_max,
-                commits_waiting_max: settings.embedded.commits_waiting_max,
-            },
+            store_options: settings.embedded.options(),
             log: settings.log,
-            limits: limits.of_the_rules(),
-            body_bytes_max: limits.body_bytes_max,
-            bodies_in_flight_bytes_max: limits.bodies_in_flight_bytes_max,
-            clock_skew_seconds_max: settings.clock_skew_seconds_max.unwrap_or(limits.clock_skew_seconds_max),
+            rules: limits.of_the_rules(),
+            limits,
             allow_developer_updates: settings.allow_developer_updates,
             cors_allowed_origins: AllowedOrigins::of(settings.cors.allowed_origins),
-            connections_max: limits.connections_max.get(),
-            connections_per_source_max: limits
-                .connections_per_source_max
-                .map_or((limits.connections_max.get() / SOURCE_ONE_IN).max(1), NonZeroU32::get),
-            probe_connections_max: limits.probe_connections_max.get(),
             trusted_proxies: trusted_proxies(&settings.proxies)?,
-            concurrent_requests_max: limits.concurrent_requests_max.get() as usize,
-            requests_per_caller_max: limits.requests_per_caller_max,
-            updates_waiting_per_dataset_max: limits.updates_waiting_per_dataset_max,
-            admission_wait_milliseconds_max: limits.admission_wait_milliseconds_max,
-            answers_in_flight_bytes_max: limits.answers_in_flight_bytes_max,
-            page_bytes_max: limits.page_bytes_max,
-            body_bytes_per_second_min: limits.body_bytes_per_second_min,
-            answer_bytes_per_second_min: limits.answer_bytes_per_second_min,
-            write_stall_seconds_max: limits.write_stall_seconds_max.get(),
-            header_bytes_max: limits.header_bytes_max,
-            header_seconds_max: limits.header_seconds_max.get(),
-            request_seconds_max: limits.request_seconds_max.get(),
-            shutdown_seconds_max: limits.shutdown_seconds_max,
-            new_identities_per_pool_per_second_max: limits.new_identities_per_pool_per_second_max,
-            new_identities_per_pool_burst_max: limits.new_identities_per_pool_burst_max,
-            new_identities_per_source_per_second_max: limits.new_identities_per_source_per_second_max,
-            new_identities_per_source_burst_max: limits.new_identities_per_source_burst_max,
             tls: settings.tls,
             outbox: settings.outbox,
             trigger: settings.trigger,
@@ -378,7 +304,7 @@ mod tests {
     fn the_clock_skew_may_stand_among_the_limits_or_alone() {
         for toml in ["clock_skew_seconds_max = 7", "[limits]\nclock_skew_seconds_max = 7"] {
             let config = Config::check(toml::from_str(toml).unwrap()).unwrap();
-            assert_eq!(config.clock_skew_seconds_max, 7, "{toml}");
+            assert_eq!(config.limits.clock_skew_seconds_max, 7, "{toml}");
         }
     }
 

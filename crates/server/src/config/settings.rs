@@ -111,6 +111,18 @@ impl Default for EmbeddedSettings {
     }
 }
 
+impl EmbeddedSettings {
+    /// The options of the store.
+    pub fn options(&self) -> StoreOptions {
+        StoreOptions {
+            cache_bytes_max: self.cache_bytes_max,
+            journal_bytes_max: self.journal_bytes_max,
+            heads_entries_max: self.heads_entries_max,
+            commits_waiting_max: self.commits_waiting_max,
+        }
+    }
+}
+
 /// The table `[tls]`: PEM files, read again on SIGHUP.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]

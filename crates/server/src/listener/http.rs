@@ -28,7 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 use crate::capacity::{Admitted, Busy, Place, Use};
-use crate::config::Config;
+use crate::config::LimitSettings;
 use crate::failure::Failure;
 use crate::listener::drain;
 use crate::listener::framing::{self, Received, Tapped};
@@ -87,13 +87,13 @@ pub enum Stopped {
 impl Http {
     /// Serves with the limits of the settings until `stop` turns true.
     pub fn new(app: Arc<App>, tls: Option<TlsAcceptor>, stop: watch::Receiver<bool>) -> Arc<Self> {
-        let config = &app.config;
+        let limits = &app.config.limits;
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(config.header_seconds_max.into()))
-            .max_header_size(config.header_bytes_max)
-            .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN))
+            .header_read_timeout(Duration::from_secs(limits.header_seconds_max.get().into()))
+            .max_header_size(limits.header_bytes_max)
+            .max_buf_size(limits.header_bytes_max.max(BUFFER_BYTES_MIN))
             // The library's own date cannot be later than the year 9999, and panics there.
             .auto_date_header(false)
             // Old clients look for `Date` in exactly this spelling.
@@ -116,7 +116,7 @@ impl Http {
         // Closed at once, so that a load balancer or a successor takes over the port.
         drop(listener);
         let all = self.app.capacity.connections().drained();
-        let seconds_max = self.app.config.shutdown_seconds_max;
+        let seconds_max = self.app.config.limits.shutdown_seconds_max;
         match tokio::time::timeout(Duration::from_secs(seconds_max.into()), all).await {
             Ok(()) => Stopped::Drained,
             Err(_) => Stopped::Abandoned,
@@ -171,7 +171,7 @@ impl Http {
     async fn shake_and_talk(&self, stream: TcpStream, peer: SocketAddr, place: &Place, used_for: Use) {
         let Some(tls) = &self.tls else { return self.talk(stream, peer, place, used_for).await };
         let patience = match used_for {
-            Use::Any => Duration::from_secs(self.app.config.header_seconds_max.into()),
+            Use::Any => Duration::from_secs(self.app.config.limits.header_seconds_max.get().into()),
             Use::Probes(_) => PROBE_HEAD_TIME_MAX,
         };
         let mut stop = self.stop.clone();
@@ -192,11 +192,11 @@ impl Http {
         place: &Place,
         used_for: Use,
     ) {
-        let config = &self.app.config;
-        let received = Received::new(config.header_bytes_max);
+        let limits = &self.app.config.limits;
+        let received = Received::new(limits.header_bytes_max);
         let outgoing = Outgoing::default();
         let stream = Tapped::new(stream, received.clone());
-        let stream = TokioIo::new(Paced::new(stream, outgoing.clone(), pace(config)));
+        let stream = TokioIo::new(Paced::new(stream, outgoing.clone(), pace(limits)));
         let connection = Connection { peer, place, used_for, received, outgoing };
         let service = service_fn(|request| self.request(request, &connection));
         let builder = match used_for {
@@ -272,7 +272,7 @@ impl Http {
         outgoing: &Outgoing,
     ) -> Response<AnyBody> {
         let Answered { mut response, holding, unread } = answered;
-        let body_bytes_max = self.app.config.body_bytes_max;
+        let body_bytes_max = self.app.config.limits.body_bytes_max;
         // A client that asks first may never send its body, so the next request could be taken for it.
         let ends = |body: &Incoming| asks_first || drain::ends_connection(body, body_bytes_max);
         if unread.as_ref().is_some_and(ends) {
@@ -344,9 +344,9 @@ fn http_date(now: UnixMillis) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-fn pace(config: &Config) -> Pace {
-    let stall_max = Duration::from_secs(config.write_stall_seconds_max.into());
-    let bytes = u64::from(config.answer_bytes_per_second_min.get()) * stall_max.as_secs();
+fn pace(limits: &LimitSettings) -> Pace {
+    let stall_max = Duration::from_secs(limits.write_stall_seconds_max.get().into());
+    let bytes = u64::from(limits.answer_bytes_per_second_min.get()) * stall_max.as_secs();
     Pace { stall_max, bytes_min: usize::try_from(bytes).unwrap_or(usize::MAX) }
 }
 

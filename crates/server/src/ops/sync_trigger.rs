@@ -71,7 +71,7 @@ async fn call_once(
     let answered = event
         .read_answer(&answer)
         .map_err(|trouble| unusable(&format!("{trouble}."), "the answer is not usable".to_owned()))?;
-    let wanted = wanted(answered, &app.config.limits).map_err(|violation| unconstrained(&violation))?;
+    let wanted = wanted(answered, &app.config.rules).map_err(|violation| unconstrained(&violation))?;
     sync_trigger::apply(records, patches, wanted).map_err(|violation| unconstrained(&violation))
 }
 

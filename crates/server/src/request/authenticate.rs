@@ -60,7 +60,7 @@ pub async fn authenticate<'a>(
         sigv4::parse(&parts).map_err(SignatureFailure::Trouble)?.ok_or(SignatureFailure::Missing)?;
     let expected = Expected { region: &config.region, service: service.signing_name() };
     let in_scope = presented
-        .check_scope_and_clock(&expected, now.0, config.clock_skew_seconds_max)
+        .check_scope_and_clock(&expected, now.0, config.limits.clock_skew_seconds_max)
         .map_err(SignatureFailure::Trouble)?;
     let (key, caller, expires) = find_key(trust, &in_scope, now).await?;
     Ok(Signed { in_scope, key, caller, expires })

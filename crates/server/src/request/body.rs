@@ -74,14 +74,14 @@ impl Bounds {
     pub fn of(config: &Config, routed: &Routed<'_>) -> Self {
         let modelled = routed.body_bytes_max();
         let bytes_max = if modelled == RECORDS_BODY_BYTES_MAX {
-            config.body_bytes_max
+            config.limits.body_bytes_max
         } else {
-            config.body_bytes_max.min(modelled as usize)
+            config.limits.body_bytes_max.min(modelled as usize)
         };
         Self {
             bytes_max,
-            seconds_max: config.request_seconds_max,
-            bytes_per_second_min: config.body_bytes_per_second_min.get(),
+            seconds_max: config.limits.request_seconds_max.get(),
+            bytes_per_second_min: config.limits.body_bytes_per_second_min.get(),
         }
     }
 

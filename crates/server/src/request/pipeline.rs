@@ -125,7 +125,7 @@ where
     let holding = app.capacity.admit(party).await?;
 
     let call = Call::new(app, caller, now, source, holding);
-    let seconds_max = app.config.request_seconds_max;
+    let seconds_max = app.config.limits.request_seconds_max.get();
     let work = async { dispatch!(route.operation, run(&call, &route, body, exchange)) };
     match tokio::time::timeout(Duration::from_secs(seconds_max.into()), work).await {
         Ok(answer) => Ok((answer?, call.into_holding())),

@@ -62,7 +62,7 @@ impl State {
         };
         Self {
             store,
-            turns: Turns::new(config.updates_waiting_per_dataset_max),
+            turns: Turns::new(config.limits.updates_waiting_per_dataset_max),
             sessions: Sessions::default(),
             listeners: Arc::new(listeners),
             clock,

@@ -95,7 +95,7 @@ async fn load(
         return Ok(found);
     }
     drop(found);
-    let page_bytes_max = call.app.config.page_bytes_max;
+    let page_bytes_max = call.app.config.limits.page_bytes_max;
     call.build().await?;
     let range = list_records::range(begin, max, page_bytes_max);
     Ok(await_off_the_worker(reads.listing(at, range)).await?)
@@ -106,7 +106,7 @@ async fn load(
 fn records_bytes_max(call: &Call<'_>) -> usize {
     let config = &call.app.config;
     let tokens_bytes_max = TOKENS_BYTES_MAX + config.limits.key_bytes_max.saturating_mul(2);
-    config.page_bytes_max.saturating_sub(tokens_bytes_max)
+    config.limits.page_bytes_max.saturating_sub(tokens_bytes_max)
 }
 
 /// The number of records, at least one, that fit `bytes_max` as JSON.

@@ -38,7 +38,7 @@ impl Handler for UpdateRecords {
             return Err(Refusal::DeveloperUpdates.into());
         }
         let at = call.dataset(&input).await?;
-        let limits = &call.app.config.limits;
+        let limits = &call.app.config.rules;
         let device = input.device_id.as_deref().map(DeviceId::parse).transpose()?;
         let patches = patches(input.record_patches.unwrap_or_default(), limits)?;
         let token = required("syncSessionToken", input.sync_session_token.as_deref())?;
@@ -120,7 +120,7 @@ async fn decide(
     request: &update_records::UpdateRecords,
     effects: &Effects,
 ) -> Result<Option<Applied>, Failure> {
-    let limits = &call.app.config.limits;
+    let limits = &call.app.config.rules;
     let mut decision = update_records::decide(view, call.now, request, limits, effects);
     if let Ok(Decision::Load(oldest)) = decision {
         let generation = request.session.generation;
