@@ -166,6 +166,27 @@ def the_classic_flow_can_be_switched_off():
 
 
 @case
+def the_classic_flow_is_refused_where_roles_are_mapped():
+    pool = new_pool()
+    identity = unsigned("cognito-identity")
+    who = identity.get_id(IdentityPoolId=pool)["IdentityId"]
+    developer = client("cognito-identity")
+    mapping = {"cognito-idp.us-east-1.amazonaws.com/us-east-1_a:app": {"Type": "Token"}}
+    developer.set_identity_pool_roles(
+        IdentityPoolId=pool, Roles={"unauthenticated": ROLE}, RoleMappings=mapping
+    )
+    refused(
+        lambda: identity.get_open_id_token(IdentityId=who),
+        "InvalidParameterException",
+        400,
+        "Basic (classic) flow is not supported with RoleMappings, please use enhanced flow.",
+    )
+    assert identity.get_credentials_for_identity(IdentityId=who)["Credentials"]
+    developer.set_identity_pool_roles(IdentityPoolId=pool, Roles={"unauthenticated": ROLE})
+    assert identity.get_open_id_token(IdentityId=who)["Token"]
+
+
+@case
 def pools_without_guests_refuse_them():
     identity = unsigned("cognito-identity")
     closed = new_pool(guests=False)

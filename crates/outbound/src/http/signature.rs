@@ -13,10 +13,10 @@ use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The value of `Carryall-Signature`.
-pub(super) fn sign(secret: &SecretString, timestamp_unix_s: u64, event_id: &str, body: &[u8]) -> String {
+pub(super) fn sign(secret: &SecretString, unix_seconds: u64, event_id: &str, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
     let mut context = hmac::Context::with_key(&key);
-    context.update(format!("{timestamp_unix_s}\n{event_id}\n").as_bytes());
+    context.update(format!("{unix_seconds}\n{event_id}\n").as_bytes());
     context.update(body);
     format!("v1={}", hex(context.sign().as_ref()))
 }

@@ -1,7 +1,9 @@
 //! DeleteIdentities (`docs/protocol.md` section 10.5).
 
+use carryall_core::limits::IDENTITIES_PER_DELETION_MAX;
 use carryall_core::model::IdentityRef;
 use carryall_core::rules::delete_identities;
+use carryall_wire::limits::{IdentityIdsToDelete, Limit};
 use carryall_wire::ops::identity::DeleteIdentities;
 use carryall_wire::ops::identity::delete_identities::{Input, Output, UnprocessedIdentityId};
 
@@ -9,6 +11,9 @@ use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, required};
 use crate::state::attempt::Step;
+
+/// Decoding stops where the rule refuses.
+const _: () = assert!(IdentityIdsToDelete::ENTRIES_MAX == IDENTITIES_PER_DELETION_MAX);
 
 impl Handler for DeleteIdentities {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use carryall_core::limits::ROLE_MAPPINGS_PER_POOL_MAX;
 use carryall_core::rules::set_identity_pool_roles::{self, RoleMappings};
+use carryall_wire::limits::{Limit, RoleMappings as DecodedMappings};
 use carryall_wire::ops::identity::SetIdentityPoolRoles;
 use carryall_wire::ops::identity::set_identity_pool_roles::Input;
 use carryall_wire::shapes::{Empty, RoleMapping};
@@ -10,6 +12,9 @@ use carryall_wire::shapes::{Empty, RoleMapping};
 use crate::failure::Failure;
 use crate::ops::call::{Call, required};
 use crate::ops::{Handler, change_pool};
+
+/// Decoding stops where the rule refuses.
+const _: () = assert!(DecodedMappings::ENTRIES_MAX == ROLE_MAPPINGS_PER_POOL_MAX);
 
 impl Handler for SetIdentityPoolRoles {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Empty, Failure> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use carryall_core::changes::Changes;
 use carryall_core::cursor::Session;
 use carryall_core::ids::{DeviceId, RecordKey, SyncCount};
-use carryall_core::limits::Limits;
+use carryall_core::limits::{Limits, PATCHES_PER_UPDATE_MAX};
 use carryall_core::model::{Caller, DatasetRef, Head, Holdings, Record, RecordStub, Writer, writer};
 use carryall_core::refusal::{Refusal, TokenTrouble};
 use carryall_core::rules::effects::Effects;
@@ -16,6 +16,7 @@ use carryall_core::store::{DatasetView, StoreError, WholeDataset};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::json_size;
+use carryall_wire::limits::{Limit, RecordPatches};
 use carryall_wire::ops::sync::UpdateRecords;
 use carryall_wire::ops::sync::update_records::{Input, Output, RecordPatch};
 
@@ -29,6 +30,9 @@ use crate::state::attempt::{Step, Tries};
 /// The tries of an update with a function, which is called again each time, before the caller is asked to
 /// retry.
 const TRIGGERED: Tries = Tries { attempts_max: 4, ..Tries::REQUEST };
+
+/// Decoding stops where the rule refuses: earlier would refuse what the rule admits, later would decode in vain.
+const _: () = assert!(RecordPatches::ENTRIES_MAX == PATCHES_PER_UPDATE_MAX);
 
 impl Handler for UpdateRecords {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
