@@ -1,7 +1,7 @@
 //! A bounded cache of stored values, for reads that nearly every request makes.
 //!
-//! Commits of this process drop the entries that they change. Commits of other nodes are not announced here, so an entry
-//! is also read again once it has reached a certain age.
+//! Commits of this process drop the entries that they change. Commits of other nodes are not announced here, so an
+//! entry is also read again once it has reached a certain age.
 
 use std::borrow::Borrow;
 use std::hash::Hash;

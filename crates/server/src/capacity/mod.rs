@@ -1,8 +1,8 @@
 //! Admission: how much work the server takes on, and how much of it for one caller.
 //!
-//! Each resource has a total, a share per caller and a bounded wait. A caller is an identity or a developer key once its
-//! signature is verified. Before that, it is a source address with the name that the request claims. The totals bound
-//! what one process holds; several nodes have a total each.
+//! Each resource has a total, a share per caller and a bounded wait. A caller is an identity or a developer key once
+//! its signature is verified. Before that, it is a source address with the name that the request claims. The totals
+//! bound what one process holds; several nodes have a total each.
 
 mod account;
 mod budget;

@@ -1,5 +1,5 @@
-//! The banner that is printed when the server is ready: every address, where the data lies, and lines to paste. Plain text on
-//! standard output; the log goes elsewhere.
+//! The banner that is printed when the server is ready: every address, where the data lies, and lines to paste. Plain
+//! text on standard output; the log goes elsewhere.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

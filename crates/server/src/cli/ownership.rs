@@ -1,5 +1,5 @@
-//! Checks that no other user can change the data directory or a file in it. A user who can replace `master.key` can make
-//! credentials for every identity, and one who can replace `control.sock` can answer for the server.
+//! Checks that no other user can change the data directory or a file in it. A user who can replace `master.key` can
+//! make credentials for every identity, and one who can replace `control.sock` can answer for the server.
 
 use std::fs;
 use std::io;

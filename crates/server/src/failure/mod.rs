@@ -121,7 +121,8 @@ impl From<SignatureFailure> for Failure {
 }
 
 impl Failure {
-    /// Everything that follows from the failure for the caller of `spec`, or of `service` before the operation is known.
+    /// Everything that follows from the failure for the caller of `spec`, or of `service` before the operation is
+    /// known.
     pub fn verdict(&self, service: Service, spec: Option<&Spec>) -> Verdict {
         match self {
             Self::Rejected(rejection) => self.callers(rejection.fault(service)),

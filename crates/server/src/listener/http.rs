@@ -262,8 +262,8 @@ impl Http {
         Ok(response)
     }
 
-    /// The answer with what it holds until it is written, and the rest of the request to discard. `asks_first` says that
-    /// the client waits for permission to send its body.
+    /// The answer with what it holds until it is written, and the rest of the request to discard. `asks_first` says
+    /// that the client waits for permission to send its body.
     fn held(
         &self,
         answered: Answered<Incoming>,

@@ -48,8 +48,8 @@ pub struct HeldBody<A, B: Unread> {
 }
 
 impl<A, B: Unread> HeldBody<A, B> {
-    /// Keeps `held` until `answer` has left over the connection of `outgoing`, and then discards the `unread` rest of the
-    /// request's body. `body_bytes_max` is the largest body that the server accepts.
+    /// Keeps `held` until `answer` has left over the connection of `outgoing`, and then discards the `unread` rest of
+    /// the request's body. `body_bytes_max` is the largest body that the server accepts.
     pub fn new(answer: A, held: Held, unread: Option<B>, body_bytes_max: usize, outgoing: &Outgoing) -> Self {
         Self { answer, held: Some(held), unread, body_bytes_max, outgoing: outgoing.clone() }
     }

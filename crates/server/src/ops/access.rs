@@ -23,7 +23,8 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Refuses unless `caller` may call an operation of class `access` about `subject`. `None` is a caller who did not sign.
+/// Refuses unless `caller` may call an operation of class `access` about `subject`. `None` is a caller who did not
+/// sign.
 pub fn authorise(access: Access, caller: Option<&Caller>, subject: Subject<'_>) -> Result<(), Refusal> {
     let allowed = match (access, caller) {
         (Access::Public, _)

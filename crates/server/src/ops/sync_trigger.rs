@@ -1,5 +1,5 @@
-//! The sync trigger: a function that sees an update, and may edit it, before it is stored. It is called between load and
-//! decide, while nothing is held: no turn, no store call (`docs/protocol.md` section 9.2).
+//! The sync trigger: a function that sees an update, and may edit it, before it is stored. It is called between load
+//! and decide, while nothing is held: no turn, no store call (`docs/protocol.md` section 9.2).
 
 use std::time::Duration;
 

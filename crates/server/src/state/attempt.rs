@@ -31,7 +31,8 @@ pub enum Step<T> {
 pub struct Tries {
     /// Attempts in all.
     pub attempts_max: u32,
-    /// The first pause, in milliseconds. It doubles with each attempt, up to 256 times itself, and half of it is random.
+    /// The first pause, in milliseconds. It doubles with each attempt, up to 256 times itself, and half of it is
+    /// random.
     pub pause_millis: u64,
 }
 

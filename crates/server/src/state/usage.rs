@@ -37,8 +37,8 @@ impl State {
         self.store_counts(self.sessions.take()).await;
     }
 
-    /// Adds counts to the usage of their pools. Counts of a pool that is gone are dropped, and so are counts whose commit
-    /// has no known outcome: counting too few sessions is better than counting one twice.
+    /// Adds counts to the usage of their pools. Counts of a pool that is gone are dropped, and so are counts whose
+    /// commit has no known outcome: counting too few sessions is better than counting one twice.
     async fn store_counts(&self, counts: Vec<(PoolRef, u64)>) {
         // Together, so that they share syncs.
         let stored = counts.chunks(POOLS_PER_COMMIT_MAX).map(|counts| async {

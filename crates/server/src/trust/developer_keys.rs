@@ -14,8 +14,8 @@ use crate::trust::seal::{Purpose, Sealer};
 
 /// Secrets kept opened in memory.
 const SECRETS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-/// Longest time for which an opened secret is used without its key being read again. A key that another node has revoked
-/// is refused here that late.
+/// Longest time for which an opened secret is used without its key being read again. A key that another node has
+/// revoked is refused here that late.
 const SECRET_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The developer keys that requests may be signed with.

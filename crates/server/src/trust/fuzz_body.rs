@@ -1,6 +1,6 @@
-//! The body of a fuzz target: bytes in the place of a sealed token, of what was sealed, and as damage to genuine ones. Nothing
-//! panics and nothing changed opens. A plain function, so that an ordinary test drives it for a bounded number of
-//! rounds and a fuzzer for as long as it likes.
+//! The body of a fuzz target: bytes in the place of a sealed token, of what was sealed, and as damage to genuine ones.
+//! Nothing panics and nothing changed opens. A plain function, so that an ordinary test drives it for a bounded number
+//! of rounds and a fuzzer for as long as it likes.
 
 use std::sync::OnceLock;
 

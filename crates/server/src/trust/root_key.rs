@@ -17,8 +17,8 @@ pub struct RootKey {
 }
 
 impl RootKey {
-    /// Generates a key in the form that credential files and validators know: `AKIA` and 16 more characters, and a secret
-    /// of 40.
+    /// Generates a key in the form that credential files and validators know: `AKIA` and 16 more characters, and a
+    /// secret of 40.
     pub fn generate(clock: &Clock) -> Self {
         const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let letters = random::<16>(clock).map(|byte| char::from(LETTERS[usize::from(byte & 31)]));
