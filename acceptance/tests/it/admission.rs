@@ -35,7 +35,9 @@ pub(crate) fn place(api: Api, guest: &Guest, from: u8) -> Option<Connection> {
 
 /// So many connections at a time. The server may not have noticed yet that an earlier one is closed.
 pub(crate) fn places(api: Api, guest: &Guest, from: u8, count: usize) -> Vec<Connection> {
-    (0..count).map(|number| until(&format!("place {number} from {from}"), || place(api, guest, from))).collect()
+    (0..count)
+        .map(|number| until(&format!("place {number} from {from}"), || place(api, guest, from)))
+        .collect()
 }
 
 /// A server with so few connections, where one identity may open a live channel on each.
