@@ -1,5 +1,5 @@
-//! Calls as a client without an SDK would make them: signed, sent over a fresh connection, answered with whatever
-//! came. The few compositions that every test needs (a pool, a guest, a write) are here too.
+//! Calls as a client without an SDK would make them: signed, sent over a fresh connection, and answered in
+//! any way. The steps that every test needs (a pool, a guest, a write) are here too.
 
 use std::net::SocketAddr;
 
@@ -41,17 +41,17 @@ impl Guest {
 /// A server to call.
 #[derive(Clone, Copy, Debug)]
 pub struct Api {
-    /// Where it listens.
+    /// The address of the server.
     pub address: SocketAddr,
 }
 
 impl Api {
-    /// The server at this address.
+    /// Calls to the server at this address.
     pub fn at(address: SocketAddr) -> Self {
         Self { address }
     }
 
-    /// Sends a request as it is, over a fresh connection.
+    /// Sends a request unchanged, over a fresh connection.
     pub fn send(&self, request: &Request) -> Response {
         let answer = Connection::open(self.address).and_then(|mut connection| connection.exchange(request));
         answer.unwrap_or_else(|trouble| panic!("{} {}: {trouble}", request.method, request.target))
@@ -62,7 +62,7 @@ impl Api {
         Signing::by(caller, "cognito-sync").headers(request, self.address)
     }
 
-    /// One Cognito Sync call, signed if there is a caller.
+    /// Makes a Cognito Sync call, signed if there is a caller.
     pub fn sync(
         &self,
         caller: Option<&Caller>,
@@ -78,7 +78,7 @@ impl Api {
         }
     }
 
-    /// One Cognito Identity call, signed if there is a caller.
+    /// Makes a Cognito Identity call, signed if there is a caller.
     pub fn identity(&self, caller: Option<&Caller>, operation: &str, input: &Value) -> Response {
         let request = Request::new("POST", "/")
             .header("X-Amz-Target", format!("AWSCognitoIdentityService.{operation}"))
@@ -92,7 +92,7 @@ impl Api {
         }
     }
 
-    /// One STS call, signed if there is a caller.
+    /// Makes an STS call, signed if there is a caller.
     pub fn sts(&self, caller: Option<&Caller>, form: &[(&str, &str)]) -> Response {
         let fields: Vec<String> =
             form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
@@ -132,33 +132,33 @@ impl Api {
         }
     }
 
-    /// A guest of a pool of its own.
+    /// A guest of a new pool.
     pub fn new_user(&self, root: &Caller) -> Guest {
         self.new_guest(&self.new_pool(root))
     }
 
-    /// `ListRecords` of all of a dataset.
+    /// Lists all records of a dataset.
     pub fn list(&self, guest: &Guest, dataset: &str) -> Value {
         succeeded(&self.sync(Some(&guest.caller), "GET", &guest.records(dataset), None))
     }
 
-    /// A fresh session token for a dataset.
+    /// A new session token for a dataset.
     pub fn session(&self, guest: &Guest, dataset: &str) -> String {
         text(&self.list(guest, dataset)["SyncSessionToken"])
     }
 
-    /// `UpdateRecords` with a fresh session.
+    /// Updates records under a new session.
     pub fn update(&self, guest: &Guest, dataset: &str, patches: &Value) -> Response {
         let body = json!({ "SyncSessionToken": self.session(guest, dataset), "RecordPatches": patches });
         self.sync(Some(&guest.caller), "POST", &guest.dataset(dataset), Some(&body))
     }
 
-    /// `DeleteDataset` that is expected to succeed.
+    /// Deletes a dataset, and expects success.
     pub fn delete(&self, guest: &Guest, dataset: &str) {
         succeeded(&self.sync(Some(&guest.caller), "DELETE", &guest.dataset(dataset), None));
     }
 
-    /// Puts one record that is expected to go in.
+    /// Puts one record, and expects success.
     pub fn put(&self, guest: &Guest, dataset: &str, key: &str, value: &str, count: u64) {
         let patch = json!([{ "Op": "replace", "Key": key, "Value": value, "SyncCount": count }]);
         succeeded(&self.update(guest, dataset, &patch));

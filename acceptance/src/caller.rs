@@ -1,6 +1,6 @@
 //! The credentials that a request is signed with.
 
-/// Who signs.
+/// The credentials of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The access key id.
@@ -12,7 +12,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A key that does not expire.
+    /// A caller with a key that does not expire.
     pub fn developer(access_key_id: &str, secret_access_key: &str) -> Self {
         Self {
             access_key_id: access_key_id.to_owned(),
@@ -21,7 +21,7 @@ impl Caller {
         }
     }
 
-    /// The same caller with a secret that is not theirs.
+    /// The same caller with a wrong secret.
     #[must_use]
     pub fn forged(&self) -> Self {
         Self { secret_access_key: "not the secret".to_owned(), ..self.clone() }

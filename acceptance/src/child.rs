@@ -16,7 +16,7 @@ pub(crate) fn python() -> String {
     std::env::var("CARRYALL_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
-/// A child that is killed and waited for when its handle goes.
+/// A child process that is killed and waited for when its handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Reaped(pub(crate) Child);
 
@@ -27,14 +27,14 @@ impl Drop for Reaped {
     }
 }
 
-/// Lines of a stream, read by a thread of their own so that waiting for one has a bound.
+/// The lines of a stream. A thread reads them, so that waiting for a line can have a time limit.
 pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (report, lines) = mpsc::channel();
     report_lines(stream, report);
     lines
 }
 
-/// The same, into a channel that several streams share.
+/// Sends the lines of a stream to a channel that several streams can share.
 pub(crate) fn report_lines(stream: impl Read + Send + 'static, report: Sender<String>) {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {

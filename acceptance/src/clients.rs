@@ -1,6 +1,6 @@
 //! Real clients as child processes: Python and Node scripts that run to their end, and the sync manager as a
-//! device that stays. Each has a hard time limit and is killed with its handle. The pools that they use may be set up
-//! for effects: a trigger, a stream and push.
+//! device that stays. Each has a hard time limit and is killed when its handle is dropped. Their pools can
+//! have effects: a trigger, a stream and push.
 
 use std::fs;
 use std::io::Write;
@@ -17,12 +17,12 @@ use crate::child::{Reaped, folder, lines, python};
 use crate::peers::{Kinesalite, MiniStack, Moto};
 use crate::server::{ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, Server, ServerSettings, Store};
 
-/// How long one answer of a device may take; above the device's own limit, which says more when it is met.
+/// The time limit for one answer of a device. It exceeds the device's own limit, whose message says more.
 const ANSWER_SECONDS_MAX: u64 = 90;
-/// How long a script may go without reporting a case.
+/// The time limit for a script to report its next case.
 const CASE_SECONDS_MAX: u64 = 240;
 
-/// Settings of the surroundings must not leak into the clients: they see what is given here, and nothing else.
+/// Environment variables of the test must not reach the clients, so they get only those that are set here.
 fn client_command(program: &str, server: &Server) -> Command {
     let mut command = Command::new(program);
     command
@@ -45,14 +45,14 @@ fn client_command(program: &str, server: &Server) -> Command {
     command
 }
 
-/// The file in a server's directory that says what its clients' pools are set up for.
+/// The file in a server's directory with the effects that its clients' pools have.
 const EFFECTS_FILE: &str = "effects.json";
-/// A bucket for what is too large for a Kinesis record.
+/// The bucket for messages that exceed a Kinesis record.
 const EFFECTS_BUCKET: &str = "effects";
 /// A function that changes nothing.
 const UNCHANGED: &str = "def handler(event, context):\n    return event\n";
 
-/// A trigger, a stream and a platform application, at real peers, for every pool of a server.
+/// A trigger, a stream and a platform application at real peers, for every pool of a server.
 #[derive(Clone, Debug)]
 pub struct Effects {
     stream: String,
@@ -61,7 +61,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// A trigger that changes nothing, a stream and an application that the tests of one run share.
+    /// The trigger (which changes nothing), the stream and the application that the tests of one run share.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Effects> = OnceLock::new();
         SHARED.get_or_init(|| {
@@ -75,13 +75,13 @@ impl Effects {
         })
     }
 
-    /// The same with a trigger of the test's own, from the text of a Python module with `handler(event, context)`.
+    /// The same with another trigger, given as the text of a Python module with `handler(event, context)`.
     #[must_use]
     pub fn with_function(&self, name: &str, module: &str) -> Self {
         Self { function: MiniStack::shared().deploy(name, module, 30), ..self.clone() }
     }
 
-    /// Starts a server that calls the peers, and whose clients set their pools up so.
+    /// Starts a server that calls the peers, and whose clients create pools with these effects.
     pub fn start_server(&self) -> Server {
         // On a machine under load a new interpreter may take longer than the default of five seconds.
         let configuration =
@@ -104,7 +104,7 @@ impl Effects {
         server
     }
 
-    /// Sets up a pool that the test itself created as the server's clients do with theirs.
+    /// Gives a pool that the test itself created the effects of the server's clients.
     pub fn lay_over(server: &Server, pool: &str) {
         let Some(mut effects) = Self::of_pools(server) else { return };
         let events = json!({ "Events": effects["Events"].take() });
@@ -137,7 +137,7 @@ impl Script<'_> {
         self.run_with(server, &[]);
     }
 
-    /// Runs it with these environment variables beside those of every client.
+    /// Runs the script with environment variables in addition to those of every client.
     pub fn run_with(self, server: &Server, variables: &[(&str, &str)]) {
         let (program, path) = match self {
             Self::Python(name) => (python(), folder("python").join(name)),
@@ -184,14 +184,14 @@ impl Script<'_> {
     }
 }
 
-/// How a device is set up.
+/// The settings of a device.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceSettings {
-    /// The identity to be, when it is not to get one of its own.
+    /// The identity to use; `None` for a new one.
     pub identity: Option<String>,
-    /// Goes through `GetOpenIdToken` and `AssumeRoleWithWebIdentity` instead of `GetCredentialsForIdentity`.
+    /// Uses `GetOpenIdToken` and `AssumeRoleWithWebIdentity` instead of `GetCredentialsForIdentity`.
     pub classic_flow: bool,
-    /// Where the device's local store survives the process.
+    /// The file of the device's local store, which survives the process.
     pub file: Option<PathBuf>,
 }
 
@@ -228,12 +228,12 @@ impl Device {
         device
     }
 
-    /// The identity that the device is.
+    /// The device's identity.
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// Gives one command and returns its answer; an error of the client fails the test.
+    /// Sends one command and returns its answer; an error of the client fails the test.
     pub fn ask(&mut self, command: &Value) -> Value {
         writeln!(self.input, "{command}").expect("write to the device");
         let answer = self.answer();
@@ -272,7 +272,7 @@ impl Device {
         self.ask(&json!({ "do": "forget", "dataset": dataset }));
     }
 
-    /// Synchronizes and returns what was called back; conflicts are resolved as `resolve` says: `abort`, `local`,
+    /// Synchronizes and returns the callbacks. `resolve` says how to resolve conflicts: `abort`, `local`,
     /// `remote` or `joined`.
     pub fn try_synchronize(&mut self, dataset: &str, resolve: &str) -> Value {
         self.ask(&json!({ "do": "synchronize", "dataset": dataset, "resolve": resolve }))

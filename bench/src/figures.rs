@@ -1,4 +1,4 @@
-//! Figures in the units and with the digits that reports have.
+//! Figures in the units and with the digits of the reports.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// A number with about three digits that matter.
+/// A number with about three significant digits.
 pub(crate) fn short(number: f64) -> String {
     match number.abs() {
         size if size >= 100.0 => format!("{number:.0}"),

@@ -1,8 +1,9 @@
-//! Measures Carryall under signed load, and in the same run the floors that its aims refer to.
+//! Measures Carryall under signed load, and in the same run the floors to which its aims refer.
 //!
-//! One command: `cargo run --release -p carryall-bench`. It builds the program, starts it on the loopback address
-//! with a directory of its own, and prints tables. The plan is here; [`floors`] and [`workloads`] hold what is
-//! measured, [`measure`] how, [`aims`] and [`report`] what it means. [`effects`] and [`hostile`] are runs of their own.
+//! It is one command: `cargo run --release -p carryall-bench`. It builds the program, starts it on the
+//! loopback address with its own directory, and prints tables. The plan of a run is here. [`floors`] and
+//! [`workloads`] are the work to measure, [`measure`] is the meter, [`aims`] and [`report`] judge and format.
+//! [`effects`] and [`hostile`] are separate runs.
 
 mod aims;
 mod clock;
@@ -41,22 +42,22 @@ use crate::server::{Profile, Program, Server};
 use crate::workloads::{Listed, Update};
 use crate::world::{Population, World};
 
-/// The program's own allocator, so that floors differ from it in nothing but the work that they leave out.
+/// The program's own allocator, so that floors differ from the program only in the work that they omit.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What every result has to be read with.
+/// A remark that belongs to every result.
 const SHARED: &str =
     "server and load generator share the processors; device bytes are what the kernel counts, an upper bound";
-/// Clients of all rows but those of one client.
+/// The number of clients of all rows but those of one client.
 const CLIENTS: usize = 64;
-/// How long each row is measured if nothing else is asked for.
+/// The default duration of a row.
 const CELL_SECONDS: u64 = 3;
-/// How long an attack goes on if nothing else is asked for: longer than a server waits for readers who do not read.
+/// The default duration of an attack: longer than a server waits for peers that do not read.
 const ATTACK_SECONDS: u64 = 12;
-/// The same in a smoke run.
+/// The duration of an attack in a smoke run.
 const ATTACK_SECONDS_QUICK: u64 = 2;
-/// How long a server is left alone before its idle memory is read.
+/// The idle time before a server's idle memory is read.
 const IDLE_SECONDS: u64 = 1;
 
 /// Measures Carryall under signed load beside the floors that its aims refer to. The load generator runs on the same
@@ -70,35 +71,35 @@ struct Arguments {
     /// The profile to build the program with
     #[arg(long, value_enum, default_value = "release", conflicts_with = "carryall")]
     profile: Profile,
-    /// How long each row is measured: 3 by default, 12 for an attack
+    /// The duration of each row in seconds: 3 by default, 12 for an attack
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: Option<u64>,
-    /// A smoke run: half a second for each row, less data; two seconds for an attack
+    /// A smoke run: half a second for each row, and less data; two seconds for an attack
     #[arg(long, conflicts_with = "seconds")]
     quick: bool,
-    /// Reopens a store of about 1 GB after kill -9, which takes minutes to fill; without it a small one. With
-    /// `--effects`: publishes a million records too
+    /// Reopens a store of about 1 GB after kill -9, which takes minutes to fill; the default is a small one.
+    /// With `--effects`: publishes a million records too
     #[arg(long)]
     big: bool,
     #[command(flatten)]
     part: Part,
-    /// Attacks the server instead: what each attack costs it in memory and what another caller notices. All attacks,
-    /// or those of these names
+    /// Attacks the server instead, with all attacks or those of these names: memory that each costs the
+    /// server, and the delay that another caller notices
     #[arg(long, value_name = "ATTACK", num_args = 0.., conflicts_with_all = ["effects", "big", "cost"])]
     hostile: Option<Vec<String>>,
     /// With `--cost`: an earlier program, measured in the same way and shown beside the first
     #[arg(long, value_name = "PATH", requires = "cost")]
     before: Option<PathBuf>,
-    /// How the result is written
+    /// The format of the result
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-    /// Where temporary data goes, on the device to measure; without it beside this program
+    /// The directory for temporary data, on the device to measure; the default is next to this program
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// What the server logs, as `CARRYALL_LOG` takes it; without it what it logs by default
+    /// The server's log filter, as in `CARRYALL_LOG`; the default is the server's
     #[arg(long, value_name = "DIRECTIVES")]
     log: Option<String>,
-    /// Where the server's log goes; without it it is written to nowhere. In a file it counts among device bytes
+    /// The file for the server's log; without it the log is discarded. A file counts among device bytes
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
 }
@@ -106,7 +107,7 @@ struct Arguments {
 /// The measurement that replaces requests and floors.
 #[derive(clap::Args)]
 struct Part {
-    /// Measures what leaves the server instead: streams, push, a backlog, bulk publication
+    /// Measures effects instead: streams, push, a backlog, bulk publication
     #[arg(long)]
     effects: bool,
     /// Counts instructions per request under Valgrind instead
@@ -114,7 +115,7 @@ struct Part {
     cost: bool,
 }
 
-/// How much is measured.
+/// The extent of a run.
 #[derive(Clone, Copy)]
 struct Extent {
     cell: Duration,
@@ -202,7 +203,7 @@ fn run(arguments: Arguments) -> Outcome<()> {
     Ok(())
 }
 
-/// Counts what requests cost the program, and an earlier one if there is one.
+/// Counts the instructions of requests in the program, and in an earlier one if given.
 fn count(
     runtime: &Runtime,
     program: &Program,
@@ -271,7 +272,7 @@ fn measure_floors(runtime: &Runtime, directory: &Path, extent: Extent) -> Outcom
     })
 }
 
-/// Starts servers on empty stores: the median time to ready, and the memory of the last one when idle.
+/// Starts servers on empty stores. Returns the median time to ready, and the idle memory of the last one.
 fn measure_starts(
     runtime: &Runtime,
     program: &Program,
@@ -296,7 +297,7 @@ fn measure_starts(
     Ok((times[times.len() / 2], idle_bytes))
 }
 
-/// What opening a store after kill -9 took.
+/// The result of opening a store after kill -9.
 struct Reopened {
     took: Duration,
     store_bytes: u64,
@@ -351,7 +352,7 @@ fn reopen(program: &Program, own: &Path) -> Outcome<Reopened> {
     Ok(Reopened { took, store_bytes })
 }
 
-/// Fills a store with a gigabyte of records, kills the server and opens it again.
+/// Fills a store with a gigabyte of records, kills the server and reopens the store.
 fn reopen_big(runtime: &Runtime, program: &Program, directory: &Path) -> Outcome<Reopened> {
     progress("server: filling a store with 1 GB");
     let population = Population {
@@ -424,7 +425,7 @@ fn mb(bytes: u64) -> String {
     figures::short(figures::megabytes(bytes))
 }
 
-/// Says on standard error how far the run is; the result alone goes to standard output.
+/// Prints progress on standard error; standard output has only the result.
 fn progress(step: &str) {
     eprintln!("carryall-bench: {step}");
 }

@@ -1,4 +1,4 @@
-//! The result as text or Markdown: what was measured, and each aim with what it asks and what was found.
+//! The result as text or Markdown: the measurements, and each aim with its limit.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::aims::{Aim, Verdict};
 use crate::figures::{megabytes, milliseconds, short};
 use crate::measure::Row;
 
-/// How the result is written.
+/// The format of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Columns for a terminal.
@@ -76,7 +76,7 @@ fn row(row: &Row) -> Vec<String> {
         short(row.cpu_microseconds()),
         generator.map_or_else(|| "–".to_owned(), short),
         format!("{:.0}", row.device_bytes_each()),
-        // Work without a process of its own shares its memory with everything else of this run.
+        // Work inside this process shares its memory with everything else of the run.
         generator.map_or_else(|| "–".to_owned(), |_| format!("{:.1}", megabytes(row.resident_bytes))),
     ]
 }
@@ -94,7 +94,7 @@ fn aim(aim: &Aim) -> Vec<String> {
     vec![aim.what.to_owned(), aim.wanted(), found.trim_end().to_owned(), verdict.to_owned()]
 }
 
-/// A table of anything; the first column holds names.
+/// A table; its first column holds names.
 pub(crate) fn table(output: Output, titles: &[&str], rows: &[Vec<String>]) -> String {
     let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
     let mut widths = vec![0; titles.len()];

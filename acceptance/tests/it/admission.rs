@@ -1,4 +1,4 @@
-//! What one caller takes does not take the server away from others: connections, bodies, and turns at a dataset.
+//! One caller cannot take the server away from others: connections, bodies, and turns at a dataset.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::thread;
@@ -12,7 +12,7 @@ const UNSIGNED_BODY_BYTES_MAX: usize = 64 * 1024;
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const MIB: usize = 1024 * 1024;
 
-/// One of this machine's addresses.
+/// An address of this machine.
 pub(crate) fn source(number: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, number))
 }
@@ -23,8 +23,8 @@ fn asked(api: Api, from: u8, target: &str) -> (Connection, Response) {
     (connection, answer)
 }
 
-/// A connection with an open live channel, which nobody else can take; nothing if the server has no place for one more
-/// from there.
+/// A connection with an open live channel, whose slot no other connection can take; `None` if the server accepts no
+/// more from that source.
 pub(crate) fn place(api: Api, guest: &Guest, from: u8) -> Option<Connection> {
     let request = Request::new("GET", format!("{}/changes", guest.dataset("prefs")));
     let mut connection = Connection::open_from(source(from), api.address).unwrap();
@@ -33,7 +33,8 @@ pub(crate) fn place(api: Api, guest: &Guest, from: u8) -> Option<Connection> {
     (head.status == 200).then_some(connection)
 }
 
-/// So many connections at a time. The server may not have noticed yet that an earlier one is closed.
+/// `count` open connections. It waits, because the server may not have noticed yet that an earlier one is
+/// closed.
 pub(crate) fn places(api: Api, guest: &Guest, from: u8, count: usize) -> Vec<Connection> {
     (0..count)
         .map(|number| until(&format!("place {number} from {from}"), || place(api, guest, from)))
@@ -107,7 +108,7 @@ fn half_sent_heads_from_many_sources_keep_no_caller_out() {
     drop(held);
 }
 
-/// An unsigned GetId whose body has exactly so many bytes, most of them in a member that is ignored.
+/// An unsigned GetId whose body has exactly this many bytes, most of them in an ignored member.
 fn padded(operation: &str, member: &str, id: &str, bytes: usize) -> Request {
     let start = format!("{{\"{member}\":\"{id}\",\"Unknown\":\"");
     let body = format!("{start}{}\"}}", "a".repeat(bytes - start.len() - 2));
@@ -133,7 +134,7 @@ fn unsigned_operations_take_64_kibibytes() {
     }
 }
 
-/// Sends all of a request but its last byte. A server that wants no more of it may close before.
+/// Sends all of a request but its last byte. The server may close earlier if it refuses the request.
 fn all_but_the_last_byte(api: Api, request: &Request) -> Connection {
     let bytes = request.bytes(api.address);
     let mut connection = Connection::open(api.address).unwrap();
@@ -166,7 +167,7 @@ fn slow_bodies_of_one_caller_refuse_nobody_elses() {
 
 #[test]
 fn a_body_below_the_lowest_rate_is_cut_off() {
-    // The time for a whole body is not what ends it.
+    // The body's time limit is long enough not to end it.
     let rate = "[limits]\nbody_bytes_per_second_min = 1000000\nrequest_seconds_max = 600\n";
     let server = Server::start_configured(Store::Memory, Some(rate));
     let api = server.api();

@@ -1,4 +1,4 @@
-//! Figures as the tables of this run have them.
+//! Figures in the format of this run's tables.
 
 use std::time::Duration;
 

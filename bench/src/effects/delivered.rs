@@ -1,4 +1,4 @@
-//! The events that arrived at the endpoint, against those that should have.
+//! The events that arrived at the endpoint, compared with the expected ones.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use crate::dataset::Dataset;
 use crate::outcome::Outcome;
 use crate::world::World;
 
-/// How long nothing may arrive before what is missing counts as lost.
+/// The silence after which missing events count as lost.
 const SILENCE_SECONDS_MAX: u64 = 20;
-/// Pause between two looks at what has arrived.
+/// The pause between two checks of the arrivals.
 pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
-/// What was told, against what should have been.
+/// Compares the arrivals with the expected events.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Delivered {
     pub(super) events: u64,
@@ -40,7 +40,7 @@ pub(super) fn counts(world: &World) -> Vec<u64> {
     world.datasets.iter().flatten().map(Dataset::count).collect()
 }
 
-/// Every state that the datasets had since `before`.
+/// Every state of the datasets since `before`.
 pub(super) fn states_since(world: &World, before: &[u64]) -> Vec<StateKey> {
     let datasets = world.datasets.iter().flatten().zip(before);
     let states = datasets.flat_map(|(dataset, before)| {
@@ -50,8 +50,8 @@ pub(super) fn states_since(world: &World, before: &[u64]) -> Vec<StateKey> {
     states.collect()
 }
 
-/// Waits until `events` events have come to the endpoint and the server knows it, or until nothing comes any more.
-/// `sample` is called now and then.
+/// Waits until `events` events have arrived at the endpoint and the server has settled them, or until
+/// arrivals cease. `sample` is called between checks.
 pub(super) async fn arrived(
     endpoint: &Endpoint,
     events: usize,
@@ -70,7 +70,7 @@ pub(super) async fn arrived(
     settled(developer).await
 }
 
-/// Waits until nothing is in the outbox, or until it gets no emptier.
+/// Waits until the outbox is empty, or until it no longer shrinks.
 pub(super) async fn settled(developer: &mut Developer) -> Outcome<()> {
     let (mut seen, mut at) = (developer.waiting().await?, Instant::now());
     while seen > 0 && at.elapsed() < Duration::from_secs(SILENCE_SECONDS_MAX) {

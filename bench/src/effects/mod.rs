@@ -1,5 +1,5 @@
-//! What leaves the server: what streams and push cost an update, how fast and how far behind the relay is, a backlog,
-//! and bulk publication. Beside each stands its floor of the same run. Nothing here decides whether a figure is good.
+//! Effects: the cost that streams and push add to an update, the relay's rate and lag, a backlog, and bulk
+//! publication. Each stands beside its floor of the same run. This module does not judge the figures.
 
 mod backlog;
 mod bulk;
@@ -33,7 +33,7 @@ use self::pool::Stream;
 pub(crate) use self::site::Extent;
 use self::site::{Site, UnderTest};
 
-/// Everything that was measured.
+/// The measurements of a run.
 pub(crate) struct Measured {
     fdatasync: Row,
     log: Row,
@@ -45,7 +45,7 @@ pub(crate) struct Measured {
     published: Vec<Published>,
 }
 
-/// Measures it all.
+/// Measures everything.
 pub(crate) fn measure(
     runtime: &Runtime,
     program: &Program,
@@ -96,7 +96,7 @@ pub(crate) fn measure(
     Ok(Measured { fdatasync, log, store, endpoint: endpoint_alone, costs, paced, drained, published })
 }
 
-/// Writes it all up.
+/// Formats the result.
 pub(crate) fn write_up(output: Output, conditions: &[&str], measured: &Measured) -> String {
     let Measured { fdatasync, log, store, endpoint, costs, paced, drained, published } = measured;
     let mut text = report::heading(output, "Conditions");

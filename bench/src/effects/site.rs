@@ -9,22 +9,22 @@ use crate::outcome::Outcome;
 use crate::server::Server;
 use crate::world::Population;
 
-/// How much is measured.
+/// The extent of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
-    /// How long each row goes on.
+    /// The duration of each row.
     pub(crate) cell: Duration,
-    /// The population of all but the publications.
+    /// The population of everything but the publications.
     pub(crate) population: Population,
-    /// Records of the smaller publication; the larger has ten times as many.
+    /// The number of records of the smaller publication; the larger has ten times as many.
     pub(crate) published_records: usize,
-    /// Whether the larger publications are measured.
+    /// True to measure the larger publications too.
     pub(crate) big: bool,
-    /// Events of the backlog.
+    /// The number of events of the backlog.
     pub(crate) backlog: usize,
 }
 
-/// Where a server under test lives and where its effects go.
+/// The directories of a server under test and of its effects.
 pub(super) struct Site<'a> {
     pub(super) directory: PathBuf,
     pub(super) endpoint: &'a Endpoint,
@@ -46,7 +46,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// A running server and its place.
+/// A running server and its directories.
 pub(super) struct UnderTest<'a> {
     pub(super) server: &'a Server,
     pub(super) place: &'a Site<'a>,

@@ -1,4 +1,4 @@
-//! A store for tests that fails or panics where a test wants it to.
+//! A store for tests that fails or panics as a test directs.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use carryall_store::{StoreOptions, StoreUrl};
 
 use crate::lock::Lock;
 
-/// A call of the store that a test can let fail.
+/// A call of the store that a test can make fail.
 pub enum Call<'a> {
     /// A read of a lane.
     Lane,

@@ -1,4 +1,4 @@
-//! CreateIdentityPool: a pool with an id that no pool has (`docs/protocol.md` section 10.1).
+//! CreateIdentityPool: creates a pool with an unused id (`docs/protocol.md` section 10.1).
 
 use crate::changes::{Changes, Expect, Write};
 use crate::model::{Pool, PoolRef};

@@ -1,5 +1,5 @@
-//! DeleteIdentities, for one identity: its data goes at once, and once more when the last of its credentials have
-//! expired (`docs/protocol.md` section 10.5).
+//! DeleteIdentities, for one identity: its data is removed at once, and once more after the last of its
+//! credentials have expired (`docs/protocol.md` section 10.5).
 
 use crate::changes::{Changes, Expect, UsageDelta, Write};
 use crate::ids::IdentityId;
@@ -11,7 +11,7 @@ use crate::store::OwnerView;
 use crate::time::UnixMillis;
 use crate::violation::{Constraint, Violation};
 
-/// The identities that a request names: at least one, and no more than a request may name.
+/// The identities that a request names: at least one, and at most the limit.
 pub fn named(ids: &[String]) -> Result<Vec<IdentityId>, Violation> {
     let refuse = |constraint| Violation::new("identityIdsToDelete", format!("{} ids", ids.len()), constraint);
     if ids.is_empty() {
@@ -23,11 +23,11 @@ pub fn named(ids: &[String]) -> Result<Vec<IdentityId>, Violation> {
     ids.iter().map(|id| IdentityId::parse(id)).collect()
 }
 
-/// The commit that removes the identity at `at` and everything that it holds.
+/// The commit that removes the identity at `at` and its data.
 pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Effects) -> Changes {
     let mut changes = clear(view, now, at, effects);
     changes.write.push(Write::RemoveIdentity(at.clone()));
-    // Credentials that are out may still write: counts must not fall for them, and their data is swept later.
+    // Issued credentials can still write. Counts must not fall for them, and their data is swept later.
     changes.write.push(Write::PutHoldings(at.clone(), cleared(view)));
     changes.write.push(Write::PutSweep(Sweep {
         owner: at.clone(),
@@ -36,9 +36,9 @@ pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Eff
     changes
 }
 
-/// The commit that clears the data that was written after the identity was deleted. The floor stays if there was any:
-/// a session that is still open may write again, and no count may fall for it. Otherwise nothing of the identity stays.
-/// `present` is the identity that has this id now. If it is the pool's again, its data was put on purpose and stays.
+/// The commit that removes the data written after the identity was deleted. If there was any, the floor stays: an
+/// open session may write again, and no count may fall for it. Otherwise nothing of the identity remains. `present` is
+/// the identity that has this id now. If the pool has issued it again, its data is wanted and stays.
 pub fn sweep(
     view: &OwnerView,
     present: Option<&Identity>,
@@ -64,8 +64,8 @@ pub fn sweep(
     changes
 }
 
-/// The holdings of an identity without data. Like the deletion of a single dataset, the clearing takes the next count of
-/// each, so that devices notice.
+/// The holdings of an identity without data. Clearing takes the next count of each dataset, as the deletion
+/// of a single dataset does, so that devices notice it.
 fn cleared(view: &OwnerView) -> Holdings {
     let floor = view.heads.iter().fold(view.holdings.floor, |floor, (_, head)| {
         let reached = if head.life.is_some() { head.sync_count.next() } else { head.sync_count };
@@ -74,7 +74,8 @@ fn cleared(view: &OwnerView) -> Holdings {
     Holdings { version: view.holdings.version.next(), datasets: 0, deleted_names: 0, floor }
 }
 
-/// The stream hears of each dataset that goes; the identity's devices go with it, so `effects` are without them.
+/// The changes that delete every dataset. The stream receives an event for each; the identity's devices are
+/// removed too, so `effects` are without them.
 fn clear(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Effects) -> Changes {
     let mut changes = Changes {
         expect: vec![pool_stands(at), Expect::Holdings(at.clone(), view.holdings.version)],

@@ -1,5 +1,5 @@
-//! DeleteIdentityPool: its identities, its sync data and all access to them end at once (`docs/protocol.md`
-//! section 10.5).
+//! DeleteIdentityPool: ends a pool's identities, its sync data and all access to them at once
+//! (`docs/protocol.md` section 10.5).
 
 use crate::changes::{Changes, Expect, Write};
 use crate::ids::PoolId;

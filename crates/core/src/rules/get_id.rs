@@ -1,4 +1,4 @@
-//! GetId: hands out an identity to a guest (`docs/protocol.md` section 10.2).
+//! GetId: issues an identity to a guest (`docs/protocol.md` section 10.2).
 
 use crate::changes::{Changes, Expect, Write};
 use crate::ids::{IdentityEpoch, IdentityId};
@@ -17,12 +17,12 @@ pub fn decide(pool: &Pool, now: UnixMillis, fresh: &IdentityId) -> Result<Change
     })
 }
 
-/// Refuses guests of a pool that takes none.
+/// Refuses guests of a pool that does not allow them.
 pub fn admit_guest(pool: &Pool) -> Result<(), Refusal> {
     if pool.allow_guests { Ok(()) } else { Err(Refusal::GuestsNotAllowed(pool.at.id.clone())) }
 }
 
-/// Refuses logins. A login that is accepted unchecked would let any caller pass for any user.
+/// Refuses logins. A login that is accepted unchecked would let anyone become any user.
 pub fn refuse_logins(logins_count: usize) -> Result<(), Refusal> {
     if logins_count == 0 { Ok(()) } else { Err(Refusal::LoginsNotSupported) }
 }

@@ -3,8 +3,8 @@
 use crate::model::Pool;
 use crate::refusal::Refusal;
 
-/// Refuses the classic flow in a pool that does not allow it, or that has role mappings, which the classic flow would
-/// pass by.
+/// Refuses the classic flow in a pool that does not allow it, or that has role mappings, which the classic
+/// flow would bypass.
 pub fn admit_classic_flow(pool: &Pool) -> Result<(), Refusal> {
     if pool.allow_classic_flow == Some(false) {
         return Err(Refusal::ClassicFlowNotAllowed(pool.at.id.clone()));

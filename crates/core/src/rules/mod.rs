@@ -34,7 +34,7 @@ pub(crate) fn pool_stands(owner: &IdentityRef) -> Expect {
     Expect::Pool(owner.pool.clone())
 }
 
-/// The commit that puts the settings of `after` in the place of those of `before`, and the pool as it is then. It is
+/// The commit that replaces the settings of `before` by those of `after`, and the pool afterwards. It is
 /// refused if the settings have changed since `before` was read.
 pub fn replace_pool(before: &Pool, after: Pool) -> (Changes, Pool) {
     let pool = Pool { version: before.version.next(), ..after };

@@ -1,4 +1,4 @@
-//! SetIdentityPoolRoles: roles and their mappings are stored and echoed, never required (`docs/protocol.md`
+//! SetIdentityPoolRoles: roles and their mappings are stored and returned, never required (`docs/protocol.md`
 //! section 10.6).
 
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use crate::violation::{Constraint, Violation};
 /// The kinds of identity that have a role.
 const KINDS: &[&str] = &["authenticated", "unauthenticated"];
 
-/// Role mappings as the request has them.
+/// Role mappings as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleMappings {
-    /// The number of login providers that have one.
+    /// The number of login providers with mappings.
     pub count: usize,
-    /// All of them, as JSON.
+    /// All mappings, as JSON.
     pub json: String,
 }
 
-/// Checks roles by the kind of identity, and the number of mappings, within their constraints.
+/// Checks roles by the kind of identity, and the number of mappings.
 pub fn check(roles: &BTreeMap<String, String>, mappings: Option<&RoleMappings>) -> Result<(), Violation> {
     for (kind, role) in roles {
         if !KINDS.contains(&kind.as_str()) {
@@ -36,7 +36,7 @@ pub fn check(roles: &BTreeMap<String, String>, mappings: Option<&RoleMappings>) 
     Ok(())
 }
 
-/// Puts `roles` and `mappings` in the place of those that `pool` had.
+/// Replaces the roles and mappings of `pool`.
 pub fn apply(pool: &mut Pool, roles: &BTreeMap<String, String>, mappings: Option<&RoleMappings>) {
     pool.roles.clone_from(roles);
     pool.role_mappings = mappings.filter(|mappings| mappings.count > 0).map(|mappings| mappings.json.clone());

@@ -1,5 +1,5 @@
-//! Somebody who calls AWS: the server itself or an assumed role, in one region, with the clients that act as it.
-//! Credentials are kept and renewed by the SDK, for each caller on its own.
+//! A caller of AWS: the server itself or an assumed role, in one region, with the clients that act as it. The
+//! SDK caches and renews the credentials of each caller separately.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use aws_types::service_config::ServiceConfigKey;
 use super::failure::{AnswerLimit, credentials_failure};
 use crate::port::Finding;
 
-/// How long a call may take with everything that comes before it, such as assuming a role.
+/// The time limit of a call and everything before it, such as assuming a role.
 pub(super) const CALL_MILLISECONDS_MAX: u64 = 20_000;
-/// The name under which the server appears in a role's account.
+/// The session name of the server in a role's account.
 const ROLE_SESSION_NAME: &str = "carryall";
-/// Credentials of a role are replaced when they have less than this left: a presigned URL ends with the credentials that
-/// signed it, so none is handed out that is good for less.
+/// The remaining lifetime below which a role's credentials are replaced. A presigned URL expires with the
+/// credentials that signed it, so no URL is issued with a shorter lifetime.
 const ROLE_SECONDS_LEFT_MIN: Duration = Duration::from_mins(30);
 
-/// Who calls, where, and with which clients.
+/// A role or the server itself, its region, and its clients.
 pub(super) struct Caller {
     pub(super) role_arn: Option<String>,
     sdk: SdkConfig,
@@ -32,14 +32,14 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Nothing is called yet: a role is assumed with the first call.
+    /// Creates a caller without calling anything: a role is assumed with the first call.
     pub(super) async fn new(base: &SdkConfig, role_arn: Option<&str>, region: &str) -> Self {
         let mut sdk = base.to_builder().region(Region::new(region.to_owned()));
         if let Some(role_arn) = role_arn {
             let role = AssumeRoleProvider::builder(role_arn).session_name(ROLE_SESSION_NAME).configure(base);
             sdk = sdk
                 .credentials_provider(SharedCredentialsProvider::new(role.build().await))
-                // A cache of its own, so that a forgotten caller's credentials are forgotten with it.
+                // The cache belongs to this caller, so that its credentials are dropped with it.
                 .identity_cache(IdentityCache::lazy().buffer_time(ROLE_SECONDS_LEFT_MIN).build());
         }
         Self {
@@ -59,7 +59,7 @@ impl Caller {
         })
     }
 
-    /// Lambda's time-outs are the caller's, for each call.
+    /// The Lambda client. It has no time-outs, because the caller sets one for each call.
     pub(super) fn lambda(&self) -> &aws_sdk_lambda::Client {
         self.lambda.get_or_init(|| {
             let timeouts = self.sdk.timeout_config().map(|timeouts| {
@@ -71,7 +71,8 @@ impl Caller {
         })
     }
 
-    /// A peer of one's own rarely answers to host names made of bucket names, so there the bucket goes into the path.
+    /// The S3 client. It puts the bucket into the path at a self-hosted peer, which rarely serves host names
+    /// made of bucket names.
     pub(super) fn s3(&self) -> &aws_sdk_s3::Client {
         self.s3.get_or_init(|| {
             let config = aws_sdk_s3::config::Builder::from(&self.sdk)
@@ -98,14 +99,14 @@ impl Caller {
         of_s3.is_some() || self.sdk.endpoint_url().is_some()
     }
 
-    /// The first step of every check: credentials, fetched anew.
+    /// The first step of every check: fetches new credentials.
     pub(super) async fn check_credentials(&self) -> Finding {
         let what = match &self.role_arn {
             Some(role_arn) => format!("assume the role {role_arn}"),
             None => "find the server's AWS credentials".to_owned(),
         };
         let Some(provider) = self.sdk.credentials_provider() else {
-            return Finding { what, trouble: Some("there is nowhere to look for any".to_owned()) };
+            return Finding { what, trouble: Some("no source of credentials is configured".to_owned()) };
         };
         let provided = tokio::time::timeout(
             Duration::from_millis(CALL_MILLISECONDS_MAX),

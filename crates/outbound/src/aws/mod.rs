@@ -1,8 +1,8 @@
-//! AWS, or whatever peer the SDK's own settings point at: Kinesis, SNS, Lambda and S3, under the server's own
-//! credentials or under a role.
+//! AWS, or any peer to which the SDK's own settings point: Kinesis, SNS, Lambda and S3, under the server's
+//! own credentials or under a role.
 //!
-//! The SDK is loaded with its standard chain of settings when it is first needed. It makes one attempt for each call,
-//! because whoever calls decides when to try again.
+//! The SDK is loaded with its standard chain of settings on first use. It makes one attempt for each call,
+//! because the caller decides on retries.
 
 mod arn;
 mod caller;
@@ -30,26 +30,27 @@ pub(crate) use self::lambda::LambdaTrigger;
 pub(crate) use self::s3::S3Objects;
 pub(crate) use self::sns::SnsPush;
 
-/// How long making a connection may take.
+/// The time limit for making a connection.
 const CONNECT_MILLISECONDS_MAX: u64 = 3_000;
-/// How long one attempt of a call may take, its answer included.
+/// The time limit of one attempt of a call, including its answer.
 const ATTEMPT_MILLISECONDS_MAX: u64 = 10_000;
-/// Connections that are kept open without use, for each host.
+/// The number of idle connections that are kept open, for each host.
 const IDLE_CONNECTIONS_MAX: usize = 64;
-/// How long they are kept.
+/// The time for which idle connections are kept.
 const IDLE_MILLISECONDS_MAX: u64 = 30_000;
-/// Roles, each in one region, whose credentials and clients are kept. Pools usually have roles of their own, and a
-/// role that was pushed out is assumed again for its next delivery, so the number is that of busy pools.
+/// The number of roles, each in one region, whose credentials and clients are cached. Pools usually have
+/// separate roles, and a role that was evicted is assumed again for its next delivery, so this is the number
+/// of busy pools that are served well.
 const CALLERS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
-/// The way to AWS; nothing is loaded before it is first used.
+/// The access to AWS, loaded on first use.
 pub(crate) struct Aws {
     region: String,
     base: OnceCell<SdkConfig>,
     callers: Mutex<LruCache<CallerKey, Arc<Caller>>>,
 }
 
-/// Who calls, and where.
+/// A role, or the server itself if there is none, and a region.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct CallerKey {
     role_arn: Option<String>,
@@ -61,7 +62,8 @@ impl Aws {
         Self { region, base: OnceCell::new(), callers: Mutex::new(LruCache::new(CALLERS_COUNT_MAX)) }
     }
 
-    /// The caller that acts as `role_arn`, or as the server itself, in `region`, or else in the server's.
+    /// The caller that acts as `role_arn`, or as the server itself, in `region`, or in the server's own
+    /// region.
     async fn caller(&self, role_arn: Option<&str>, region: Option<&str>) -> Arc<Caller> {
         let region = region.unwrap_or(&self.region).to_owned();
         let key = CallerKey { role_arn: role_arn.map(str::to_owned), region };
@@ -70,12 +72,13 @@ impl Aws {
         }
         let base = self.base.get_or_init(|| load(self.region.clone())).await;
         let made = Arc::new(Caller::new(base, role_arn, &key.region).await);
-        // Of two that were made at once, the first stays: it may already hold credentials.
+        // If two were created at once, the first stays, because it may already have credentials.
         self.with_callers(|callers| Arc::clone(callers.get_or_insert(key, || made)))
     }
 
-    /// Forgets the role's credentials if a call under them was refused: they may be those of a role that was made anew
-    /// since, and would be kept for an hour. Assuming it again is no answer to other refusals, but costs little.
+    /// Drops the role's cached credentials if a call under them was denied: the role may have been recreated
+    /// since, and they would be kept for an hour. After any other denial assuming the role again does not
+    /// help, but it costs little.
     fn learn(&self, role_arn: Option<&str>, region: Option<&str>, failure: Failure) -> Failure {
         match (failure.kind, role_arn) {
             (Kind::Denied | Kind::Unauthenticated, Some(role_arn)) => {
@@ -102,7 +105,7 @@ impl Aws {
     }
 }
 
-/// Reads the SDK's settings from environment and profile. No network is used before the first call.
+/// Reads the SDK's settings from environment and profile. The network is not used before the first call.
 async fn load(region: String) -> SdkConfig {
     let http_client = aws_smithy_http_client::Builder::new()
         .pool_idle_timeout(Duration::from_millis(IDLE_MILLISECONDS_MAX))

@@ -1,8 +1,8 @@
-//! The accounts of callers: how much of each shared resource one caller may hold at a time.
+//! The accounts of callers: the amount of each shared resource that one caller may hold at a time.
 //!
-//! An account exists only while its caller holds or waits for something, so their number is bounded by the requests
-//! in flight. Callers are told apart by a keyed hash. Two that collide share one account, which costs them some
-//! concurrency and nothing else.
+//! An account exists only while its caller holds or waits for something, so their number is bounded by the
+//! requests in flight. Callers are distinguished by a keyed hash. Two callers that collide share one account,
+//! which costs them some concurrency and nothing else.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -18,7 +18,7 @@ use crate::source::Source;
 /// The resources that callers share, in the order of [`Shares::of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// Requests being worked on, until the last byte of the answer is written.
+    /// Requests in progress, until the last byte of the answer is written.
     Requests,
     /// Kilobytes of the first part of request bodies.
     SmallBodies,
@@ -34,7 +34,7 @@ pub enum Resource {
 
 /// The number of resources.
 const RESOURCES: usize = 6;
-/// The accounts are spread over this many tables, so that requests rarely wait for each other's look-up.
+/// The number of tables over which the accounts are spread, so that look-ups rarely wait for each other.
 const TABLES: usize = 16;
 
 /// The most that one caller may hold of each resource.
@@ -46,17 +46,17 @@ pub struct Shares {
     pub requests_of_key: u32,
 }
 
-/// A party that is held to a share.
+/// A party with a share.
 #[derive(Clone, Copy, Debug, Hash)]
 pub enum Party<'a> {
     /// A caller whose signature was verified.
     Caller(&'a Caller),
-    /// A source address, with the caller that its request names but has not proven to be. An unproven name must not
-    /// use up the share of the caller who bears it, and unsigned requests must not use up the share of signed ones.
+    /// A source address, with the caller that its request names without proof. An unproven name must not use
+    /// up the share of the caller who has it, and unsigned requests must not use up the share of signed ones.
     Source(Source, Option<&'a Caller>),
 }
 
-/// The resources that one caller may still take.
+/// The resources that one caller can still take.
 pub struct Account {
     left: [Semaphore; RESOURCES],
     key: u64,
@@ -73,7 +73,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// No caller holds anything; each may take up to `shares`.
+    /// Creates the accounts. No caller holds anything; each may take up to `shares`.
     pub fn new(shares: Shares) -> Self {
         Self { shares, hasher: RandomState::new(), tables: std::array::from_fn(|_| Arc::default()) }
     }
@@ -104,7 +104,7 @@ impl Accounts {
 }
 
 impl Account {
-    /// The permits that the caller may still take of `resource`.
+    /// The permits of `resource` that the caller can still take.
     pub(super) fn left(&self, resource: Resource) -> &Semaphore {
         &self.left[resource as usize]
     }
@@ -113,7 +113,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let mut accounts = self.table.lock();
-        // A new account may have taken the place of this one between its last use and now.
+        // A new account may have replaced this one between its last use and now.
         if accounts.get(&self.key).is_some_and(|account| account.strong_count() == 0) {
             accounts.remove(&self.key);
         }

@@ -1,9 +1,9 @@
-//! Admission of connections: a total, a share per source, and a few places that only probes may use.
+//! Admission of connections: a total, a share per source, and a few slots that only probes may use.
 //!
-//! A connection on which the server waits for the head of a request keeps its place only while no newcomer needs it.
-//! Otherwise half-sent heads from enough sources would fill every place. A newcomer takes the place of the connection
-//! that has waited longest: one of its own source if the source is at its share, any if the total is reached. A
-//! newcomer has waited least, so it has all the time that the others have had.
+//! A connection on which the server waits for the head of a request keeps its slot only while no newcomer
+//! needs it. Otherwise half-sent heads from enough sources would fill every slot. A newcomer takes the slot
+//! of the connection that has waited longest: one of its own source if the source is at its share, any if the
+//! total is reached. A newcomer has waited least, so it has all the time that the others have had.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::lock::Lock;
 use crate::metrics::ServerLimit;
 use crate::source::Source;
 
-/// One source may hold one part in this many of the places for probes.
+/// One source may hold one part in this many of the slots for probes.
 const PROBES_SHARE_ONE_IN: usize = 4;
 
-/// The connections that are open.
+/// The open connections.
 pub struct Connections {
     all: Arc<Places>,
     probes: Arc<Places>,
     changed: Arc<Notify>,
 }
 
-/// The use that an admitted connection may be put to.
+/// The permitted use of an admitted connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// Any request.
@@ -35,23 +35,23 @@ pub enum Use {
 
 /// An admitted connection.
 pub struct Admitted {
-    /// Its place.
+    /// The connection's slot.
     pub place: Place,
-    /// The use that it may be put to.
+    /// The permitted use.
     pub used_for: Use,
-    /// The limit that was reached, so that the place is another connection's or one for probes.
+    /// The limit that was reached, which is why the slot is another connection's or one for probes.
     pub reached: Option<ServerLimit>,
 }
 
-/// A place for a connection, free again when it is dropped.
+/// A slot of a connection, freed on drop.
 pub struct Place {
     places: Arc<Places>,
     number: u64,
     given_away: Arc<Notify>,
 }
 
-/// A request on a connection, from its whole head to the last byte of its answer. The connection keeps its place
-/// meanwhile.
+/// A request on a connection, from its whole head to the last byte of its answer. The connection keeps its
+/// slot meanwhile.
 pub struct Busy {
     places: Arc<Places>,
     number: u64,
@@ -66,12 +66,12 @@ struct Places {
 
 #[derive(Default)]
 struct TakenPlaces {
-    /// By the number of the place.
+    /// The connections by the number of their slot.
     places: HashMap<u64, TakenPlace>,
     of_source: HashMap<Source, usize>,
-    /// The places of connections that wait for a head, by the turn at which the wait began.
+    /// The slots of connections that wait for a head, by the turn at which the wait began.
     waiting: BTreeMap<u64, u64>,
-    /// The next number of a place, and the next turn.
+    /// The next slot number, and the next turn.
     next: u64,
 }
 
@@ -89,7 +89,8 @@ enum Reached {
 }
 
 impl Connections {
-    /// Admits `all_max` connections, `per_source_max` of one source among them, and `probes_max` more for probes.
+    /// Admits `all_max` connections, `per_source_max` of them from one source, and `probes_max` more for
+    /// probes.
     pub fn new(all_max: u32, per_source_max: u32, probes_max: u32) -> Self {
         let probes_per_source_max = (probes_max as usize / PROBES_SHARE_ONE_IN).max(1);
         let changed = Arc::default();
@@ -100,17 +101,17 @@ impl Connections {
         }
     }
 
-    /// Waits until a place of either kind is free or can be given away. Connections beyond wait in the operating
-    /// system's bounded queue.
+    /// Waits until a slot of either kind is free or can be taken over. Further connections wait in the
+    /// operating system's bounded queue.
     pub async fn wait(&self) {
         while !self.all.has_room() && !self.probes.has_room() {
             self.changed.notified().await;
         }
     }
 
-    /// Finds a place for a connection from `source`, and closes the connection that had it. `None` as source stands for
-    /// a trusted proxy, which brings many clients and has no share. `None` as answer means that requests are being
-    /// answered on every connection of either kind that the newcomer could replace.
+    /// Finds a slot for a connection from `source`, and closes the connection that had it. The source `None`
+    /// stands for a trusted proxy, which has many clients and no share. The result `None` means that requests
+    /// are being answered on every connection of either kind that the newcomer could replace.
     pub fn admit(&self, source: Option<Source>) -> Option<Admitted> {
         let (place, reached) = self.all.take(source);
         let reached = reached.map(|reached| match reached {
@@ -136,13 +137,13 @@ impl Connections {
 }
 
 impl Place {
-    /// Called when the whole head of a request has arrived. `None` if the place has been given away.
+    /// Called when the whole head of a request has arrived. `None` if the slot has been taken over.
     pub fn begin_request(&self) -> Option<Busy> {
         let begun = self.places.taken.lock().begin_request(self.number);
         begun.then(|| Busy { places: Arc::clone(&self.places), number: self.number })
     }
 
-    /// Waits until the place has been given away, which ends the connection.
+    /// Waits until the slot has been taken over, which ends the connection.
     pub async fn given_away(&self) {
         self.given_away.notified().await;
     }
@@ -172,7 +173,7 @@ impl Places {
         })
     }
 
-    /// A place for a connection from `source`, and the limit that stood in its way.
+    /// A slot for a connection from `source`, and the limit that was reached.
     fn take(self: &Arc<Self>, source: Option<Source>) -> (Option<Place>, Option<Reached>) {
         let mut taken = self.taken.lock();
         let of_source = source.and_then(|source| taken.of_source.get(&source)).copied().unwrap_or(0);

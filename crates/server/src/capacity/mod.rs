@@ -1,8 +1,8 @@
-//! Admission: how much work the server takes on, and how much of it for one caller.
+//! Admission: the amount of work that the server accepts, in total and for one caller.
 //!
-//! Each resource has a total, a share per caller and a bounded wait. A caller is an identity or a developer key once
-//! its signature is verified. Before that, it is a source address with the name that the request claims. The totals
-//! bound what one process holds; several nodes have a total each.
+//! Each resource has a total, a share per caller and a bounded wait. A caller is an identity or a developer
+//! key once its signature is verified. Before that, it is a source address with the name that the request
+//! claims. The totals bound one process; several nodes have a total each.
 
 mod account;
 mod budget;
@@ -32,13 +32,13 @@ use crate::config::Config;
 use crate::metrics::ServerLimit;
 use crate::source::{Source, TrustedProxies};
 
-/// Devices of one pool that are being registered with their push service at a time.
+/// The number of devices of one pool that are registered with their push service at a time.
 const REGISTRATIONS_PER_POOL_MAX: usize = 64;
-/// Checks of pools' settings in the background at a time.
+/// The number of checks of pools' settings in the background at a time.
 const POOL_CHECKS_MAX: usize = 8;
-/// A developer key may have one in this many of the requests that are worked on.
+/// A developer key may have one in this many of the requests in progress.
 const REQUESTS_OF_KEY_ONE_IN: u32 = 2;
-/// Large answers of one caller that are loaded and encoded at a time.
+/// The number of large answers of one caller that are loaded and encoded at a time.
 const BUILDING_PER_CALLER_MAX: u32 = 1;
 
 /// The gates, budgets and throttles of one process.
@@ -67,17 +67,18 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// Makes the request pay for an answer of `bytes`, no more and no less. What is above the most that an answer may
-    /// take is not paid for, so that a generous estimate refuses nobody.
+    /// Charges the request for an answer of exactly `bytes`. Bytes above the largest answer are not charged,
+    /// so that a generous estimate refuses no one.
     pub async fn pay_answer(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
         let bytes = bytes.min(capacity.answer_bytes_max);
         capacity.answers.pay(&self.account, &mut self.answer, bytes).await
     }
 
-    /// Waits until the request may load and encode a large answer, which keeps a core busy, and makes it pay for the
-    /// most that an answer may take.
+    /// Waits until the request may load and encode a large answer, which keeps a core busy, and charges it
+    /// for the largest answer.
     pub async fn build(&mut self, capacity: &Capacity) -> Result<(), Full> {
-        // First the memory: a caller who waits for its own share must hold no place that others wait for.
+        // First the memory: a caller that waits for its own share must not hold a permit that others wait
+        // for.
         self.pay_answer(capacity, capacity.answer_bytes_max).await?;
         if self.building.is_none() {
             self.building = Some(capacity.building.enter(&self.account, 1).await?);
@@ -85,26 +86,26 @@ impl Holding {
         Ok(())
     }
 
-    /// Notes that the answer is encoded.
+    /// Records that the answer is encoded.
     pub fn built(&mut self) {
         self.building = None;
     }
 }
 
-/// Permission to call a function.
+/// A permit to call a function.
 pub struct TriggerCall {
     _of_function: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
 impl Capacity {
-    /// The capacity that the settings state.
+    /// Creates the capacity that the settings state.
     pub fn new(config: &Config) -> Self {
         let limits = &config.limits;
         let wait_max = Duration::from_millis(limits.admission_wait_milliseconds_max.into());
         let bodies = Sizes::of(limits.bodies_in_flight_bytes_max, limits.body_bytes_max);
-        // While it is built, an answer is in memory twice: as records and as JSON. A record that alone is larger than a
-        // page came in a body.
+        // While it is built, an answer is in memory twice: as records and as JSON. A record that alone is
+        // larger than a page arrived in a body.
         let answer_bytes_max = limits.page_bytes_max.max(limits.body_bytes_max).saturating_mul(2);
         let answers = Sizes::of(limits.answers_in_flight_bytes_max, answer_bytes_max);
         let requests_max = limits.concurrent_requests_max.get();
@@ -154,12 +155,12 @@ impl Capacity {
         &self.connections
     }
 
-    /// The proxies whose word on a client's address counts.
+    /// The proxies that are trusted to name the client's address.
     pub fn proxies(&self) -> &TrustedProxies {
         &self.proxies
     }
 
-    /// Makes `charge` pay for `bytes` of a request body, before the request's signature is verified.
+    /// Adjusts `charge` to `bytes` of a request body, before the request's signature is verified.
     pub async fn pay_body(&self, party: Party<'_>, charge: &mut Charge, bytes: usize) -> Result<(), Full> {
         if bytes <= FREE_BYTES {
             return Ok(());
@@ -167,7 +168,7 @@ impl Capacity {
         self.bodies.pay(&self.accounts.of(party), charge, bytes).await
     }
 
-    /// Admits a request to be worked on.
+    /// Admits a request to the operations.
     pub async fn admit(&self, party: Party<'_>) -> Result<Holding, Full> {
         let account = self.accounts.of(party);
         let request = self.requests.enter(&account, 1).await?;
@@ -179,36 +180,37 @@ impl Capacity {
         self.new_identities.admit(pool, source)
     }
 
-    /// Permission to call `function`; `None` if the calls of this function, or of all, are at their limit.
+    /// A permit to call `function`; `None` if the calls of this function, or of all functions, are at their
+    /// limit.
     pub fn call_trigger(&self, function: &str) -> Option<TriggerCall> {
         let of_function = self.triggers.take(function)?;
         let of_all = Arc::clone(&self.trigger_calls).try_acquire_owned().ok()?;
         Some(TriggerCall { _of_function: of_function, _of_all: of_all })
     }
 
-    /// Permission to register a device of `pool` with its push service; `None` at the limit.
+    /// A permit to register a device of `pool` with its push service; `None` at the limit.
     pub fn register_device(&self, pool: &str) -> Option<OwnedSemaphorePermit> {
         self.registrations.take(pool)
     }
 
-    /// Permission to check a pool's settings in the background; `None` at the limit.
+    /// A permit to check a pool's settings in the background; `None` at the limit.
     pub fn check_pool(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.pool_checks).try_acquire_owned().ok()
     }
 }
 
-/// Large answers of all callers that are built at a time: half of the cores stay free of them, if there are two.
+/// The number of large answers of all callers that are built at a time: half of the cores, at least one.
 fn building_max() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     u32::try_from(cores / 2).unwrap_or(u32::MAX).max(1)
 }
 
-/// Runs a long computation without holding up the other tasks of this worker thread.
+/// Runs a long computation without blocking the other tasks of this worker thread.
 pub fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
     if has_other_workers() { tokio::task::block_in_place(work) } else { work() }
 }
 
-/// Awaits `work`, whose steps are long, without holding up the other tasks of this worker thread.
+/// Awaits `work`, whose steps are long, without blocking the other tasks of this worker thread.
 pub async fn await_off_the_worker<F: Future>(work: F) -> F::Output {
     if has_other_workers() {
         tokio::task::block_in_place(|| Handle::current().block_on(work))

@@ -1,5 +1,5 @@
-//! How many new identities may be asked for: GetId takes no signature and stores a row, so it is throttled per pool
-//! and per source (`docs/protocol.md` section 10.2).
+//! Throttling of new identities: GetId takes no signature and stores a row, so it is limited per pool and per
+//! source (`docs/protocol.md` section 10.2).
 
 use std::num::NonZeroU32;
 
@@ -9,10 +9,10 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::config::LimitSettings;
 use crate::source::Source;
 
-/// Sources and pools remembered before those that have been quiet are forgotten.
+/// The number of sources and pools that are remembered before idle ones are forgotten.
 const KEYS_COUNT_MAX: usize = 65_536;
-/// One source may have one in this many of a pool's new identities, whatever its own limit is, so that no source locks
-/// the others out.
+/// One source may have one in this many of a pool's new identities, even if its own limit is higher, so that no source
+/// locks the others out.
 const SHARE_ONE_IN: u32 = 4;
 
 /// The two throttles of GetId.
@@ -22,7 +22,7 @@ pub struct NewIdentities {
 }
 
 impl NewIdentities {
-    /// Throttles as the settings say.
+    /// Creates the throttles with the rates of the settings.
     pub fn new(limits: &LimitSettings) -> Self {
         let quota =
             |per_second: NonZeroU32, burst: NonZeroU32| Quota::per_second(per_second).allow_burst(burst);

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::lock::Lock;
 
-/// Things whose permits are remembered. The thing that was not used for longest is forgotten first.
+/// The number of things whose permits are remembered. The least recently used thing is forgotten first.
 const THINGS_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// The permits.
@@ -19,12 +19,12 @@ pub struct Permits {
 }
 
 impl Permits {
-    /// `permits_max` for each thing.
+    /// Creates permits: `permits_max` for each thing.
     pub fn new(permits_max: usize) -> Self {
         Self { permits_max, things: Lock::new(LruCache::new(THINGS_MAX)) }
     }
 
-    /// A permit for `thing`, until it is dropped; `None` if all are taken.
+    /// A permit for `thing`, returned on drop; `None` if all are taken.
     pub fn take(&self, thing: &str) -> Option<OwnedSemaphorePermit> {
         let permits = {
             let mut things = self.things.lock();

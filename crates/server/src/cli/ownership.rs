@@ -1,5 +1,6 @@
-//! Checks that no other user can change the data directory or a file in it. A user who can replace `master.key` can
-//! make credentials for every identity, and one who can replace `control.sock` can answer for the server.
+//! Checks that no other user can change the data directory or a file in it. A user who can replace
+//! `master.key` can make credentials for every identity. One who can replace `control.sock` can impersonate
+//! the server.
 
 use std::fs;
 use std::io;
@@ -26,7 +27,7 @@ pub(super) fn check(dir: &Path) -> Result<(), String> {
     check_entries(dir, dir)
 }
 
-/// Checks the directory itself and nothing in it.
+/// Checks the directory itself, without its contents.
 pub(super) fn check_itself(dir: &Path) -> Result<(), String> {
     check_file(dir, dir)
 }
@@ -57,8 +58,8 @@ fn check_entries(folder: &Path, dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Drops what cannot be found: a running server creates and removes files meanwhile. What this user may not open, such
-/// as `lost+found`, the server cannot use either.
+/// Ignores files that cannot be found, because a running server creates and removes files meanwhile. Files
+/// that this user may not open, such as `lost+found`, cannot be used by the server either.
 fn existing<T>(found: io::Result<T>, path: &Path) -> Result<Option<T>, String> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -106,7 +107,7 @@ mod tests {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A data directory as a server leaves it.
+    /// A data directory as a server creates it.
     fn data_dir(home: &Path) -> PathBuf {
         let dir = home.join("data");
         fs::create_dir_all(dir.join("store/tables")).unwrap();

@@ -1,11 +1,11 @@
-//! The table `[limits]` as an operator writes it: bounds on data and on work.
+//! The table `[limits]` as an operator writes it: limits of data and of work.
 
 use std::num::NonZeroU32;
 
 use carryall_core::limits::Limits;
 use serde::Deserialize;
 
-/// A default of a setting that takes no zero.
+/// A default of a setting that cannot be zero.
 pub(super) const fn at_least_one(number: u32) -> NonZeroU32 {
     match NonZeroU32::new(number) {
         Some(number) => number,
@@ -13,7 +13,7 @@ pub(super) const fn at_least_one(number: u32) -> NonZeroU32 {
     }
 }
 
-/// One source may have one in this many of all connections, unless the settings say otherwise.
+/// The default share of one source: one in this many of all connections.
 const SOURCE_ONE_IN: u32 = 4;
 
 /// The table `[limits]`.
@@ -34,11 +34,11 @@ pub struct LimitSettings {
     pub tombstones_per_dataset_max: u32,
     /// See [`Limits::tombstone_key_bytes_per_dataset_max`].
     pub tombstone_key_bytes_per_dataset_max: u64,
-    /// Largest request body, in bytes.
+    /// The largest request body, in bytes.
     pub body_bytes_max: usize,
     /// Memory for all request bodies in flight together, in bytes; never less than one body.
     pub bodies_in_flight_bytes_max: usize,
-    /// How far a signature's time may be from ours, in seconds.
+    /// The largest difference between a signature's time and the server's, in seconds.
     pub clock_skew_seconds_max: u32,
     /// Connections at a time, those for probes not counted.
     pub connections_max: NonZeroU32,
@@ -46,39 +46,39 @@ pub struct LimitSettings {
     pub connections_per_source_max: Option<NonZeroU32>,
     /// Connections at a time that only probes may use, beyond the others.
     pub probe_connections_max: NonZeroU32,
-    /// Requests worked on at a time; more are answered with 503.
+    /// Requests in progress at a time; more are answered with 503.
     pub concurrent_requests_max: NonZeroU32,
-    /// Requests of one identity, or of one source without a signature, worked on at a time.
+    /// Requests of one identity, or of one source without a signature, in progress at a time.
     pub requests_per_caller_max: NonZeroU32,
     /// Updates that may wait for one dataset's turn; more are answered with 429.
     pub updates_waiting_per_dataset_max: NonZeroU32,
-    /// Wait for a share or a total that is used up, in milliseconds.
+    /// The longest wait for a share or a total that is used up, in milliseconds.
     pub admission_wait_milliseconds_max: u32,
-    /// Memory for all answers from loading to writing, in bytes; never less than two pages.
+    /// Memory for all answers, from loading to writing, in bytes; never less than two pages.
     pub answers_in_flight_bytes_max: usize,
-    /// JSON of one page of a listing, in bytes.
+    /// The largest JSON of one page of a listing, in bytes.
     pub page_bytes_max: usize,
-    /// The least pace of a request body, in bytes a second.
+    /// The lowest rate of a request body, in bytes per second.
     pub body_bytes_per_second_min: NonZeroU32,
-    /// The least pace at which a peer that is behind takes an answer, in bytes a second.
+    /// The lowest rate at which a peer that is behind must take an answer, in bytes per second.
     pub answer_bytes_per_second_min: NonZeroU32,
-    /// Time in which a peer must take some of what is sent to it, in seconds.
+    /// The time in which a peer must take some of what is sent to it, in seconds.
     pub write_stall_seconds_max: NonZeroU32,
-    /// Size of a request's head, in bytes.
+    /// The largest head of a request, in bytes.
     pub header_bytes_max: usize,
-    /// Wait for a request's head, in seconds; also how long an idle connection is kept.
+    /// The longest wait for a request's head, and the time for which an idle connection is kept, in seconds.
     pub header_seconds_max: NonZeroU32,
-    /// Time for a request's body to arrive, and again for its operation to be done, in seconds.
+    /// The time limit for a request's body to arrive, and again for its operation, in seconds.
     pub request_seconds_max: NonZeroU32,
-    /// Time for the requests in flight once the server is told to stop, in seconds.
+    /// The time for requests in flight to finish when the server stops, in seconds.
     pub shutdown_seconds_max: u32,
-    /// Unsigned requests for new identities of one pool, a second.
+    /// Unsigned requests for new identities of one pool, per second.
     pub new_identities_per_pool_per_second_max: NonZeroU32,
-    /// How many of them may come at once.
+    /// The burst of these requests.
     pub new_identities_per_pool_burst_max: NonZeroU32,
-    /// Unsigned requests for new identities from one address, a second.
+    /// Unsigned requests for new identities from one source, per second.
     pub new_identities_per_source_per_second_max: NonZeroU32,
-    /// How many of them may come at once.
+    /// The burst of these requests.
     pub new_identities_per_source_burst_max: NonZeroU32,
 }
 
@@ -127,7 +127,7 @@ impl LimitSettings {
         self.connections_per_source_max.map_or(quarter, NonZeroU32::get)
     }
 
-    /// Those among them that the rules apply.
+    /// The limits that the rules apply.
     pub fn of_the_rules(&self) -> Limits {
         Limits {
             datasets_per_identity_max: self.datasets_per_identity_max,

@@ -1,5 +1,5 @@
-//! Settings: as an operator writes them ([`Settings`]) and as the program uses them ([`Config`], checked once).
-//! Nothing here touches the data directory; keys that are kept there are read by the command line.
+//! Settings: as an operator writes them ([`Settings`]) and as the program uses them ([`Config`], checked
+//! once). This room does not use the data directory; the command line reads the keys that are kept there.
 
 mod destinations;
 mod error;
@@ -29,23 +29,24 @@ use self::settings::{EmbeddedSettings, OutboxSettings, PoolSettings, ProxySettin
 pub use self::settings::{LiveSettings, Overrides, Settings, TlsFiles, TriggerSettings};
 use crate::source::{Network, TrustedProxies};
 
-/// Longest name of a region, in characters: a fresh identity id is `region:` and a UUID, 55 characters at most.
+/// The longest region name, in characters: a new identity id is `region:` and a UUID, 55 characters at most.
 const REGION_CHARS_MAX: usize = 18;
-/// Smallest bound on a request's head; the HTTP library works with no smaller buffer.
+/// The smallest limit on a request's head; the HTTP library does not accept a smaller buffer.
 const HEADER_BYTES_MIN: usize = 8192;
-/// Largest bound on a record's key, in bytes: it is part of a key of the embedded engine, which holds 65,535.
+/// The largest limit on a record's key, in bytes: it is part of a key of the embedded engine, which can hold
+/// 65,535.
 const KEY_BYTES_MAX: u64 = 32 * 1024;
-/// Smallest bound on a page of a listing, in bytes: the reserve for small answers.
+/// The smallest limit on a page of a listing, in bytes: the reserve for small answers.
 const PAGE_BYTES_MIN: u64 = 64 * 1024;
-/// Shortest lease of a lane, in seconds: a delivery that outlived its lease would be made twice.
+/// The shortest lease of a lane, in seconds: a delivery that outlived its lease would be made twice.
 const LEASE_SECONDS_MIN: u32 = 30;
 
-/// The settings, checked. The inner half of the program reads them here.
+/// The checked settings, as the rest of the program reads them.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; port 0 means a free one.
+    /// The address to listen on; port 0 means a free one.
     pub listen: SocketAddr,
-    /// Which store, and where.
+    /// The store's kind and place.
     pub store: StoreUrl,
     /// Memory and disk of the embedded store.
     pub store_options: StoreOptions,
@@ -53,55 +54,55 @@ pub struct Config {
     pub region: String,
     /// The account, 12 digits.
     pub account_id: String,
-    /// Directives of the log's filter.
+    /// The directives of the log filter.
     pub log: String,
     /// Bounds on data and on work: the table as it is set.
     pub limits: LimitSettings,
-    /// Those among them that the rules apply.
+    /// The limits that the rules apply.
     pub rules: Limits,
     /// True if developers may call UpdateRecords.
     pub allow_developer_updates: bool,
     /// The origins whose pages may call from a browser.
     pub cors_allowed_origins: AllowedOrigins,
-    /// The proxies whose word on a client's address counts.
+    /// The proxies that are trusted to name the client's address.
     pub trusted_proxies: TrustedProxies,
     /// Certificate files; `None` for plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// How the outbox is worked off.
+    /// The settings of the outbox.
     pub outbox: OutboxSettings,
-    /// How functions are called.
+    /// The settings of the sync trigger.
     pub trigger: TriggerSettings,
-    /// How many live channels there may be, and how they are kept open.
+    /// The settings of live channels.
     pub live: LiveSettings,
-    /// Where effects go.
+    /// The destinations of effects.
     pub outbound: OutboundSettings,
-    /// Pools that have to exist once the server is up.
+    /// The pools that must exist when the server is ready.
     pub pools: Vec<PoolSeed>,
 }
 
-/// Origins that browsers may call from.
+/// The origins from which browsers may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigins {
     /// Every origin.
     Any,
-    /// These, compared as text.
+    /// These origins, compared as text.
     List(Vec<String>),
 }
 
-/// A pool that has to exist once the server is up.
+/// A pool that must exist when the server is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSeed {
-    /// Its id, of this installation's region.
+    /// The pool's id, of this installation's region.
     pub id: PoolId,
-    /// Its name.
+    /// The pool's name.
     pub name: String,
-    /// True if identities without a login are handed out.
+    /// True if the pool issues identities without a login.
     pub allow_guests: bool,
-    /// Push settings, if they are stated.
+    /// The push settings, if stated.
     pub push: Block<PushSync>,
-    /// Stream settings, if they are stated.
+    /// The stream settings, if stated.
     pub streams: Block<CognitoStreams>,
-    /// Functions by event, if they are stated.
+    /// The functions by event, if stated.
     pub events: Option<BTreeMap<String, String>>,
 }
 
@@ -186,7 +187,7 @@ fn check_sizes(limits: &LimitSettings, embedded: &EmbeddedSettings) -> Result<()
     at_least("limits.dataset_bytes_max", limits.dataset_bytes_max, 1)?;
     at_least("limits.key_bytes_max", limits.key_bytes_max as u64, 1)?;
     at_most("limits.key_bytes_max", limits.key_bytes_max as u64, KEY_BYTES_MAX)?;
-    // A value that cannot arrive is no limit.
+    // A value larger than a body can never arrive.
     at_most("limits.value_bytes_max", limits.value_bytes_max as u64, body_bytes_max)?;
     // A body that can never be admitted would wait for ever.
     at_least("limits.bodies_in_flight_bytes_max", limits.bodies_in_flight_bytes_max as u64, body_bytes_max)?;
@@ -218,7 +219,7 @@ fn check_outbox(outbox: &OutboxSettings) -> Result<(), ConfigError> {
 fn check_distinct(pools: &[PoolSettings]) -> Result<(), ConfigError> {
     let mut seen = std::collections::HashSet::new();
     match pools.iter().find(|pool| !seen.insert(&pool.id)) {
-        Some(twice) => Err(refuse("pools", format_args!("{} stands there twice", twice.id))),
+        Some(twice) => Err(refuse("pools", format_args!("{} is listed twice", twice.id))),
         None => Ok(()),
     }
 }
@@ -259,7 +260,7 @@ impl PoolSeed {
 }
 
 impl OutboxSettings {
-    /// How often and how slowly deliveries are tried.
+    /// The retry policy of deliveries.
     pub fn patience(&self) -> Patience {
         Patience {
             attempts_max: self.attempts_max.get(),

@@ -24,52 +24,53 @@ use crate::metrics::ServerLimit;
 pub enum Failure {
     /// The request could not be routed or read.
     Rejected(Rejection),
-    /// The signature, or what it was made with.
+    /// The signature, or the credentials that made it, were refused.
     Signature(SignatureFailure),
-    /// A rule refused it.
+    /// A rule refused the request.
     Refused(Refusal),
-    /// Every attempt met a concurrent change of the same thing.
+    /// Every attempt met a concurrent change of the same data.
     RetriesExhausted,
-    /// Too many new identities were requested from this source or of this pool.
+    /// Too many new identities were requested from this source or in this pool.
     Throttled,
-    /// The identity token of the classic flow.
+    /// The identity token of the classic flow was refused.
     IdentityToken(IdentityTokenFailure),
-    /// The body is larger than the operation takes.
+    /// The body is larger than the operation accepts.
     BodyTooLarge {
         /// The limit, in bytes.
         bytes_max: usize,
     },
-    /// The connection ended, or broke the rules of HTTP, before the body was complete.
+    /// The connection ended, or violated HTTP, before the body was complete.
     #[expect(dead_code, reason = "the log prints why")]
     BodyBroken(String),
     /// A limit on the server's concurrent work has been reached.
     Overloaded(ServerLimit),
-    /// The caller holds as much of the server as one caller may.
+    /// The caller holds as much of a resource as one caller may.
     OverShare(ServerLimit),
-    /// The body came too slowly.
+    /// The body arrived too slowly.
     BodyTooSlow {
-        /// The time for a whole body, in seconds.
+        /// The time limit of a whole body, in seconds.
         seconds_max: u32,
-        /// The least pace of a body, in bytes a second.
+        /// The lowest rate of a body, in bytes per second.
         bytes_per_second_min: u32,
     },
-    /// The operation took longer than operations may.
+    /// The operation exceeded its time limit.
     DeadlineExceeded {
         /// The limit, in seconds.
         seconds_max: u32,
     },
-    /// The sync trigger of the update.
+    /// The sync trigger of the update failed.
     Trigger(TriggerFailure),
     /// The device could not be registered with its push service.
     Push(Undelivered),
     /// The store failed.
     Store(StoreError),
-    /// An operation failed in a way that its model does not know, or its answer could not be encoded. A bug.
+    /// An operation failed with a fault that its model does not have, or its answer could not be encoded.
+    /// This is a bug.
     #[expect(dead_code, reason = "the log prints what it was")]
     Unmodelled(String),
 }
 
-/// Everything that follows from a failure.
+/// The consequences of a failure.
 pub struct Verdict {
     /// The answer to the caller.
     pub fault: Fault,
@@ -77,14 +78,14 @@ pub struct Verdict {
     pub blame: Blame,
     /// The limit of the server that turned the request away, if one did.
     pub limit: Option<ServerLimit>,
-    /// The cause, for the log, without what users keep: keys and values of records.
+    /// The cause, for the log, without keys and values of records.
     pub reason: String,
 }
 
 /// The side that has to act on a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The caller, or nobody: the failure is routine.
+    /// The caller, or no one: the failure is routine.
     Caller,
     /// An operator of the server.
     Server,
@@ -121,7 +122,7 @@ impl From<SignatureFailure> for Failure {
 }
 
 impl Failure {
-    /// Everything that follows from the failure for the caller of `spec`, or of `service` before the operation is
+    /// The consequences of the failure for the caller of `spec`, or of `service` before the operation is
     /// known.
     pub fn verdict(&self, service: Service, spec: Option<&Spec>) -> Verdict {
         match self {
@@ -143,7 +144,7 @@ impl Failure {
             Self::Throttled => self.at_limit(
                 ServerLimit::NewIdentities,
                 FaultKind::TooManyRequests,
-                "Rate exceeded: too many new identities were asked for; try again later.",
+                "Rate exceeded: too many new identities were requested; try again later.",
             ),
             Self::IdentityToken(failure) => self.callers(fault::identity_token_fault(failure)),
             Self::BodyTooLarge { bytes_max } => self.at_limit(
@@ -206,7 +207,7 @@ impl Failure {
         Verdict { limit: Some(limit), ..self.callers(Fault::new(kind, text)) }
     }
 
-    /// True if the rest of the request may still be on its way, so that the connection cannot be used again.
+    /// True if the rest of the request may still arrive, so that the connection cannot be reused.
     pub fn ends_connection(&self) -> bool {
         matches!(self, Self::BodyTooLarge { .. } | Self::BodyBroken(_) | Self::BodyTooSlow { .. })
     }

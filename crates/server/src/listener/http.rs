@@ -1,5 +1,5 @@
-//! Connections: accepting them within a limit, bounding what one may send and how slowly, and letting those that are
-//! open finish when the server stops. What a request means is decided in [`crate::request::pipeline`].
+//! Connections: accepts them within a limit, bounds the size and slowness of their requests, and lets open
+//! ones finish when the server stops. The meaning of a request is decided in [`crate::request::pipeline`].
 
 use std::convert::Infallible;
 use std::error::Error as _;
@@ -42,22 +42,23 @@ use crate::request::probes::{self, Probe};
 use crate::source::Source;
 use crate::stop::told_to_stop;
 
-/// Smallest read buffer of a connection, in bytes. Large bodies arrive in pieces of at most this.
+/// The smallest read buffer of a connection, in bytes. Large bodies arrive in pieces of at most this size.
 const BUFFER_BYTES_MIN: usize = 32 * 1024;
-/// Time for the head of a request on a connection that only probes may use.
+/// The time limit for the head of a request on a connection that only probes may use.
 const PROBE_HEAD_TIME_MAX: Duration = Duration::from_secs(2);
-/// The size of a connection's send buffer in the kernel, which is no part of our memory budget, in bytes. The kernel
-/// doubles it for its own bookkeeping.
+/// The size of a connection's send buffer in the kernel, in bytes, which the memory budget does not include.
+/// The kernel doubles it for its own bookkeeping.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// The last second of the year 9999, since 1970.
 const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
-/// Pause after the operating system refuses a connection, most likely for want of file descriptors.
+/// The pause after the operating system refuses a connection, most likely because file descriptors have run
+/// out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A whole answer, or a live channel.
+/// A complete answer, or a live channel.
 type AnyBody = HeldBody<Either<Full<Bytes>, LiveBody>, Incoming>;
 
-/// The open side of the server.
+/// The serving side of the server.
 pub struct Http {
     app: Arc<App>,
     builder: http1::Builder,
@@ -66,7 +67,7 @@ pub struct Http {
     stop: watch::Receiver<bool>,
 }
 
-/// One accepted connection.
+/// An accepted connection.
 struct Connection<'a> {
     peer: SocketAddr,
     place: &'a Place,
@@ -75,12 +76,12 @@ struct Connection<'a> {
     outgoing: Outgoing,
 }
 
-/// How stopping went.
+/// The outcome of stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
     /// Every connection had ended.
     Drained,
-    /// Time ran out before.
+    /// Connections were still open at the end of the time limit.
     Abandoned,
 }
 
@@ -103,7 +104,8 @@ impl Http {
         Arc::new(Self { app, builder, probes_builder, tls, stop })
     }
 
-    /// Accepts connections until told to stop, then waits for the open ones as long as the settings allow.
+    /// Accepts connections until the server stops, then waits for the open ones as long as the settings
+    /// allow.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) -> Stopped {
         if let Err(error) = set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES) {
             tracing::warn!(%error, "the send buffers of connections keep the system's default size");
@@ -113,7 +115,7 @@ impl Http {
             () = self.accept(&listener) => {}
             () = told_to_stop(&mut stop) => {}
         }
-        // Closed at once, so that a load balancer or a successor takes over the port.
+        // Closed at once, so that a load balancer or a successor can take over the port.
         drop(listener);
         let all = self.app.capacity.connections().drained();
         let seconds_max = self.app.config.limits.shutdown_seconds_max;
@@ -137,7 +139,7 @@ impl Http {
         }
     }
 
-    /// Finds a place for a connection. A connection without one is closed at once.
+    /// Finds a slot for a connection. A connection without one is closed at once.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let (capacity, metrics) = (&self.app.capacity, &self.app.metrics);
         let is_proxy = capacity.proxies().contains(peer.ip());
@@ -167,7 +169,7 @@ impl Http {
         }
     }
 
-    /// Shakes hands over TLS if that is set, then talks.
+    /// Performs the TLS handshake if TLS is set, then serves the connection.
     async fn shake_and_talk(&self, stream: TcpStream, peer: SocketAddr, place: &Place, used_for: Use) {
         let Some(tls) = &self.tls else { return self.talk(stream, peer, place, used_for).await };
         let patience = match used_for {
@@ -226,7 +228,7 @@ impl Http {
         connection: &Connection<'_>,
     ) -> Result<Response<AnyBody>, Infallible> {
         let Connection { peer, place, used_for, received, outgoing } = connection;
-        // A newcomer has just taken the place. The connection ends as soon as its task runs again.
+        // A newcomer has just taken the slot. The connection ends as soon as its task runs again.
         let Some(busy) = place.begin_request() else { return pending().await };
         let client = self.app.capacity.proxies().client(peer.ip(), request.headers());
         let arrival = Arrival { peer: *peer, client, received: Instant::now() };
@@ -262,8 +264,8 @@ impl Http {
         Ok(response)
     }
 
-    /// The answer with what it holds until it is written, and the rest of the request to discard. `asks_first` says
-    /// that the client waits for permission to send its body.
+    /// The answer with the resources that it holds until it is written, and the rest of the request to
+    /// discard. `asks_first` is true if the client waits for permission to send its body.
     fn held(
         &self,
         answered: Answered<Incoming>,
@@ -315,7 +317,7 @@ impl Http {
         }
     }
 
-    /// Refuses a request whose end cannot be told for certain.
+    /// Refuses a request whose end is ambiguous.
     fn misframed(&self, arrival: Arrival, message: &'static str) -> Response<Full<Bytes>> {
         let request_id = self.app.clock.uuid().to_string();
         tracing::info!(request_id, peer = %arrival.peer, reason = message, "refused a misframed request");
@@ -338,7 +340,7 @@ impl Http {
     }
 }
 
-/// The moment as a `Date` header has it. The form has four digits for the year.
+/// The time in the format of a `Date` header, which has four digits for the year.
 fn http_date(now: UnixMillis) -> String {
     let seconds = u64::try_from(now.seconds()).unwrap_or(0).min(LAST_SECOND_OF_9999);
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
@@ -350,7 +352,7 @@ fn pace(limits: &LimitSettings) -> Pace {
     Pace { stall_max, bytes_min: usize::try_from(bytes).unwrap_or(usize::MAX) }
 }
 
-/// True if a connection ended because its peer did not take what was sent to it.
+/// True if a connection ended because its peer did not take its data.
 fn is_stall(error: &hyper::Error) -> bool {
     let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)

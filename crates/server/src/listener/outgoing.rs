@@ -1,5 +1,5 @@
-//! The write side of a connection: what answers hold until their last byte is written, and the least pace at which a
-//! peer has to take them.
+//! The write side of a connection: the resources that answers hold until their last byte is written, and the
+//! lowest rate at which a peer must take them.
 //!
 //! The HTTP library queues the end of an answer and drops its body before the bytes have left. It flushes this stream
 //! only when its own queue is empty, so the flush is the moment at which an answer has been written.
@@ -20,12 +20,12 @@ use super::drain::{self, Unread};
 use crate::capacity::{Busy, Holding};
 use crate::lock::Lock;
 
-/// The answers of one connection that were handed to the HTTP library and are not written yet.
+/// The answers of one connection that were passed to the HTTP library and are not written yet.
 #[derive(Clone, Default)]
 pub struct Outgoing(Arc<Lock<Vec<Held>>>);
 
-/// The things that an answer holds until its last byte is written: the permits and memory of its request, if it was
-/// admitted, and the place of its connection.
+/// The resources that an answer holds until its last byte is written: the permits and memory of its request,
+/// if it was admitted, and the slot of its connection.
 pub struct Held {
     _holding: Option<Holding>,
     _busy: Busy,
@@ -38,7 +38,7 @@ impl Held {
     }
 }
 
-/// An answer's body, with what the answer holds and what is left of the request.
+/// An answer's body, with the resources that the answer holds and the unread rest of the request.
 pub struct HeldBody<A, B: Unread> {
     answer: A,
     held: Option<Held>,
@@ -78,24 +78,24 @@ impl<A: Body<Data = Bytes> + Unpin, B: Unread> Body for HeldBody<A, B> {
 impl<A, B: Unread> Drop for HeldBody<A, B> {
     fn drop(&mut self) {
         self.outgoing.0.lock().extend(self.held.take());
-        // Only now: while the answer has not begun, reading the body would ask a client that waits for
-        // `100 Continue` to send it.
+        // Only now: before the answer has begun, reading the body would ask a client that waits for `100
+        // Continue` to send it.
         if let Some(unread) = self.unread.take() {
             drain::begin(unread, self.body_bytes_max);
         }
     }
 }
 
-/// The least pace at which a peer has to take what is sent to it.
+/// The lowest rate at which a peer must take data.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The time in which a peer that has something to take must take some of it.
+    /// The time in which a peer with pending data must take some of it.
     pub stall_max: Duration,
     /// The bytes that it must have taken by then.
     pub bytes_min: usize,
 }
 
-/// A connection whose peer must take what is sent to it at the least pace.
+/// A connection whose peer must take data at the lowest rate or faster.
 pub struct Paced<S> {
     stream: S,
     outgoing: Outgoing,
@@ -107,13 +107,13 @@ pub struct Paced<S> {
 }
 
 impl<S> Paced<S> {
-    /// Watches what is written to `stream`.
+    /// Monitors the data written to `stream`.
     pub fn new(stream: S, outgoing: Outgoing, pace: Pace) -> Self {
         Self { stream, outgoing, pace, period: None, behind: false, taken_bytes: 0 }
     }
 
-    /// Called when the peer takes nothing more for now. Ends the connection if a period passed in which the peer took
-    /// too little.
+    /// Called when the peer takes no more data for now. Ends the connection if the peer took too little in a
+    /// whole period.
     fn stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if !self.behind {
             self.behind = true;
@@ -183,7 +183,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Ready(Ok(())) => {
                 this.behind = false;
-                // What was held is dropped after the lock is free.
+                // The resources are dropped after the lock is free.
                 let left = std::mem::take(&mut *this.outgoing.0.lock());
                 drop(left);
                 Poll::Ready(Ok(()))
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     const PACE: Pace = Pace { stall_max: Duration::from_millis(300), bytes_min: 100 };
-    /// The bytes that are under way between both ends.
+    /// The bytes in flight between both ends.
     const PIPE_BYTES: usize = 50;
 
     #[tokio::test]

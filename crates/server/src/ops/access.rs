@@ -1,13 +1,13 @@
-//! Access: one pure function of an operation's access class, the caller and the identity that the request names
-//! (`docs/protocol.md` sections 5.3 and 5.4).
+//! Access control: one pure function of an operation's access class, the caller and the identity that the
+//! request names (`docs/protocol.md` sections 5.3 and 5.4).
 
 use carryall_core::model::Caller;
 use carryall_core::refusal::Refusal;
 use carryall_wire::names::Names;
 use carryall_wire::spec::Access;
 
-/// The identity whose data a request is about, in the words of the request. A request that names no identity is about
-/// the account: pools and their settings.
+/// The identity whose data a request is about, as named by the request. A request without an identity is
+/// about the account: pools and their settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject<'a> {
     /// The id of the pool.
@@ -23,8 +23,8 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Refuses unless `caller` may call an operation of class `access` about `subject`. `None` is a caller who did not
-/// sign.
+/// Refuses unless `caller` may call an operation of class `access` about `subject`. `None` is a caller
+/// without a signature.
 pub fn authorise(access: Access, caller: Option<&Caller>, subject: Subject<'_>) -> Result<(), Refusal> {
     let allowed = match (access, caller) {
         (Access::Public, _)

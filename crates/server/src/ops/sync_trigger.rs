@@ -1,5 +1,5 @@
-//! The sync trigger: a function that sees an update, and may edit it, before it is stored. It is called between load
-//! and decide, while nothing is held: no turn, no store call (`docs/protocol.md` section 9.2).
+//! The sync trigger: a function that sees, and may edit, an update before it is stored. It is called between
+//! load and decide while nothing is held, neither a turn nor a store call (`docs/protocol.md` section 9.2).
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::app::App;
 use crate::failure::{Failure, TriggerFailure};
 use crate::metrics::ServerLimit;
 
-/// Shows `patches` to the function, with the stored `records` of their dataset, and returns what it makes of them.
+/// Shows `patches` to the function, with the stored `records` of their dataset, and returns the update as the
+/// function leaves it.
 pub async fn call(
     app: &App,
     function: &str,
@@ -47,7 +48,7 @@ async fn call_once(
     let Some(_permit) = app.capacity.call_trigger(&destination) else {
         app.metrics.limit_hit(ServerLimit::TriggerCalls);
         let cause =
-            "trigger.calls_per_function_max calls are under way, or functions have half of all requests";
+            "trigger.calls_per_function_max calls are in progress, or functions have half of all requests";
         return Err(TriggerFailure::Throttled { cause: cause.to_owned() });
     };
     let DatasetRef { owner, name } = at;
@@ -75,7 +76,7 @@ async fn call_once(
     sync_trigger::apply(records, patches, wanted).map_err(|violation| unconstrained(&violation))
 }
 
-/// The answered records, under the constraints that a client's have.
+/// The records of the answer, checked by the constraints of a client's records.
 fn wanted(
     answered: std::collections::BTreeMap<String, Option<String>>,
     limits: &Limits,
@@ -95,7 +96,8 @@ fn wanted(
     answered.into_iter().map(record).collect()
 }
 
-/// An answer whose records break a constraint. The caller reads which; the log, which shows no keys, only how.
+/// The failure of an answer whose records break a constraint. The caller learns which; the log, which shows
+/// no keys, has only the constraint.
 fn unconstrained(violation: &Violation) -> TriggerFailure {
     let cause = format!("its answer breaks a constraint: {}", violation.constraint);
     unusable(&format!("it breaks a constraint: {violation}"), cause)
@@ -105,8 +107,8 @@ fn unusable(told: &str, cause: String) -> TriggerFailure {
     TriggerFailure::Unusable { told: told.to_owned(), cause }
 }
 
-/// The failure of a call that did not succeed. Its text for the caller names no function and no host: only the operator
-/// may know those.
+/// The failure of a call. Its text for the caller names neither function nor host, which only the operator
+/// may know.
 fn undelivered(undelivered: TriggerUndelivered) -> TriggerFailure {
     match undelivered {
         TriggerUndelivered::Throttled { cause } => TriggerFailure::Throttled { cause },

@@ -1,8 +1,8 @@
-//! The one retry loop: load, decide, commit, and again if the state moved meanwhile (`docs/protocol.md`
-//! section 7.5).
+//! The retry loop of the program: load, decide, commit, and again if the state changed meanwhile
+//! (`docs/protocol.md` section 7.5).
 //!
-//! Within one process, writers of the same dataset take turns instead of racing, which is both fairer and cheaper than
-//! retrying. Across processes the store's expectations decide, and the loop tries again.
+//! Within one process, writers of the same dataset take turns instead of racing, which is both fairer and
+//! cheaper than retrying. Across processes the store's expectations decide, and the loop retries.
 
 use std::future::Future;
 use std::hash::Hash;
@@ -26,18 +26,19 @@ pub enum Step<T> {
     Commit(Changes, T),
 }
 
-/// How often something is decided, and how long the pauses in between are.
+/// The number of attempts and the pauses between them.
 #[derive(Clone, Copy, Debug)]
 pub struct Tries {
-    /// Attempts in all.
+    /// All attempts, including the first.
     pub attempts_max: u32,
-    /// The first pause, in milliseconds. It doubles with each attempt, up to 256 times itself, and half of it is
-    /// random.
+    /// The first pause, in milliseconds. It doubles with each attempt up to 256 times this value, and half of
+    /// it is random.
     pub pause_millis: u64,
 }
 
 impl Tries {
-    /// For a request, whose caller is asked to come back when they run out: with pauses of half a second in all.
+    /// The tries of a request, with pauses of half a second in all. When they run out, the caller is asked to
+    /// retry.
     pub const REQUEST: Self = Self { attempts_max: 8, pause_millis: 2 };
 }
 

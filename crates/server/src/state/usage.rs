@@ -1,5 +1,5 @@
-//! The usage of pools. Bytes and dates are part of each commit; sessions are gathered in memory and handed to the store
-//! many pools at a time (ADR 8).
+//! The usage of pools. Bytes and dates are part of each commit; sessions are gathered in memory and stored
+//! for many pools at a time (ADR 8).
 
 use carryall_core::changes::{Changes, Expect, UsageDelta, Write};
 use carryall_core::model::{PoolRef, PoolUsage};
@@ -9,16 +9,17 @@ use futures_util::future::join_all;
 use super::State;
 use super::attempt::{Step, Tries};
 
-/// Pools whose counts one commit takes.
+/// The number of pools whose counts one commit stores.
 const POOLS_PER_COMMIT_MAX: usize = 1024;
 
 impl State {
-    /// Counts a session of `pool`. Nothing is written yet.
+    /// Counts a session of `pool`, without writing to the store.
     pub fn begin_session(&self, pool: &PoolRef) {
         self.sessions.begin(pool);
     }
 
-    /// The usage of each of these pools, with every session up to now. Their counts take one commit at most.
+    /// The usage of each of these pools, with every session up to now. Storing their counts takes one commit
+    /// at most.
     pub async fn usage(&self, pools: &[&PoolRef]) -> Result<Vec<PoolUsage>, StoreError> {
         {
             let _handover = self.sessions.handover.lock().await;
@@ -37,10 +38,10 @@ impl State {
         self.store_counts(self.sessions.take()).await;
     }
 
-    /// Adds counts to the usage of their pools. Counts of a pool that is gone are dropped, and so are counts whose
-    /// commit has no known outcome: counting too few sessions is better than counting one twice.
+    /// Adds counts to the usage of their pools. Counts of a deleted pool are dropped, and so are counts whose
+    /// commit has no known outcome: a session that is not counted is better than one that is counted twice.
     async fn store_counts(&self, counts: Vec<(PoolRef, u64)>) {
-        // Together, so that they share syncs.
+        // All at once, so that they share syncs.
         let stored = counts.chunks(POOLS_PER_COMMIT_MAX).map(|counts| async {
             match self.add_counts(counts).await {
                 Ok(Some(())) => {}
@@ -62,7 +63,7 @@ impl State {
         self.retry(Tries::REQUEST, || async {
             let mut changes = Changes::default();
             for (at, sync_sessions) in counts {
-                // Past the cache, from which so many pools would push all others.
+                // Bypasses the cache, from which so many pools would evict all others.
                 if self.store.pool(&at.id).await?.is_some_and(|pool| pool.at == *at) {
                     let usage = UsageDelta { sync_sessions: *sync_sessions, ..UsageDelta::default() };
                     changes.expect.push(Expect::Pool(at.clone()));
@@ -95,7 +96,7 @@ mod tests {
         figures.iter().find(|figure| figure.name == "store_commits_total").unwrap().value
     }
 
-    /// Many pools, in each of which a session has begun.
+    /// Many pools, each with a new session.
     async fn busy(dir: &std::path::Path) -> (State, Vec<Pool>) {
         let url = StoreUrl::Embedded(dir.to_owned());
         let store = carryall_store::open(&url, &StoreOptions::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Developer keys: the root key, and those of the store, whose secrets are kept sealed there and opened here.
+//! Developer keys: the root key, and those of the store, whose secrets are stored sealed and opened here.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::cache::Cache;
 use crate::trust::root_key::RootKey;
 use crate::trust::seal::{Purpose, Sealer};
 
-/// Secrets kept opened in memory.
+/// The number of opened secrets kept in memory.
 const SECRETS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-/// Longest time for which an opened secret is used without its key being read again. A key that another node has
-/// revoked is refused here that late.
+/// The longest time for which an opened secret is used without reading its key again. A key that another node
+/// revoked is refused here after at most this time.
 const SECRET_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The developer keys that requests may be signed with.

@@ -1,6 +1,6 @@
-//! The body of a fuzz target: bytes in the place of a sealed token, of what was sealed, and as damage to genuine ones.
-//! Nothing panics and nothing changed opens. A plain function, so that an ordinary test drives it for a bounded number
-//! of rounds and a fuzzer for as long as it likes.
+//! The body of a fuzz target: bytes in place of a sealed token or of sealed contents, and as damage to
+//! genuine tokens. Nothing may panic, and nothing changed may open. The function is plain, so that a test
+//! runs it for a bounded number of rounds and a fuzzer without end.
 
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use carryall_core::time::UnixMillis;
 use super::seal::{MasterKey, Purpose, Sealer};
 use crate::clock::Clock;
 
-/// A sealer, and genuine values with the tokens that carry them.
+/// A sealer, and genuine values with their tokens.
 struct Issued {
     sealer: Sealer,
     values: [(Purpose, Vec<u8>, String); 3],
@@ -77,7 +77,8 @@ pub(crate) fn open_token_with(bytes: &[u8]) {
     }
 }
 
-/// Each three bytes are a place, beyond the end cuts there, and what to put into it.
+/// Damages `value`. Every three bytes are a position (beyond the end, the value is cut there) and a
+/// replacement.
 fn damage(value: &mut Vec<u8>, bytes: &[u8]) {
     for change in bytes.chunks_exact(3) {
         let place = usize::from(u16::from_be_bytes([change[0], change[1]]));
@@ -89,7 +90,7 @@ fn damage(value: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Whatever can be read means the same when it is written and read again.
+/// Every value that can be read must read the same after it is written again.
 fn read_layouts(bytes: &[u8]) {
     if let Some(session) = Session::from_bytes(bytes) {
         assert_eq!(Session::from_bytes(&session.to_bytes()), Some(session));

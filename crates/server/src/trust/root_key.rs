@@ -1,4 +1,4 @@
-//! The root developer key: the one key that exists without being created through the API or a verb.
+//! The root developer key: the only key that exists without being created through the API or a command.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,14 +10,14 @@ use crate::clock::Clock;
 /// The root developer key. It is kept in the settings or the data directory, never in the store.
 #[derive(Clone, Debug)]
 pub struct RootKey {
-    /// The public half.
+    /// The access key id.
     pub access_key_id: AccessKeyId,
-    /// The secret half.
+    /// The secret access key.
     pub secret: SecretString,
 }
 
 impl RootKey {
-    /// Generates a key in the form that credential files and validators know: `AKIA` and 16 more characters, and a
+    /// Generates a key in the format of credential files and validators: `AKIA` and 16 more characters, and a
     /// secret of 40.
     pub fn generate(clock: &Clock) -> Self {
         const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

@@ -28,7 +28,7 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// Everything that is wrong with the circles of one crate.
+/// All circles of one crate that are wrong.
 fn check(krate: &Crate, folder: &str, exceptions: &[(&str, &str, &str)]) -> Vec<String> {
     let pairs = pairs(krate);
     let excepted = |import: &Import| {

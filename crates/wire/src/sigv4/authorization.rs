@@ -1,6 +1,6 @@
-//! Finds and reads the authentication of a request: the `Authorization` header or the presigned query
-//! (`docs/protocol.md` sections 4.3 and 4.4). It judges form only; whether scope, clock and signature are right
-//! comes later.
+//! Finds and parses the authentication of a request: the `Authorization` header or the presigned query
+//! (`docs/protocol.md` sections 4.3 and 4.4). Only the form is checked here; scope, clock and signature are
+//! checked later.
 
 use std::borrow::Cow;
 
@@ -17,10 +17,11 @@ use super::{
     X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN,
 };
 
-/// Reads the authentication of a request; `None` if it has none at all.
+/// Parses the authentication of a request; `None` if it has none.
 ///
-/// Trouble is [`Trouble::Malformed`] for what cannot be read, for a header and a query at once and for another scheme
-/// than `AWS4-HMAC-SHA256`, and [`Trouble::Mismatch`] where a header that must be signed is not.
+/// The error is [`Trouble::Malformed`] for authentication that cannot be read, for a header together with a
+/// presigned query, and for a scheme other than `AWS4-HMAC-SHA256`. It is [`Trouble::Mismatch`] if a header
+/// that must be signed is not.
 pub fn parse<'a>(parts: &SignedParts<'a>) -> Result<Option<Presented<'a>>, Trouble> {
     let query = QueryFields::read(parts.raw_query.unwrap_or_default())?;
     let header = single(parts.headers, &AUTHORIZATION)?;
@@ -161,7 +162,7 @@ impl<'a> AuthorizationFields<'a> {
     }
 }
 
-/// Values of the query members that presigning uses, decoded.
+/// The decoded values of the query members that presigning uses.
 #[derive(Default)]
 struct QueryFields<'a> {
     algorithm: Option<Cow<'a, str>>,
@@ -228,7 +229,7 @@ fn required_member<'a>(name: &str, value: Option<Cow<'a, str>>) -> Result<Cow<'a
         .ok_or_else(|| Trouble::malformed(format!("A presigned query requires '{name}'.")))
 }
 
-/// The one value of a header, or none; what is sent twice or is not visible ASCII is refused.
+/// The only value of a header, if it has one. A header that is sent twice or is not visible ASCII is refused.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Trouble> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -306,8 +307,8 @@ fn read_token(token: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Troub
     }
 }
 
-/// A body whose hash was not signed, or was signed in pieces, proves nothing about what is to be stored; the form is
-/// refused here, and the value is compared once the body is there.
+/// Checks the form of a claimed body hash; its value is compared once the body has arrived. An unsigned or
+/// piecewise signed body is refused, because such a signature proves nothing about the bytes to store.
 fn read_content_sha256(value: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Trouble> {
     let is_hash =
         |text: &str| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

@@ -1,5 +1,5 @@
-//! The checks of a signature that need neither key nor body: its scope, and its moment against a clock that the caller
-//! reads (`docs/protocol.md` section 4.2).
+//! The checks of a signature that need neither key nor body: its scope, and its time compared with a clock
+//! that the caller reads (`docs/protocol.md` section 4.2).
 
 use std::fmt;
 
@@ -10,30 +10,31 @@ use super::{Form, Trouble};
 /// The region and the service that a request's scope must name.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// This server's region.
+    /// The region of this server.
     pub region: &'a str,
-    /// Signing name of the service that the request is for.
+    /// The signing name of the service that the request is for.
     pub service: &'a str,
 }
 
-/// Authentication whose scope is ours and whose moment is now; only its signature is still to be verified.
+/// Authentication whose scope and time have been checked; its signature has yet to be verified.
 #[derive(Debug)]
 pub struct InScope<'a> {
     pub(crate) presented: Presented<'a>,
 }
 
 impl<'a> InScope<'a> {
-    /// What the request presented.
+    /// The authentication that the request presented.
     pub fn presented(&self) -> &Presented<'a> {
         &self.presented
     }
 }
 
 impl<'a> Presented<'a> {
-    /// Checks region, service, day and clock, before any body is read (`docs/protocol.md` section 4.2).
+    /// Checks region, service, day and time, before any body is read (`docs/protocol.md` section 4.2).
     ///
-    /// `now_millis` is the server's clock in milliseconds since 1970. A header signature may be `skew_seconds_max`
-    /// away from it to either side; a presigned query may start that much in the future and ends with its own expiry.
+    /// `now_millis` is the server's clock in milliseconds since 1970. The time of a header signature may
+    /// differ from it by `skew_seconds_max` in either direction. A presigned query may start that far in the
+    /// future and ends with its own expiry.
     pub fn check_scope_and_clock(
         self,
         expected: &Expected<'_>,
@@ -97,7 +98,7 @@ fn check_clock(
     Ok(())
 }
 
-/// A moment in a message; outside the years that [`AmzDate`] has, the bare number of seconds.
+/// A time in a message; outside the years of [`AmzDate`], the bare number of seconds.
 struct DateText(i64);
 
 impl fmt::Display for DateText {
@@ -109,7 +110,8 @@ impl fmt::Display for DateText {
     }
 }
 
-/// A span in a message: in minutes as the service writes it, in seconds where it is not a whole number of them.
+/// A time span in a message: in minutes as the service writes it, in seconds if it is not a whole number of
+/// minutes.
 struct SpanText(i64);
 
 impl fmt::Display for SpanText {

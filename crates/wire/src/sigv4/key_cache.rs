@@ -1,5 +1,5 @@
-//! A bounded cache of derived signing keys, so that a request costs one HMAC instead of five. It decides nothing: a
-//! key that is not cached is derived, and a secret that changed never meets its predecessor's entry.
+//! A bounded cache of derived signing keys, so that a request costs one HMAC instead of five. A key that is
+//! not cached is derived. A changed secret never matches the entry of an earlier one.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ use super::in_scope::InScope;
 use super::scope::Scope;
 use super::signing_key::SigningKey;
 
-/// Most signing keys that a default cache keeps, at about a kilobyte each.
+/// The number of signing keys in a default cache, at about a kilobyte each.
 pub const KEY_CACHE_ENTRIES_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
-/// A hash over access key id, secret, day, region and service: entries are found without allocation, and another
-/// secret for the same id is another entry.
+/// A hash of access key id, secret, day, region and service. Entries are found without allocation, and
+/// another secret for the same id is another entry.
 type Fingerprint = [u8; 32];
 
 struct Entry {
@@ -24,25 +24,26 @@ struct Entry {
     key: Arc<SigningKey>,
 }
 
-/// Signing keys by access key id, secret and scope, least recently used first to go.
+/// Signing keys by access key id, secret and scope; the least recently used key is evicted first.
 pub struct KeyCache {
     entries: Mutex<LruCache<Fingerprint, Entry>>,
 }
 
 impl KeyCache {
-    /// An empty cache that keeps at most so many keys.
+    /// Creates an empty cache of at most this many keys.
     pub fn new(entries_count_max: NonZeroUsize) -> Self {
         Self { entries: Mutex::new(LruCache::new(entries_count_max)) }
     }
 
-    /// The signing key of this authentication under this secret, derived if it is not at hand.
+    /// The signing key of this authentication under this secret, from the cache or derived.
     ///
-    /// Takes an [`InScope`], so that nobody can push useful keys out with scopes that would be refused anyway.
+    /// The argument is an [`InScope`], so that callers cannot evict useful keys by sending scopes that would
+    /// be refused anyway.
     pub fn signing_key(&self, in_scope: &InScope<'_>, secret_access_key: &SecretString) -> Arc<SigningKey> {
         self.key_of(in_scope.presented().access_key_id(), in_scope.presented().scope(), secret_access_key)
     }
 
-    /// Forgets every key of an access key id, once that key is revoked.
+    /// Removes every key of an access key id, after that key was revoked.
     pub fn forget(&self, access_key_id: &str) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let gone: Vec<Fingerprint> = entries
@@ -60,7 +61,7 @@ impl KeyCache {
         if let Some(entry) = self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(&fingerprint) {
             return Arc::clone(&entry.key);
         }
-        // Derived outside the lock: two requests may both do it, and both get the same key.
+        // Derived outside the lock: two requests may both derive the key, and both get the same one.
         let key = Arc::new(SigningKey::derive(secret, scope));
         let entry = Entry { access_key_id: access_key_id.into(), key: Arc::clone(&key) };
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).put(fingerprint, entry);
@@ -77,7 +78,7 @@ impl Default for KeyCache {
 fn fingerprint(access_key_id: &str, scope: &Scope<'_>, secret: &SecretString) -> Fingerprint {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in [access_key_id, secret.expose_secret(), &scope.day, &scope.region, &scope.service] {
-        // The length in front keeps two lists of parts apart whose concatenations are the same.
+        // The length prefix keeps lists of parts apart whose concatenations are equal.
         context.update(&part.len().to_le_bytes());
         context.update(part.as_bytes());
     }

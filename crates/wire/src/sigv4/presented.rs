@@ -1,4 +1,4 @@
-//! The authentication of one request, as it was read from its head.
+//! The authentication of one request, read from its head.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use super::scope::{AmzDate, Scope};
 use super::{Form, SignedParts};
 
-/// The authentication that a request presents, read but not yet believed.
+/// The authentication that a request presents, parsed but not verified.
 pub struct Presented<'a> {
     pub(super) parts: SignedParts<'a>,
     pub(super) form: Form,
@@ -20,32 +20,32 @@ pub struct Presented<'a> {
 }
 
 impl Presented<'_> {
-    /// Id of the key that is said to have signed; 1 to 128 visible ASCII characters without `/`.
+    /// The claimed access key id: 1 to 128 visible ASCII characters without `/`.
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
 
-    /// The session token that came with it, never empty.
+    /// The session token of the request, never empty.
     pub fn session_token(&self) -> Option<&str> {
         self.session_token.as_deref()
     }
 
-    /// Day, region and service that the key was narrowed to.
+    /// The day, region and service of the credential scope.
     pub fn scope(&self) -> &Scope<'_> {
         &self.scope
     }
 
-    /// The moment of signing.
+    /// The time of signing.
     pub fn requested_at(&self) -> AmzDate {
         self.requested_at
     }
 
-    /// Where the authentication was found.
+    /// The place where the authentication was found.
     pub fn form(&self) -> Form {
         self.form
     }
 
-    /// Names of the signed headers: lower case, ascending, separated by semicolons.
+    /// The names of the signed headers: lower-case, ascending, separated by semicolons.
     pub fn signed_headers(&self) -> &str {
         &self.signed_headers
     }

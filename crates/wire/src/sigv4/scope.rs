@@ -1,5 +1,5 @@
-//! Moments and credential scopes: the part of a signature that says when, where and for which service it was made
-//! (`docs/protocol.md` section 4.2).
+//! Signing times and credential scopes: when, where and for which service a signature was made (`docs/protocol.md`
+//! section 4.2).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::time::UNIX_EPOCH;
 use super::SCOPE_END;
 
 const SECONDS_PER_DAY: i64 = 86_400;
-/// 9999-12-31T23:59:59Z, the last moment that has a four-digit year.
+/// 9999-12-31T23:59:59Z, the last second with a four-digit year.
 const UNIX_SECONDS_MAX: i64 = 253_402_300_799;
 
-/// A moment to the second, from 1970 to 9999, with its basic ISO 8601 text: `20260131T235959Z`.
+/// A time to the second, from 1970 to 9999, with its basic ISO 8601 text: `20260131T235959Z`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AmzDate {
     text: [u8; 16],
@@ -19,7 +19,8 @@ pub struct AmzDate {
 }
 
 impl AmzDate {
-    /// Reads exactly the form `YYYYMMDDThhmmssZ`; anything else, days that do not exist included, is `None`.
+    /// Parses exactly the form `YYYYMMDDThhmmssZ`; `None` for everything else, including days that do not
+    /// exist.
     pub fn parse(text: &str) -> Option<Self> {
         let text: [u8; 16] = text.as_bytes().try_into().ok()?;
         if text[8] != b'T' || text[15] != b'Z' {
@@ -40,7 +41,7 @@ impl AmzDate {
         Some(Self { text, unix_seconds: days * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second })
     }
 
-    /// Reads the value of a `Date` header: one of the three forms of RFC 7231, or the basic ISO form.
+    /// Parses the value of a `Date` header: one of the three forms of RFC 7231, or the basic ISO form.
     pub fn parse_date_header(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| {
             let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
@@ -48,7 +49,7 @@ impl AmzDate {
         })
     }
 
-    /// The moment that many seconds after 1970; `None` outside the years 1970 to 9999.
+    /// The time that many seconds after 1970; `None` outside the years 1970 to 9999.
     pub fn from_unix_seconds(unix_seconds: i64) -> Option<Self> {
         if !(0..=UNIX_SECONDS_MAX).contains(&unix_seconds) {
             return None;
@@ -82,8 +83,8 @@ impl fmt::Debug for AmzDate {
     }
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar, counted in 400-year cycles of years that start in March
-/// so that the leap day comes last.
+/// The number of days since 1970-01-01 in the proleptic Gregorian calendar, counted in 400-year cycles of
+/// years that start in March, so that the leap day comes last.
 fn days_of_date(year: i64, month: i64, day: i64) -> i64 {
     let march_year = if month <= 2 { year - 1 } else { year };
     let cycle = march_year.div_euclid(400);
@@ -93,7 +94,7 @@ fn days_of_date(year: i64, month: i64, day: i64) -> i64 {
     cycle * 146_097 + day_of_cycle - 719_468
 }
 
-/// Year, month and day of a number of days since 1970-01-01; the inverse of [`days_of_date`].
+/// The year, month and day of a number of days since 1970-01-01; the inverse of [`days_of_date`].
 fn date_of_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let cycle = shifted.div_euclid(146_097);
@@ -108,7 +109,7 @@ fn date_of_days(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-/// The scope that a signing key is made for: day, region and service.
+/// The scope of a signing key: day, region and service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope<'a> {
     /// The day, `YYYYMMDD`.

@@ -20,7 +20,7 @@ impl Handler for DeleteIdentities {
         let ids = required("identityIdsToDelete", input.identity_ids_to_delete.as_ref())?;
         let mut unprocessed = Vec::new();
         for id in delete_identities::named(ids)? {
-            // One that does not exist counts as done, so that a repeated request succeeds.
+            // A missing identity counts as deleted, so that a repeated request succeeds.
             let Some(identity) = call.app.state.reads().identity(&id).await? else { continue };
             if let Err(failure) = delete(call, &identity.at).await {
                 tracing::error!(identity = %id, ?failure, "an identity could not be deleted");

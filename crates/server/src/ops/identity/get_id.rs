@@ -22,7 +22,7 @@ impl Handler for GetId {
         call.app
             .state
             .attempt(&fresh, || async {
-                // Looked up again each time: the pool may be deleted at this very moment.
+                // Looked up again each time, because the pool may be deleted at this very moment.
                 let pool = call.pool(&input).await?;
                 Ok(Step::Commit(get_id::decide(&pool, call.now, &fresh)?, ()))
             })

@@ -1,4 +1,4 @@
-//! The operations of Cognito Identity that are built.
+//! The implemented operations of Cognito Identity.
 
 mod create_identity_pool;
 mod delete_identities;
@@ -26,10 +26,10 @@ use super::timestamp;
 use crate::failure::Failure;
 use crate::ops::call::{Call, required};
 
-/// Largest page of the listings here, by the published model.
+/// The largest page of the listings here, from the published model.
 const PAGE_MAX: u32 = 60;
 
-/// A pool's description; members that were never set are left out.
+/// A pool's description; unset members are left out.
 fn pool(pool: &Pool) -> shapes::IdentityPool {
     fn filled<T: Default + PartialEq + Clone>(value: &T) -> Option<T> {
         (*value != T::default()).then(|| value.clone())
@@ -68,7 +68,7 @@ fn user_pools(providers: Option<Vec<CognitoIdentityProvider>>) -> Vec<UserPoolPr
         .collect()
 }
 
-/// An identity's description. Nobody has logins yet.
+/// An identity's description. Logins do not exist yet.
 fn description(identity: &Identity) -> shapes::IdentityDescription {
     shapes::IdentityDescription {
         identity_id: identity.at.identity.to_string(),
@@ -90,7 +90,7 @@ async fn identity(call: &Call<'_>, id: Option<&str>) -> Result<Identity, Failure
     Ok(identity.ok_or(Refusal::IdentityNotFound(id))?)
 }
 
-/// A guest of a pool that still takes guests.
+/// Returns a guest of a pool that still allows guests.
 async fn guest(
     call: &Call<'_>,
     id: Option<&str>,
