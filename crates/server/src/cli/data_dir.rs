@@ -53,9 +53,15 @@ pub enum Owner {
     Server(UnixStream),
 }
 
-/// Locks `dir`, or connects to the server that has locked it. A directory that another user can change is refused.
+/// Locks `dir`, or connects to the server that has locked it. A directory that another user can change is refused;
+/// root only connects to the server if the directory is that of a service user.
 pub async fn acquire(dir: &Path) -> Result<Owner, String> {
-    ownership::check(dir)?;
+    if let Err(refusal) = ownership::check(dir) {
+        if ownership::check_to_ask(dir).is_err() {
+            return Err(refusal);
+        }
+        return control::connect(dir).await.map(Owner::Server).map_err(|_| refusal);
+    }
     let give_up = Instant::now() + Duration::from_secs(HOLD_SECONDS_MAX);
     loop {
         match DirLock::acquire(dir) {
@@ -344,6 +350,27 @@ mod tests {
         assert!(new.starts_with(CHECK_VALUE) && new.ends_with(old), "{new}");
         std::fs::write(&path, new.replace("hunter2", "hunter3")).unwrap();
         assert!(secret_of(home.path()).is_err());
+    }
+
+    /// Only root can give a directory to another user. The decisions for other users are tested in `ownership.rs`.
+    #[tokio::test]
+    async fn root_asks_the_server_of_a_service_user_and_leaves_nothing_in_its_directory() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let service = |path: &Path| std::os::unix::fs::chown(path, Some(998), Some(998)).unwrap();
+        service(home.path());
+        let message = acquire(home.path()).await.err().unwrap();
+        assert!(message.contains("sudo -u '#998'") && !message.contains("chown"), "{message}");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+
+        let control = control::Control::open(home.path()).unwrap();
+        service(&home.path().join("control.sock"));
+        assert!(matches!(acquire(home.path()).await, Ok(Owner::Server(_))));
+        assert!(!home.path().join("lock").exists());
+        assert!(kept_root_key(home.path()).err().unwrap().contains("sudo -u '#998'"));
+        drop(control);
     }
 
     #[tokio::test]

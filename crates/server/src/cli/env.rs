@@ -51,7 +51,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
 async fn server_url(config: &Config) -> Result<String, OperatorError> {
     let running = match config.data_dir() {
         Some(dir) => {
-            ownership::check(dir)?;
+            ownership::check_to_ask(dir)?;
             control::connect(dir).await.ok()
         }
         None => None,

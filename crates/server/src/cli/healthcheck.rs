@@ -31,7 +31,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), OperatorError> {
 async fn check(config: &Config) -> Result<(), OperatorError> {
     // A data directory's own server is asked, whatever listens on the configured address.
     if let Some(dir) = config.data_dir() {
-        ownership::check(dir)?;
+        ownership::check_to_ask(dir)?;
         if let Ok(stream) = control::connect(dir).await {
             return control::ask_ready(stream).await;
         }

@@ -14,7 +14,7 @@ const ROOT: u32 = 0;
 /// A property that lets another user change a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exposure {
-    /// The file belongs to this user, who is neither root nor the user of this process.
+    /// The file belongs to this user, who is neither root nor the user of the check.
     Owner(u32),
     /// The mode lets the group or all users write.
     Mode(u32),
@@ -23,39 +23,108 @@ enum Exposure {
 /// Refuses `dir` if another user can write to it or to anything in it, or owns any of it. Files of root are accepted.
 /// A directory that does not exist is accepted: it will be created for this user alone.
 pub(super) fn check(dir: &Path) -> Result<(), String> {
-    check_file(dir, dir)?;
-    check_entries(dir, dir)
+    Check::new(dir, us())?.everything()
 }
 
 /// Checks the directory itself, without its contents.
 pub(super) fn check_itself(dir: &Path) -> Result<(), String> {
-    check_file(dir, dir)
+    Check::new(dir, us())?.file(dir)
 }
 
-/// Checks one file, and the file that it links to.
-fn check_file(path: &Path, dir: &Path) -> Result<(), String> {
-    let us = rustix::process::geteuid().as_raw();
-    let Some(found) = existing(fs::symlink_metadata(path), path)? else { return Ok(()) };
-    if found.is_symlink() {
-        // The mode of a link says nothing, but its owner can replace it.
-        refuse(exposure(found.uid(), 0, us), path, dir, us)?;
-        let Some(target) = existing(fs::metadata(path), path)? else { return Ok(()) };
-        return refuse(exposure(target.uid(), target.mode(), us), path, dir, us);
+/// Checks `dir` for a command that only asks the server that runs on it. Root may ask the server of a service user, but
+/// may not open that user's directory: the user could not open the files that root leaves in it, and could use links to
+/// lead root to other files.
+pub(super) fn check_to_ask(dir: &Path) -> Result<(), String> {
+    let check = Check::new(dir, us())?;
+    let user = user_to_trust(check.user, check.dir_owner);
+    Check { user, ..check }.everything()
+}
+
+/// The user of this process.
+fn us() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// The user whose files `us` trusts when asking a server: for root, the owner of the directory.
+fn user_to_trust(us: u32, dir_owner: Option<u32>) -> u32 {
+    if us == ROOT { dir_owner.unwrap_or(us) } else { us }
+}
+
+/// A check of one directory.
+struct Check<'a> {
+    dir: &'a Path,
+    /// The owner of the directory, if it exists.
+    dir_owner: Option<u32>,
+    /// The user whose files are accepted, beside those of root.
+    user: u32,
+}
+
+impl<'a> Check<'a> {
+    fn new(dir: &'a Path, user: u32) -> Result<Self, String> {
+        let dir_owner = existing(fs::metadata(dir), dir)?.map(|found| found.uid());
+        Ok(Self { dir, dir_owner, user })
     }
-    refuse(exposure(found.uid(), found.mode(), us), path, dir, us)
-}
 
-fn check_entries(folder: &Path, dir: &Path) -> Result<(), String> {
-    let Some(entries) = existing(fs::read_dir(folder), folder)? else { return Ok(()) };
-    for entry in entries {
-        let Some(entry) = existing(entry, folder)? else { continue };
-        let path = entry.path();
-        check_file(&path, dir)?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            check_entries(&path, dir)?;
+    fn everything(&self) -> Result<(), String> {
+        self.file(self.dir)?;
+        self.entries(self.dir)
+    }
+
+    /// Checks one file, and the file that it links to.
+    fn file(&self, path: &Path) -> Result<(), String> {
+        let Some(found) = existing(fs::symlink_metadata(path), path)? else { return Ok(()) };
+        if found.is_symlink() {
+            // The mode of a link says nothing, but its owner can replace it.
+            self.refuse(exposure(found.uid(), 0, self.user), path)?;
+            let Some(target) = existing(fs::metadata(path), path)? else { return Ok(()) };
+            return self.refuse(exposure(target.uid(), target.mode(), self.user), path);
+        }
+        self.refuse(exposure(found.uid(), found.mode(), self.user), path)
+    }
+
+    fn entries(&self, folder: &Path) -> Result<(), String> {
+        let Some(entries) = existing(fs::read_dir(folder), folder)? else { return Ok(()) };
+        for entry in entries {
+            let Some(entry) = existing(entry, folder)? else { continue };
+            let path = entry.path();
+            self.file(&path)?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.entries(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, exposure: Option<Exposure>, path: &Path) -> Result<(), String> {
+        exposure.map_or(Ok(()), |exposure| Err(self.refusal(exposure, path)))
+    }
+
+    /// The message for the operator. A directory of another user is probably that of a running server, which a `chown`
+    /// would take it from.
+    fn refusal(&self, exposure: Exposure, path: &Path) -> String {
+        let (path, dir, user) = (path.display(), self.dir.display(), self.user);
+        match (exposure, self.dir_owner) {
+            (Exposure::Owner(_), Some(owner)) if owner != user && owner != ROOT => {
+                let remedy = format!(
+                    "{dir} belongs to user {owner}; this is user {user}. Run the command as user {owner}: \
+                     sudo -u '#{owner}' carryall …"
+                );
+                if user == ROOT {
+                    return remedy;
+                }
+                format!(
+                    "{remedy}; or, if no server runs as user {owner} and you trust the content: chown -R {user} {dir}"
+                )
+            }
+            (Exposure::Owner(owner), _) => format!(
+                "{path} belongs to user {owner}, who can change it, and not to user {user}. If you trust its content, \
+                 run: chown -R {user} {dir}"
+            ),
+            (Exposure::Mode(mode), _) => format!(
+                "other users can write to {path} (mode {mode:04o}). If you trust its content, run: chmod -R go-w {dir}"
+            ),
         }
     }
-    Ok(())
 }
 
 /// Ignores files that cannot be found, because a running server creates and removes files meanwhile. Files
@@ -72,25 +141,11 @@ fn existing<T>(found: io::Result<T>, path: &Path) -> Result<Option<T>, String> {
     }
 }
 
-fn exposure(owner: u32, mode: u32, us: u32) -> Option<Exposure> {
-    if owner != us && owner != ROOT {
+fn exposure(owner: u32, mode: u32, user: u32) -> Option<Exposure> {
+    if owner != user && owner != ROOT {
         return Some(Exposure::Owner(owner));
     }
     (mode & OTHERS_WRITE != 0).then_some(Exposure::Mode(mode & 0o7777))
-}
-
-fn refuse(exposure: Option<Exposure>, path: &Path, dir: &Path, us: u32) -> Result<(), String> {
-    let (path, dir) = (path.display(), dir.display());
-    match exposure {
-        None => Ok(()),
-        Some(Exposure::Owner(owner)) => Err(format!(
-            "{path} belongs to user {owner}, who can change it; this is user {us}. If you trust its content, run: chown -R \
-             {us} {dir}"
-        )),
-        Some(Exposure::Mode(mode)) => Err(format!(
-            "other users can write to {path} (mode {mode:04o}). If you trust its content, run: chmod -R go-w {dir}"
-        )),
-    }
 }
 
 #[cfg(test)]
@@ -134,6 +189,38 @@ mod tests {
         assert_eq!(exposure(US, 0o100_600, ROOT), Some(Exposure::Owner(US)));
         assert_eq!(exposure(US, 0o100_620, US), Some(Exposure::Mode(0o620)));
         assert_eq!(exposure(US, 0o41_777, US), Some(Exposure::Mode(0o1777)));
+    }
+
+    #[test]
+    fn root_is_sent_to_the_user_of_the_directory_and_never_takes_it_from_its_server() {
+        const SERVICE: u32 = 998;
+        let dir = Path::new("/var/lib/carryall");
+        let of = |dir_owner, user| Check { dir, dir_owner: Some(dir_owner), user };
+        let message = of(SERVICE, ROOT).refusal(Exposure::Owner(SERVICE), dir);
+        assert!(message.contains("belongs to user 998") && message.contains("sudo -u '#998'"), "{message}");
+        assert!(!message.contains("chown"), "{message}");
+        let message = of(SERVICE, US).refusal(Exposure::Owner(SERVICE), dir);
+        assert!(message.contains("sudo -u '#998'") && message.contains("chown -R 1000"), "{message}");
+        // A stray file in the directory of this user itself.
+        for user in [ROOT, US] {
+            let message = of(user, user).refusal(Exposure::Owner(SERVICE), &dir.join("master.key"));
+            assert!(message.contains(&format!("master.key belongs to user {SERVICE}")), "{message}");
+            assert!(message.contains(&format!("chown -R {user}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_root_trusts_the_owner_of_the_directory_and_only_to_ask_its_server() {
+        assert_eq!(user_to_trust(ROOT, Some(998)), 998);
+        assert_eq!(user_to_trust(ROOT, None), ROOT);
+        assert_eq!(user_to_trust(US, Some(998)), US);
+        let home = tempfile::tempdir().unwrap();
+        let dir = data_dir(home.path());
+        assert_eq!(check_to_ask(&dir), Ok(()));
+        let stranger = Check { user: us() + 1, ..Check::new(&dir, us()).unwrap() };
+        assert_eq!(stranger.everything().is_err(), us() != ROOT);
+        set_mode(&dir.join("store"), 0o777);
+        assert!(check_to_ask(&dir).unwrap_err().contains("chmod -R go-w"));
     }
 
     #[test]
