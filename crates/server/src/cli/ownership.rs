@@ -2,6 +2,7 @@
 //! `master.key` can make credentials for every identity. One who can replace `control.sock` can impersonate
 //! the server.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -67,7 +68,7 @@ impl<'a> Check<'a> {
 
     fn everything(&self) -> Result<(), String> {
         self.file(self.dir)?;
-        self.entries(self.dir)
+        self.entries()
     }
 
     /// Checks one file, and the file that it links to.
@@ -82,14 +83,21 @@ impl<'a> Check<'a> {
         self.refuse(exposure(found.uid(), found.mode(), self.user), path)
     }
 
-    fn entries(&self, folder: &Path) -> Result<(), String> {
-        let Some(entries) = existing(fs::read_dir(folder), folder)? else { return Ok(()) };
-        for entry in entries {
-            let Some(entry) = existing(entry, folder)? else { continue };
-            let path = entry.path();
-            self.file(&path)?;
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                self.entries(&path)?;
+    /// Checks everything below the directory. Links to folders are followed, each folder once, so that a link that
+    /// leads back ends the walk.
+    fn entries(&self) -> Result<(), String> {
+        let mut seen = HashSet::new();
+        let mut folders = vec![self.dir.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let Some(entries) = existing(fs::read_dir(&folder), &folder)? else { continue };
+            for entry in entries {
+                let Some(entry) = existing(entry, &folder)? else { continue };
+                let path = entry.path();
+                self.file(&path)?;
+                let Some(found) = existing(fs::metadata(&path), &path)? else { continue };
+                if found.is_dir() && seen.insert((found.dev(), found.ino())) {
+                    folders.push(path);
+                }
             }
         }
         Ok(())
@@ -252,6 +260,21 @@ mod tests {
         assert_eq!(check(&dir), Ok(()));
         set_mode(&target, 0o606);
         assert!(check(&dir).unwrap_err().contains("master.key"));
+    }
+
+    #[test]
+    fn a_linked_folder_is_looked_into_and_a_link_that_leads_back_ends() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = data_dir(home.path());
+        let target = home.path().join("elsewhere");
+        fs::rename(dir.join("store"), &target).unwrap();
+        symlink(&target, dir.join("store")).unwrap();
+        symlink(&dir, target.join("back")).unwrap();
+        symlink(&target, target.join("itself")).unwrap();
+        assert_eq!(check(&dir), Ok(()));
+        set_mode(&target.join("tables/7"), 0o620);
+        let message = check(&dir).unwrap_err();
+        assert!(message.contains("tables/7") && message.contains("chmod -R go-w"), "{message}");
     }
 
     #[test]
