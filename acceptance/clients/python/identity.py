@@ -187,6 +187,41 @@ def the_classic_flow_is_refused_where_roles_are_mapped():
 
 
 @case
+def a_token_is_worth_nothing_once_its_pool_refuses_the_classic_flow():
+    developer = client("cognito-identity")
+    identity, sts = unsigned("cognito-identity"), unsigned("sts")
+    pool = new_pool()
+    token = identity.get_open_id_token(IdentityId=identity.get_id(IdentityPoolId=pool)["IdentityId"])["Token"]
+    assume = lambda: sts.assume_role_with_web_identity(
+        RoleArn=ROLE, RoleSessionName="web-identity", WebIdentityToken=token, DurationSeconds=43200
+    )
+
+    def settings(**changed):
+        members = {"AllowUnauthenticatedIdentities": True, "AllowClassicFlow": True, **changed}
+        developer.update_identity_pool(IdentityPoolId=pool, IdentityPoolName="p", **members)
+
+    assert assume()["Credentials"]
+    settings(AllowClassicFlow=False)
+    refused(assume, "InvalidIdentityToken", 400, "Basic (classic) flow is not enabled, please use enhanced flow.")
+    settings(AllowUnauthenticatedIdentities=False)
+    refused(
+        assume, "InvalidIdentityToken", 400, "Unauthenticated access is not supported for this identity pool."
+    )
+    settings()
+    roles = {"IdentityPoolId": pool, "Roles": {"unauthenticated": ROLE}}
+    mapping = {"cognito-idp.us-east-1.amazonaws.com/us-east-1_a:app": {"Type": "Token"}}
+    developer.set_identity_pool_roles(**roles, RoleMappings=mapping)
+    refused(
+        assume,
+        "InvalidIdentityToken",
+        400,
+        "Basic (classic) flow is not supported with RoleMappings, please use enhanced flow.",
+    )
+    developer.set_identity_pool_roles(**roles)
+    assert assume()["Credentials"]
+
+
+@case
 def pools_without_guests_refuse_them():
     identity = unsigned("cognito-identity")
     closed = new_pool(guests=False)

@@ -153,6 +153,9 @@ pub(super) fn identity_token_fault(failure: &IdentityTokenFailure) -> Fault {
             FaultKind::InvalidIdentityToken,
             "The web identity token was not issued by this server, or its identity no longer exists.",
         ),
+        IdentityTokenFailure::NotAdmitted(refusal) => {
+            Fault::new(FaultKind::InvalidIdentityToken, refusal_fault(refusal, Service::Sts, None).message)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The failures of authentication.
 
+use carryall_core::refusal::Refusal;
 use carryall_wire::sigv4::Trouble;
 
 /// The failures of authentication, in the order in which they are found.
@@ -36,4 +37,6 @@ pub enum IdentityTokenFailure {
     Expired,
     /// The token was not issued by this server, or its pool or identity is gone.
     Invalid,
+    /// The token's pool no longer allows the classic flow.
+    NotAdmitted(Refusal),
 }

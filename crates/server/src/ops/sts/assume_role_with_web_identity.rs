@@ -1,6 +1,7 @@
 //! AssumeRoleWithWebIdentity: the second half of the classic flow (`docs/protocol.md` section 11.1).
 
 use carryall_core::limits::CREDENTIALS_SECONDS_MAX;
+use carryall_core::rules::get_open_id_token::admit_classic_flow;
 use carryall_core::rules::set_identity_pool_configuration::check_role_arn;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sts::AssumeRoleWithWebIdentity;
@@ -60,7 +61,8 @@ impl Handler for AssumeRoleWithWebIdentity {
     }
 }
 
-/// Verifies that a token is genuine, and that its identity still exists in the same epoch.
+/// Verifies that a token is genuine, that its identity still exists in the same epoch, and that its pool still allows
+/// the classic flow.
 async fn check(call: &Call<'_>, token: &str) -> Result<VerifiedToken, Failure> {
     let verified = call.app.trust.identity_tokens.check(token, call.now).map_err(|untrusted| {
         Failure::IdentityToken(match untrusted {
@@ -68,12 +70,15 @@ async fn check(call: &Call<'_>, token: &str) -> Result<VerifiedToken, Failure> {
             Untrusted::Invalid => IdentityTokenFailure::Invalid,
         })
     })?;
-    match call.app.state.reads().identity(&verified.identity.identity).await? {
-        Some(identity) if identity.at == verified.identity && identity.epoch == verified.epoch => {
-            Ok(verified)
-        }
-        Some(_) | None => Err(Failure::IdentityToken(IdentityTokenFailure::Invalid)),
+    let gone = || Failure::IdentityToken(IdentityTokenFailure::Invalid);
+    let identity = call.app.state.reads().identity(&verified.identity.identity).await?.ok_or_else(gone)?;
+    if identity.at != verified.identity || identity.epoch != verified.epoch {
+        return Err(gone());
     }
+    let pool = call.app.state.pool(&identity.at.pool.id).await?.ok_or_else(gone)?;
+    admit_classic_flow(&pool)
+        .map_err(|refusal| Failure::IdentityToken(IdentityTokenFailure::NotAdmitted(refusal)))?;
+    Ok(verified)
 }
 
 fn check_session_name(name: &str) -> Result<(), Violation> {
