@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import datetime
+import functools
 import os
 
 import botocore.auth
@@ -36,11 +37,22 @@ def tries(clients, call, fault, signs_late=contextlib.nullcontext):
     assert not wrong, "\n".join(f"{count} × {what}" for what, count in wrong.items())
 
 
-def updates(guest, credentials, fault, sizes=(2, 200_000, 9_000_000), signs_late=contextlib.nullcontext, **config):
-    sync = client("cognito-sync", credentials, parameter_validation=False, **config)
-    for size in sizes:
-        members = patches(size)
-        tries(sync, lambda sync: sync.update_records(**guest.at("prefs"), **members), fault, signs_late)
+def for_sizes(*sizes):
+    """Registers a case for each size of body, so that each reports by itself."""
+
+    def register(function):
+        for size in sizes:
+            of_size = functools.partial(function, size)
+            of_size.__name__ = f"{function.__name__}, {size} bytes"
+            case(of_size)
+
+    return register
+
+
+def updates(guest, credentials, fault, size, signs_late=contextlib.nullcontext):
+    sync = client("cognito-sync", credentials, parameter_validation=False)
+    members = patches(size)
+    tries(sync, lambda sync: sync.update_records(**guest.at("prefs"), **members), fault, signs_late)
 
 
 @contextlib.contextmanager
@@ -54,50 +66,48 @@ def a_slow_clock():
         botocore.auth.get_current_datetime = now
 
 
-@case
-def unknown_keys():
+@for_sizes(2, 200_000, 9_000_000)
+def unknown_keys(size):
     keys = {"AccessKeyId": "AKIAUNKNOWNUNKNOWN00", "SecretKey": "secret"}
-    updates(new_guest(), keys, ("UnrecognizedClientException", 403))
+    updates(new_guest(), keys, ("UnrecognizedClientException", 403), size)
 
 
-@case
-def expired_credentials():
+@for_sizes(2, 200_000, 9_000_000)
+def expired_credentials(size):
     names = {"AccessKeyId": "KEY", "SecretKey": "SECRET", "SessionToken": "TOKEN"}
     keys = {name: os.environ[f"CARRYALL_EXPIRED_{variable}"] for name, variable in names.items()}
-    updates(new_guest(), keys, ("ExpiredTokenException", 403))
+    updates(new_guest(), keys, ("ExpiredTokenException", 403), size)
 
 
-@case
-def clocks():
+@for_sizes(2, 200_000, 9_000_000)
+def clocks(size):
     guest = new_guest()
     fault = "InvalidSignatureException", 403, "Signature expired:"
-    updates(guest, guest.credentials, fault, signs_late=a_slow_clock)
+    updates(guest, guest.credentials, fault, size, signs_late=a_slow_clock)
 
 
-@case
-def scopes():
+@for_sizes(2, 200_000, 9_000_000)
+def scopes(size):
     guest = new_guest()
     sync = guest.unchecked
     sync._request_signer._region_name = "eu-west-1"
-    for size in (2, 200_000, 9_000_000):
-        members = patches(size)
-        call = lambda sync: sync.update_records(**guest.at("prefs"), **members)
-        tries(sync, call, ("InvalidSignatureException", 403))
+    members = patches(size)
+    call = lambda sync: sync.update_records(**guest.at("prefs"), **members)
+    tries(sync, call, ("InvalidSignatureException", 403))
 
 
-@case
-def bodies_that_are_too_large():
+@for_sizes(9_000_000)
+def bodies_that_are_too_large(size):
     guest = new_guest()
-    updates(guest, guest.credentials, TOO_LARGE, sizes=(9_000_000,))
+    updates(guest, guest.credentials, TOO_LARGE, size)
 
 
-@case
-def unsigned_bodies_that_are_too_large():
+@for_sizes(200_000, 9_000_000)
+def unsigned_bodies_that_are_too_large(size):
     guest = new_guest()
     identity = unsigned("cognito-identity", parameter_validation=False)
-    for size in (200_000, 9_000_000):
-        logins = {"graph.facebook.com": "x" * size}
-        tries(identity, lambda identity: identity.get_id(IdentityPoolId=guest.pool, Logins=logins), TOO_LARGE)
+    logins = {"graph.facebook.com": "x" * size}
+    tries(identity, lambda identity: identity.get_id(IdentityPoolId=guest.pool, Logins=logins), TOO_LARGE)
 
 
 run()
