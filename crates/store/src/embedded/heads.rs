@@ -101,12 +101,17 @@ impl Heads {
     }
 
     /// Replaces an older head that is in memory: a reader may see a batch that is on disk just before it is published,
-    /// and the head in memory must not fall behind what that reader has answered.
-    pub(super) fn raise(&self, at: &DatasetRef, known: KnownHead) {
-        let count = |known: &KnownHead| known.head().map(|head| head.sync_count);
+    /// and the head in memory must not fall behind what that reader has answered. `found` is what the reader had found
+    /// in memory before it read `known`.
+    pub(super) fn raise(&self, at: &DatasetRef, found: &Arc<KnownHead>, known: KnownHead) {
         let mut shard = self.shard(&at.owner);
-        // A floor that changed has taken the entry with it, so an entry with a lower count is older as a whole.
-        if shard.entries.peek(at).is_some_and(|present| count(present) < count(&known)) {
+        let is_older = |present: &Arc<KnownHead>| match (present.head(), known.head()) {
+            _ if Arc::ptr_eq(present, found) => true,
+            (Some(present), Some(head)) => present.sync_count < head.sync_count,
+            // A name without a head may have lost it since the reader read it.
+            (None, _) | (_, None) => false,
+        };
+        if shard.entries.peek(at).is_some_and(is_older) {
             shard.put(at.clone(), known, self.shard_entries_max);
         }
     }
@@ -225,6 +230,50 @@ mod tests {
         heads.forget_all();
         heads.fill(&at("c"), &before, known(1));
         assert_eq!(found(&heads, "c"), None);
+    }
+
+    /// The head of an existing dataset without records.
+    fn existing(count: u64) -> KnownHead {
+        let floor = Floor::default();
+        let head = Head { sync_count: SyncCount(count), ..floor.head() };
+        KnownHead { stored: Some(StoredHead { head, life: None }), floor }
+    }
+
+    fn look_up(heads: &Heads, name: &str) -> Arc<KnownHead> {
+        match heads.look_up(&at(name)) {
+            Lookup::Known(known) => known,
+            Lookup::Unknown(_) => panic!("{name} is not known"),
+        }
+    }
+
+    #[test]
+    fn a_reader_ahead_of_a_publication_replaces_only_what_is_older() {
+        let heads = Heads::new(1000);
+        heads.publish(at("a"), existing(5));
+        let five = look_up(&heads, "a");
+        heads.raise(&at("a"), &five, existing(6));
+        assert_eq!(found(&heads, "a"), Some(existing(6)));
+        heads.raise(&at("a"), &five, existing(7));
+        assert_eq!(found(&heads, "a"), Some(existing(7)), "a second reader, further ahead");
+        heads.raise(&at("a"), &five, existing(6));
+        assert_eq!(found(&heads, "a"), Some(existing(7)));
+
+        let seven = look_up(&heads, "a");
+        heads.raise(&at("a"), &seven, known(8));
+        assert_eq!(found(&heads, "a"), Some(known(8)), "the head was dropped");
+    }
+
+    #[test]
+    fn a_slow_reader_does_not_bring_back_the_head_of_a_deleted_identity() {
+        let heads = Heads::new(1000);
+        heads.publish(at("a"), existing(5));
+        let older = look_up(&heads, "a");
+        heads.publish(at("a"), existing(6));
+        heads.forget(&at("a").owner);
+        let gap = gap(&heads, "a");
+        heads.fill(&at("a"), &gap, known(7));
+        heads.raise(&at("a"), &older, existing(6));
+        assert_eq!(found(&heads, "a"), Some(known(7)));
     }
 
     #[test]

@@ -184,19 +184,17 @@ impl Engine {
         stored: Option<StoredHead>,
     ) -> Read<HeadView> {
         let stamp = |stored: &StoredHead| Stamp::of(&stored.head);
-        let gap = match known {
+        if let Lookup::Known(known) = &known
+            && known.stored.as_ref().map(stamp) == stored.as_ref().map(stamp)
+        {
             // Nothing of the dataset has changed since the look into memory, so the whole answer is of that moment.
-            Lookup::Known(known) if known.stored.as_ref().map(stamp) == stored.as_ref().map(stamp) => {
-                return Ok(HeadView { head: stored.map(|stored| stored.head), floor: known.floor });
-            }
-            Lookup::Known(_) => None,
-            Lookup::Unknown(gap) => Some(gap),
-        };
+            return Ok(HeadView { head: stored.map(|stored| stored.head), floor: known.floor });
+        }
         let fresh = KnownHead { stored, floor: view.holdings(&at.owner)?.floor };
         let answer = fresh.view();
-        match gap {
-            Some(gap) => self.heads.fill(at, &gap, fresh),
-            None => self.heads.raise(at, fresh),
+        match known {
+            Lookup::Known(found) => self.heads.raise(at, &found, fresh),
+            Lookup::Unknown(gap) => self.heads.fill(at, &gap, fresh),
         }
         Ok(answer)
     }
