@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use carryall_core::changes::{Changes, Expect, PutRecord, Stamp, Write};
+use carryall_core::changes::{Changes, Expect, PutRecord, Stamp, UsageDelta, Write};
 use carryall_core::ids::{Generation, IdentityId, PoolIncarnation, Version};
 use carryall_core::model::{DatasetRef, Floor, Head, Holdings, IdentityRef, Pool, PoolRef};
 use carryall_core::store::{Committed, StoreError};
@@ -186,86 +186,83 @@ impl Writer {
     }
 
     fn apply(&mut self, changes: Changes, mut prepared: Prepared) {
-        self.overlay.changed_floors.extend(prepared.changed_floors);
-        for id in prepared.removed_identities {
+        self.overlay.changed_floors.extend(prepared.changed_floors.drain(..));
+        for id in prepared.removed_identities.drain(..) {
             self.overlay.remove(Space::Small, keys::pool_of_identity(&id));
         }
         let (late, early): (Vec<Write>, Vec<Write>) = changes.write.into_iter().partition(is_late);
         for write in early.into_iter().chain(late) {
-            match write {
-                Write::PutHead(at, head) => self.put_head(&at, Some(head)),
-                Write::RemoveHead(at) => self.put_head(&at, None),
-                Write::ForgetRecords(at, generation) => self.forget_records(&at, generation),
-                Write::PutPool(pool) => {
-                    let stamp = PoolStamp { incarnation: pool.at.incarnation, version: pool.version };
-                    if let Some(row) = prepared.pools.pop_front() {
-                        self.overlay.put(Space::Small, keys::pool(&pool.at.id), row);
-                    }
-                    self.pools.insert(pool.at.id, Some(stamp));
-                }
-                Write::RemovePool(at) => self.remove_pool(&at),
-                Write::AddUsage(at, delta) => {
-                    if let Some(usage) = self.usage.get_mut(&at.incarnation) {
-                        *usage = folded(*usage, &delta);
-                        self.overlay.changed_usage.insert(at.incarnation);
-                    }
-                }
-                Write::AppendEvent(event) => self.append_event(&event, &prepared.waiting),
-                Write::RemoveEvents(at, positions) => self.remove_events(&at, &positions, &prepared.waiting),
-                Write::PutRecords { at, records, .. } => self.put_records(&at, records),
-                Write::RemoveRecords { at, generation, records } => {
-                    self.remove_records(&at, generation, records);
-                }
-                Write::SetLane { at, seen_first, first, state } => {
-                    self.overlay.lanes.set(&at, seen_first, first, state);
-                }
-                plain => self.write_row(plain),
-            }
+            self.apply_write(write, &mut prepared);
         }
     }
 
-    /// A write that is one row or two, whatever else the batch does.
-    fn write_row(&mut self, write: Write) {
-        let mut put = |key, row| self.overlay.put(Space::Small, key, row);
+    fn apply_write(&mut self, write: Write, prepared: &mut Prepared) {
         match write {
+            Write::PutHead(at, head) => self.put_head(&at, Some(head)),
+            Write::RemoveHead(at) => self.put_head(&at, None),
+            Write::ForgetRecords(at, generation) => self.forget_records(&at, generation),
+            Write::PutRecords { at, records, .. } => self.put_records(&at, records),
+            Write::RemoveRecords { at, generation, records } => self.remove_records(&at, generation, records),
             Write::PutHoldings(owner, holdings) => {
-                put(keys::holdings(&owner), rows::holdings::to_row(&holdings));
+                self.put(keys::holdings(&owner), rows::holdings::to_row(&holdings));
             }
+            Write::RemoveHoldings(owner) => self.remove(keys::holdings(&owner)),
+            Write::AddUsage(at, delta) => self.add_usage(&at, &delta),
+            Write::PutPool(pool) => self.put_pool(&pool, prepared.pools.pop_front()),
+            Write::RemovePool(at) => self.remove_pool(&at),
             Write::PutIdentity(identity) => {
                 let at = &identity.at;
-                put(keys::identity(at), rows::identity::to_row(&identity));
-                put(keys::pool_of_identity(&at.identity), rows::pool_ref::to_row(&at.pool));
+                self.put(keys::identity(at), rows::identity::to_row(&identity));
+                self.put(keys::pool_of_identity(&at.identity), rows::pool_ref::to_row(&at.pool));
             }
+            Write::RemoveIdentity(at) => self.remove(keys::identity(&at)),
             Write::PutSweep(sweep) => {
-                put(keys::sweep(&sweep), rows::sweep::to_row(&sweep));
-                put(keys::sweep_mark(&sweep), rows::mark::to_row());
+                self.put(keys::sweep(&sweep), rows::sweep::to_row(&sweep));
+                self.put(keys::sweep_mark(&sweep), rows::mark::to_row());
             }
-            Write::PutDevices(owner, devices) => put(keys::devices(&owner), rows::devices::to_row(&devices)),
-            Write::PutBulkPublish(pool, bulk) => {
-                put(keys::bulk_publish(pool.incarnation), rows::bulk_publish::to_row(&bulk));
-            }
-            Write::PutKey(key) => put(keys::developer_key(&key.id), rows::developer_key::to_row(&key)),
-            Write::PutSetting(name, value) => put(keys::setting(name), rows::setting::to_row(&value)),
-            Write::RemoveHoldings(owner) => self.overlay.remove(Space::Small, keys::holdings(&owner)),
-            Write::RemoveDevices(owner) => self.overlay.remove(Space::Small, keys::devices(&owner)),
-            Write::RemoveIdentity(at) => self.overlay.remove(Space::Small, keys::identity(&at)),
             Write::RemoveSweep(sweep) => {
-                self.overlay.remove(Space::Small, keys::sweep(&sweep));
-                self.overlay.remove(Space::Small, keys::sweep_mark(&sweep));
+                self.remove(keys::sweep(&sweep));
+                self.remove(keys::sweep_mark(&sweep));
             }
-            Write::RemoveKey(id) => self.overlay.remove(Space::Small, keys::developer_key(&id)),
-            Write::PutHead(..)
-            | Write::RemoveHead(_)
-            | Write::ForgetRecords(..)
-            | Write::PutRecords { .. }
-            | Write::RemoveRecords { .. }
-            | Write::PutPool(_)
-            | Write::RemovePool(_)
-            | Write::AddUsage(..)
-            | Write::AppendEvent(_)
-            | Write::RemoveEvents(..)
-            | Write::SetLane { .. } => {}
+            Write::PutDevices(owner, devices) => {
+                self.put(keys::devices(&owner), rows::devices::to_row(&devices));
+            }
+            Write::RemoveDevices(owner) => self.remove(keys::devices(&owner)),
+            Write::PutBulkPublish(pool, bulk) => {
+                self.put(keys::bulk_publish(pool.incarnation), rows::bulk_publish::to_row(&bulk));
+            }
+            Write::AppendEvent(event) => self.append_event(&event, &prepared.waiting),
+            Write::RemoveEvents(at, positions) => self.remove_events(&at, &positions, &prepared.waiting),
+            Write::SetLane { at, seen_first, first, state } => {
+                self.overlay.lanes.set(&at, seen_first, first, state);
+            }
+            Write::PutKey(key) => self.put(keys::developer_key(&key.id), rows::developer_key::to_row(&key)),
+            Write::RemoveKey(id) => self.remove(keys::developer_key(&id)),
+            Write::PutSetting(name, value) => self.put(keys::setting(name), rows::setting::to_row(&value)),
         }
+    }
+
+    fn put(&mut self, key: Vec<u8>, row: Vec<u8>) {
+        self.overlay.put(Space::Small, key, row);
+    }
+
+    fn remove(&mut self, key: Vec<u8>) {
+        self.overlay.remove(Space::Small, key);
+    }
+
+    fn add_usage(&mut self, at: &PoolRef, delta: &UsageDelta) {
+        if let Some(usage) = self.usage.get_mut(&at.incarnation) {
+            *usage = folded(*usage, delta);
+            self.overlay.changed_usage.insert(at.incarnation);
+        }
+    }
+
+    fn put_pool(&mut self, pool: &Pool, row: Option<Vec<u8>>) {
+        if let Some(row) = row {
+            self.put(keys::pool(&pool.at.id), row);
+        }
+        let stamp = PoolStamp { incarnation: pool.at.incarnation, version: pool.version };
+        self.pools.insert(pool.at.id.clone(), Some(stamp));
     }
 
     /// Sets or drops a head. The records stay with it only while the same life continues.
