@@ -5,17 +5,22 @@ use crate::limits::DELETED_NAMES_PER_IDENTITY_MAX;
 use crate::model::{DatasetRef, Head, Holdings, Life, UsedSessions};
 use crate::refusal::Refusal;
 use crate::rules::effects::{Effects, Happened};
-use crate::rules::pool_stands;
+use crate::rules::{damaged_holdings, pool_stands};
 use crate::store::OwnerView;
 use crate::time::UnixMillis;
 
-/// The decision to delete a dataset.
+/// The outcome of a deletion that is not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The commit.
-    pub changes: Changes,
-    /// The dataset before the deletion, for the answer.
-    pub was: Life,
+pub enum Decision {
+    /// The holdings of the identity disagree with its heads; the text names the identity.
+    Damaged(String),
+    /// Commit the changes, then answer with the dataset as it was.
+    Apply {
+        /// The commit.
+        changes: Changes,
+        /// The dataset before the deletion.
+        was: Life,
+    },
 }
 
 /// Decides the deletion of the dataset at `at`, given all heads of its owner.
@@ -28,6 +33,9 @@ pub fn decide(
     let not_found = || Refusal::DatasetNotFound(at.name.clone());
     let (_, head) = view.heads.iter().find(|(name, _)| *name == at.name).ok_or_else(not_found)?;
     let was = head.life.clone().ok_or_else(not_found)?;
+    let Some(mut holdings) = without_one(&view.holdings) else {
+        return Ok(Decision::Damaged(damaged_holdings(&at.owner)));
+    };
 
     let deleted_at = head.sync_count.next();
     let marker = Head {
@@ -37,12 +45,6 @@ pub fn decide(
         // The generation alone refuses sessions of an ended life.
         used_sessions: UsedSessions::default(),
         life: None,
-    };
-    let mut holdings = Holdings {
-        version: view.holdings.version.next(),
-        datasets: view.holdings.datasets - 1,
-        deleted_names: view.holdings.deleted_names + 1,
-        ..view.holdings
     };
     let usage =
         UsageDelta { data_bytes: -was.data_bytes.cast_signed(), sync_sessions: 0, modified: Some(now) };
@@ -59,13 +61,24 @@ pub fn decide(
         ],
     };
     if let Some((name, dropped)) = name_to_drop(view, &holdings) {
+        // Above the limit, so not zero.
         holdings.deleted_names -= 1;
         holdings.floor = holdings.floor.raised(dropped.sync_count, dropped.generation);
         changes.write.push(Write::RemoveHead(DatasetRef { owner: at.owner.clone(), name: name.clone() }));
     }
     changes.write.push(Write::PutHoldings(at.owner.clone(), holdings));
     effects.announce(&mut changes, at, deleted_at, now, Happened::Deleted, None);
-    Ok(Decision { changes, was })
+    Ok(Decision::Apply { changes, was })
+}
+
+/// The holdings after one dataset became a deleted name; `None` if they count no dataset.
+fn without_one(holdings: &Holdings) -> Option<Holdings> {
+    Some(Holdings {
+        version: holdings.version.next(),
+        datasets: holdings.datasets.checked_sub(1)?,
+        deleted_names: holdings.deleted_names.checked_add(1)?,
+        ..*holdings
+    })
 }
 
 /// The deleted name whose head is dropped when too many are kept: the one with the lowest count, because it
@@ -125,23 +138,37 @@ mod tests {
         OwnerView { heads, holdings }
     }
 
+    fn applied(view: &OwnerView, name: &str) -> (Changes, Life) {
+        match decide(view, UnixMillis(9), &at(name), &samples::no_effects()).unwrap() {
+            Decision::Apply { changes, was } => (changes, was),
+            Decision::Damaged(what) => panic!("{what}"),
+        }
+    }
+
     #[test]
     fn deletion_takes_the_next_count_and_raises_the_generation() {
-        let decision =
-            decide(&view(vec![("a", head(2, 7, true))]), UnixMillis(9), &at("a"), &samples::no_effects())
-                .unwrap();
-        assert_eq!(decision.was.data_bytes, 30);
-        let Write::PutHead(_, marker) = &decision.changes.write[0] else { panic!("no head is put") };
+        let (changes, was) = applied(&view(vec![("a", head(2, 7, true))]), "a");
+        assert_eq!(was.data_bytes, 30);
+        let Write::PutHead(_, marker) = &changes.write[0] else { panic!("no head is put") };
         assert_eq!(
             (marker.generation, marker.sync_count, marker.deleted_at),
             (Generation(3), SyncCount(8), SyncCount(8))
         );
-        assert!(decision.changes.write.contains(&Write::ForgetRecords(at("a"), Generation(2))));
-        let usage = decision.changes.write.iter().find_map(|write| match write {
+        assert!(changes.write.contains(&Write::ForgetRecords(at("a"), Generation(2))));
+        let usage = changes.write.iter().find_map(|write| match write {
             Write::AddUsage(_, delta) => Some(delta.data_bytes),
             _ => None,
         });
         assert_eq!(usage, Some(-30));
+    }
+
+    #[test]
+    fn holdings_that_count_fewer_datasets_than_there_are_is_damage_that_names_the_identity() {
+        let mut view = view(vec![("a", head(2, 7, true))]);
+        view.holdings.datasets = 0;
+        let decision = decide(&view, UnixMillis(9), &at("a"), &samples::no_effects());
+        let Ok(Decision::Damaged(what)) = decision else { panic!("{decision:?}") };
+        assert_eq!(what, "the holdings of identity 'us-east-1:1' count less than its heads");
     }
 
     #[test]
@@ -162,9 +189,9 @@ mod tests {
             .map(|(n, name)| (name.as_str(), head(1, 100 + n as u64, false)))
             .collect();
         heads.push(("z", head(0, 5, true)));
-        let decision = decide(&view(heads), UnixMillis(9), &at("z"), &samples::no_effects()).unwrap();
-        assert!(decision.changes.write.contains(&Write::RemoveHead(at("d000"))));
-        let holdings = decision.changes.write.iter().find_map(|write| match write {
+        let (changes, _) = applied(&view(heads), "z");
+        assert!(changes.write.contains(&Write::RemoveHead(at("d000"))));
+        let holdings = changes.write.iter().find_map(|write| match write {
             Write::PutHoldings(_, holdings) => Some(*holdings),
             _ => None,
         });

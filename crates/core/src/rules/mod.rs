@@ -45,6 +45,11 @@ pub fn replace_pool(before: &Pool, after: Pool) -> (Changes, Pool) {
     (changes, pool)
 }
 
+/// The text of a damage: the holdings of an identity disagree with its heads.
+fn damaged_holdings(owner: &IdentityRef) -> String {
+    format!("the holdings of identity '{}' count less than its heads", owner.identity)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

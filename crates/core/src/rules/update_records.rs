@@ -10,7 +10,7 @@ use crate::refusal::{LimitKind, Refusal, TokenTrouble};
 use crate::rules::effects::{Effects, Happened};
 use crate::rules::forget_tombstones::{self, Outcome, Tombstones};
 use crate::rules::patches::{Patch, Patches};
-use crate::rules::pool_stands;
+use crate::rules::{damaged_holdings, pool_stands};
 use crate::store::DatasetView;
 use crate::time::UnixMillis;
 use crate::tombstone::{OldestTombstones, Tombstone};
@@ -37,7 +37,8 @@ pub enum Decision {
     Nothing,
     /// Load these tombstones of the dataset, then call [`decide_with_tombstones`].
     Load(OldestTombstones),
-    /// The dataset's head disagrees with its records; the text names the dataset.
+    /// The dataset's head disagrees with its records, or the holdings of its identity with its heads; the text
+    /// names the dataset or the identity.
     Damaged(String),
     /// Commit the changes, then answer with the records.
     Apply {
@@ -109,7 +110,8 @@ fn decide_with(
     let (life, patches) = (head.life.as_ref(), request.patches.as_slice());
     let sync_count = head.sync_count.next();
     match forget_tombstones::decide(life, patches, &view.stubs, sync_count, oldest, limits) {
-        Outcome::Known(tombstones) => Ok(apply(view, &head, now, request, &sizes, tombstones, effects)),
+        Outcome::Known(tombstones) => Ok(apply(view, &head, now, request, &sizes, tombstones, effects)
+            .unwrap_or_else(|| Decision::Damaged(damaged_holdings(&request.at.owner)))),
         Outcome::Load(oldest) => Ok(Decision::Load(oldest)),
         Outcome::Damaged => Ok(damaged()),
     }
@@ -204,13 +206,14 @@ fn check_limits(head: &Head, holdings: &Holdings, sizes: &Sizes, limits: &Limits
     };
     let widened = |(before, after): (u32, u32)| (u64::from(before), u64::from(after));
     if head.life.is_none() {
-        let datasets = widened((holdings.datasets, holdings.datasets + 1));
+        let datasets = (holdings.datasets.into(), u64::from(holdings.datasets) + 1);
         exceeded(LimitKind::DatasetsPerIdentity, limits.datasets_per_identity_max.into(), datasets)?;
     }
     exceeded(LimitKind::RecordsPerDataset, limits.records_per_dataset_max.into(), widened(sizes.records))?;
     exceeded(LimitKind::DatasetBytes, limits.dataset_bytes_max, sizes.data_bytes)
 }
 
+/// `None` if the owner's holdings count less than its heads.
 fn apply(
     view: &DatasetView,
     head: &Head,
@@ -219,7 +222,7 @@ fn apply(
     sizes: &Sizes,
     tombstones: Tombstones,
     effects: &Effects,
-) -> Decision {
+) -> Option<Decision> {
     let at = &request.at;
     let sync_count = head.sync_count.next();
     // Dates of a dataset rise with its counts, even if a clock was set back or differs between nodes. Events
@@ -279,11 +282,11 @@ fn apply(
     }
     if head.life.is_none() {
         changes.expect.push(Expect::Holdings(at.owner.clone(), view.holdings.version));
-        changes.write.push(Write::PutHoldings(at.owner.clone(), created_in(view)));
+        changes.write.push(Write::PutHoldings(at.owner.clone(), created_in(view)?));
     }
     let happened = Happened::Updated(&records);
     effects.announce(&mut changes, at, sync_count, now, happened, request.device.as_ref());
-    Decision::Apply { changes, records, forgotten }
+    Some(Decision::Apply { changes, records, forgotten })
 }
 
 /// The records to store: all but removals that leave no tombstone.
@@ -307,15 +310,16 @@ fn removals(view: &DatasetView, records: &[Record], tombstones: Tombstones) -> V
     tombstones.forget.into_iter().chain(unmarked).collect()
 }
 
-/// The owner's holdings after the dataset of `view` is created, whether the name is new or was deleted.
-fn created_in(view: &DatasetView) -> Holdings {
+/// The owner's holdings after the dataset of `view` is created, whether the name is new or was deleted; `None` if
+/// they do not count the deleted name.
+fn created_in(view: &DatasetView) -> Option<Holdings> {
     let holdings = view.holdings;
-    Holdings {
+    Some(Holdings {
         version: holdings.version.next(),
-        datasets: holdings.datasets + 1,
-        deleted_names: holdings.deleted_names - u32::from(view.head.is_some()),
+        datasets: holdings.datasets.checked_add(1)?,
+        deleted_names: holdings.deleted_names.checked_sub(u32::from(view.head.is_some()))?,
         ..holdings
-    }
+    })
 }
 
 #[cfg(test)]
@@ -583,6 +587,17 @@ mod tests {
             let Ok(Decision::Damaged(what)) = outcome else { panic!("{outcome:?}") };
             assert!(what.contains("'prefs'") && what.contains("us-east-1:1"), "{what}");
         }
+    }
+
+    #[test]
+    fn holdings_that_do_not_count_the_deleted_name_are_damage_that_names_the_identity() {
+        let deleted = Head { life: None, ..head(7, 0, 0) };
+        let mut request = request(vec![patch("k", Some("v"), 0)]);
+        request.session.generation = deleted.generation;
+        let view = view(Some(deleted), vec![None]);
+        let outcome = decide(&view, NOW, &request, &Limits::default(), &samples::no_effects());
+        let Ok(Decision::Damaged(what)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(what, "the holdings of identity 'us-east-1:1' count less than its heads");
     }
 
     #[test]

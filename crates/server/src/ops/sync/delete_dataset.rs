@@ -1,6 +1,7 @@
 //! DeleteDataset (`docs/protocol.md` section 7.8).
 
-use carryall_core::rules::delete_dataset;
+use carryall_core::rules::delete_dataset::{self, Decision};
+use carryall_core::store::StoreError;
 use carryall_wire::ops::sync::DeleteDataset;
 use carryall_wire::ops::sync::delete_dataset::{Input, Output};
 
@@ -18,8 +19,10 @@ impl Handler for DeleteDataset {
             .attempt(&at, || async {
                 let view = call.app.state.reads().heads(&at.owner).await?;
                 let effects = call.effects(&at.owner).await?;
-                let decision = delete_dataset::decide(&view, call.now, &at, &effects)?;
-                Ok(Step::Commit(decision.changes, decision.was))
+                match delete_dataset::decide(&view, call.now, &at, &effects)? {
+                    Decision::Apply { changes, was } => Ok(Step::Commit(changes, was)),
+                    Decision::Damaged(what) => Err(StoreError::Corrupt { what }.into()),
+                }
             })
             .await?;
         Ok(Output { dataset: super::dataset(&at.owner.identity, &at.name, &was) })
