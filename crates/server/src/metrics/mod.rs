@@ -353,6 +353,8 @@ fn counted(gauge: &Gauge, by: i64) -> Counted<'_> {
 
 #[cfg(test)]
 mod tests {
+    use carryall_store::{StoreOptions, StoreUrl};
+
     use super::*;
 
     #[test]
@@ -390,6 +392,25 @@ mod tests {
         assert!(metrics.page(&[]).unwrap().contains("carryall_bodies_in_flight_bytes 500\n"));
         drop(body);
         assert!(metrics.page(&[]).unwrap().contains("carryall_bodies_in_flight_bytes 0\n"));
+    }
+
+    #[tokio::test]
+    async fn every_metric_has_its_row_in_the_operators_manual() {
+        let manual = include_str!("../../../../docs/operating.md");
+        let home = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Embedded(home.path().join("data"));
+        let store = carryall_store::open(&url, &StoreOptions::default()).unwrap();
+        let page = Metrics::new().page(&store.figures()).unwrap();
+        let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let names: Vec<String> = types
+            .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+            .collect();
+        assert!(names.iter().any(|name| name == "carryall_store_commits_total"), "{names:?}");
+        for name in names {
+            let is_named =
+                [format!("`{name}`"), format!("`{name}{{")].iter().any(|name| manual.contains(name));
+            assert!(is_named, "{name} has no row in docs/operating.md");
+        }
     }
 
     #[test]
