@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters since the store was opened. The writer raises all of them but `damaged_lanes`.
+/// Counters since the store was opened. The writer raises all of them but those of damage.
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) commits: AtomicU64,
@@ -14,6 +14,7 @@ pub(super) struct Counters {
     pub(super) events_appended: AtomicU64,
     pub(super) events_removed: AtomicU64,
     pub(super) damaged_lanes: AtomicU64,
+    pub(super) damaged_rows: AtomicU64,
 }
 
 impl Counters {

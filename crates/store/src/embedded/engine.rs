@@ -126,6 +126,18 @@ impl Engine {
         self.any_pool_removed.store(true, Ordering::Release);
     }
 
+    /// Leaves a damaged row out of background work, which the rows behind it wait for, and counts it.
+    pub(super) fn readable<T>(&self, row: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match row {
+            Ok(row) => Ok(Some(row)),
+            Err(StoreError::Corrupt { .. }) => {
+                self.counters.damaged_rows.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error @ StoreError::Unavailable { .. }) => Err(error),
+        }
+    }
+
     /// Begins a batch that is on disk once it is committed.
     pub(super) fn batch(&self, rows: usize) -> Batch<'_> {
         let batch = OwnedWriteBatch::with_capacity(self.database.clone(), rows);

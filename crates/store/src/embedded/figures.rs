@@ -52,6 +52,11 @@ pub(super) fn of(engine: &Engine, waiting: usize) -> Figures {
             "Reads of lanes whose row is damaged: made anew from their events where they are named, left out of listings.",
             read(&counters.damaged_lanes),
         ),
+        counter(
+            "store_damaged_rows_total",
+            "Reads of sweeps and of work for reclaim that skipped a damaged row.",
+            read(&counters.damaged_rows),
+        ),
         counter("store_heads_hits_total", "Heads that were found in memory.", hits),
         counter("store_heads_misses_total", "Heads that had to be read from the engine.", misses),
         gauge("store_heads_entries", "Heads in memory.", engine.heads.entries() as u64),

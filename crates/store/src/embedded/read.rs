@@ -270,7 +270,7 @@ impl Engine {
                 break;
             }
             let (key, row) = row?;
-            let sweep = rows::sweep::from_row(&key, &row)?;
+            let Some(sweep) = self.readable(rows::sweep::from_row(&key, &row))? else { continue };
             if !view.is_removed(sweep.owner.pool.incarnation)? {
                 due.push(sweep);
             }

@@ -119,7 +119,7 @@ impl Engine {
                 let rows =
                     ranges.flat_map(|(start, end)| view.scan(Space::Small, Bound::Included(start), end));
                 for row in rows.take(per_pool_max) {
-                    found.extend(self.readable(view.lane_of_mark(&row?.0))?);
+                    found.extend(self.readable_lane(view.lane_of_mark(&row?.0))?);
                 }
             }
         }
@@ -135,7 +135,7 @@ impl Engine {
         while let Some(pool) = view.next_pool_with_due_marks(&start)? {
             let later = Bound::Included(outbox_keys::due_after(pool, now));
             for row in view.scan(Space::Small, later, behind(pool)) {
-                let lane = self.readable(view.lane_of_mark(&row?.0))?;
+                let lane = self.readable_lane(view.lane_of_mark(&row?.0))?;
                 found.extend(lane.filter(|lane| matches!(lane.state.due, Due::Leased { .. })));
             }
             start = behind(pool);
@@ -159,13 +159,13 @@ impl Engine {
             if found.len() >= max {
                 break;
             }
-            found.extend(self.readable(view.lane_of_mark(&row?.0))?);
+            found.extend(self.readable_lane(view.lane_of_mark(&row?.0))?);
         }
         Ok(found)
     }
 
     /// Leaves a damaged lane out of a listing, and counts it.
-    fn readable(&self, lane: Read<Option<Lane>>) -> Read<Option<Lane>> {
+    fn readable_lane(&self, lane: Read<Option<Lane>>) -> Read<Option<Lane>> {
         match lane {
             Err(StoreError::Corrupt { .. }) => {
                 self.counters.damaged_lanes.fetch_add(1, Ordering::Relaxed);

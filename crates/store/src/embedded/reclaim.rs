@@ -56,10 +56,13 @@ pub(super) fn plan(engine: &Engine, after: &mut Vec<u8>, rows_max: usize) -> Res
             slice.more = true;
             break;
         }
-        let mut work = Work::from_row(&row)?;
+        let Some(mut work) = engine.readable(Work::from_row(&row))? else {
+            *after = key.to_vec();
+            continue;
+        };
         let finished = match work.what {
             Unreachable::Life(life) => free_life(&view, &mut slice, &mut work.after, life, rows_max)?,
-            Unreachable::Pool(pool) => free_pool(&view, &mut slice, &mut work.after, pool, rows_max)?,
+            Unreachable::Pool(pool) => free_pool(engine, &view, &mut slice, &mut work.after, pool, rows_max)?,
         };
         if finished {
             slice.remove(Space::Small, &key);
@@ -112,6 +115,7 @@ fn free_life(
 /// Adds the rows of a removed pool to the slice, leaving the records of its datasets as work of their own. Returns true
 /// if those were all.
 fn free_pool(
+    engine: &Engine,
     view: &View<'_>,
     slice: &mut Slice,
     after: &mut Option<Place>,
@@ -127,7 +131,8 @@ fn free_pool(
                 return Ok(false);
             }
             if tag == keys::HEAD {
-                slice.lives.extend(StoredHead::from_row(&row)?.life);
+                let stored = engine.readable(StoredHead::from_row(&row))?;
+                slice.lives.extend(stored.and_then(|stored| stored.life));
             }
             if let Some(sweep) = keys::sweep_of_mark(&key) {
                 slice.remove(Space::Small, &sweep);
@@ -140,4 +145,47 @@ fn free_pool(
     }
     slice.remove(Space::Small, &keys::removed_pool(pool));
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::changes::{Changes, Write};
+    use carryall_core::ids::PoolId;
+    use carryall_core::model::{IdentityRef, PoolRef, Sweep};
+    use carryall_core::store::{Reads, Store};
+    use carryall_core::time::UnixMillis;
+
+    use super::*;
+    use crate::dir_lock::DirLock;
+    use crate::embedded::EmbeddedStore;
+    use crate::options::StoreOptions;
+
+    #[test]
+    fn a_damaged_row_in_front_holds_up_neither_sweeps_nor_reclaiming() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(dir.path()).unwrap();
+        let store = EmbeddedStore::open(lock, &StoreOptions::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
+        let identity = IdentityId::parse("a:1").unwrap();
+        let sweep = |at| Sweep {
+            owner: IdentityRef { pool: pool.clone(), identity: identity.clone() },
+            not_before: UnixMillis(at),
+        };
+        let write = vec![Write::PutSweep(sweep(1)), Write::PutSweep(sweep(2))];
+        assert!(runtime.block_on(store.commit(Changes { expect: vec![], write })).unwrap().is_done());
+        let mut batch = store.engine.batch(4);
+        batch.write(Space::Small, keys::sweep(&sweep(1)), Some(vec![9]));
+        let life = LifeId(7);
+        batch.write(Space::Small, keys::work(1 << 20), Some(vec![9]));
+        let work = Work { what: Unreachable::Life(life), after: None };
+        batch.write(Space::Small, keys::work(1 << 21), Some(work.to_row()));
+        batch.write(Space::Log, keys::life(life), Some(vec![9]));
+        batch.commit().unwrap();
+
+        assert_eq!(runtime.block_on(store.sweeps(UnixMillis(9), 9)), Ok(vec![sweep(2)]));
+        let reclaimed = runtime.block_on(store.reclaim(9));
+        assert_eq!(reclaimed, Ok(Reclaimed { rows: 1, more: false }));
+        assert_eq!(store.engine.newest(Space::Log, &keys::life(life)), Ok(None));
+    }
 }
