@@ -131,7 +131,7 @@ async fn put_off(app: &App, sweep: &Sweep, now: UnixMillis, failure: &Failure) -
 
 async fn clear(app: &App, sweep: &Sweep) -> Result<(), Failure> {
     app.state
-        .attempt(&sweep.owner, || async {
+        .attempt_in_background(&sweep.owner, || async {
             let pool = app.state.reads().pool(&sweep.owner.pool.id).await?;
             if pool.is_none_or(|pool| pool.at != sweep.owner.pool) {
                 // Its data was removed with the pool.

@@ -12,6 +12,7 @@ use carryall_core::changes::Changes;
 use carryall_core::store::{Committed, StoreError};
 
 use super::State;
+use super::turns::Turn;
 use crate::failure::Failure;
 use crate::metrics::ServerLimit;
 
@@ -43,12 +44,32 @@ impl Tries {
 }
 
 impl State {
-    /// Repeats `step` in the turn of `thing` until its changes are committed or there is nothing to commit.
+    /// Repeats `step` in the turn of `thing` until its changes are committed or there is nothing to commit. Fails if
+    /// too many writers are waiting for that turn.
     pub async fn attempt<T, F>(&self, thing: &impl Hash, step: impl FnMut() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<Step<T>, Failure>>,
     {
-        let turn = self.turns.take(thing).await;
+        self.in_turn(self.turns.take(thing).await, step).await
+    }
+
+    /// The same for background work, which waits however many writers are waiting: it has no caller who could retry
+    /// soon.
+    pub async fn attempt_in_background<T, F>(
+        &self,
+        thing: &impl Hash,
+        step: impl FnMut() -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Step<T>, Failure>>,
+    {
+        self.in_turn(self.turns.take_unbounded(thing).await, step).await
+    }
+
+    async fn in_turn<T, F>(&self, turn: Option<Turn<'_>>, step: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Step<T>, Failure>>,
+    {
         let _turn = turn.ok_or(Failure::OverShare(ServerLimit::UpdatesWaiting))?;
         self.retry(Tries::REQUEST, step).await?.ok_or(Failure::RetriesExhausted)
     }
@@ -80,5 +101,39 @@ impl State {
         let mut random = [0; 1];
         self.clock.fill(&mut random);
         Duration::from_millis(full / 2 + u64::from(random[0]) * full / 512)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter::repeat_with;
+
+    use carryall_store::{StoreOptions, StoreUrl};
+    use futures_util::future::poll_immediate;
+
+    use super::super::tests::node;
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Settings;
+    use crate::trust::seal::MasterKey;
+
+    #[tokio::test]
+    async fn background_work_waits_where_a_request_is_refused() {
+        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        let state = node(store, &MasterKey::generate(&Clock::system())).await;
+        let waiting_max = Settings::default().limits.updates_waiting_per_dataset_max.get();
+        let held = state.turns.take(&"hot").await;
+        let mut waiting: Vec<_> =
+            repeat_with(|| Box::pin(state.turns.take(&"hot"))).take(waiting_max as usize).collect();
+        for waiter in &mut waiting {
+            assert!(poll_immediate(waiter).await.is_none());
+        }
+        let step = || async { Ok(Step::Answer(())) };
+        assert!(state.attempt(&"hot", step).await.is_err());
+        assert!(state.attempt(&"quiet", step).await.is_ok());
+        let mut sweep = Box::pin(state.attempt_in_background(&"hot", step));
+        assert!(poll_immediate(&mut sweep).await.is_none());
+        drop((held, waiting));
+        assert!(sweep.await.is_ok());
     }
 }
