@@ -69,8 +69,7 @@ struct TakenPlaces {
     /// The connections by the number of their slot.
     places: HashMap<u64, TakenPlace>,
     of_source: HashMap<Source, usize>,
-    /// The slots of connections that wait for a head, by the turn at which the wait began.
-    waiting: BTreeMap<u64, u64>,
+    waiting: Waiting,
     /// The next slot number, and the next turn.
     next: u64,
 }
@@ -81,6 +80,14 @@ struct TakenPlace {
     /// The turn at which the wait for a head began, while there is no request.
     waits_since: u64,
     given_away: Arc<Notify>,
+}
+
+/// The slots of connections that wait for a head, by the turn at which the wait began. Each source has its own
+/// order too: every request takes the lock, so no search under it may pass the connections of other sources.
+#[derive(Default)]
+struct Waiting {
+    all: BTreeMap<u64, u64>,
+    of_source: HashMap<Source, BTreeMap<u64, u64>>,
 }
 
 enum Reached {
@@ -176,11 +183,11 @@ impl Places {
     /// A slot for a connection from `source`, and the limit that was reached.
     fn take(self: &Arc<Self>, source: Option<Source>) -> (Option<Place>, Option<Reached>) {
         let mut taken = self.taken.lock();
-        let of_source = source.and_then(|source| taken.of_source.get(&source)).copied().unwrap_or(0);
-        let (reached, longest) = if of_source >= self.per_source_max {
-            (Some(Reached::Share), taken.waits_longest_of(source))
+        let at_share = source.filter(|source| taken.held_by(*source) >= self.per_source_max);
+        let (reached, longest) = if let Some(source) = at_share {
+            (Some(Reached::Share), taken.waiting.longest_of(source))
         } else if taken.places.len() >= self.count_max {
-            (Some(Reached::Total), taken.waits_longest())
+            (Some(Reached::Total), taken.waiting.longest())
         } else {
             (None, None)
         };
@@ -195,7 +202,7 @@ impl Places {
 
     fn has_room(&self) -> bool {
         let taken = self.taken.lock();
-        taken.places.len() < self.count_max || !taken.waiting.is_empty()
+        taken.places.len() < self.count_max || taken.waiting.longest().is_some()
     }
 
     fn is_empty(&self) -> bool {
@@ -209,7 +216,7 @@ impl TakenPlaces {
         let given_away = Arc::new(Notify::new());
         let place = TakenPlace { source, requests: 0, waits_since, given_away: Arc::clone(&given_away) };
         self.places.insert(number, place);
-        self.waiting.insert(waits_since, number);
+        self.waiting.begin(source, waits_since, number);
         if let Some(source) = source {
             *self.of_source.entry(source).or_default() += 1;
         }
@@ -218,7 +225,7 @@ impl TakenPlaces {
 
     fn leave(&mut self, number: u64) -> Option<TakenPlace> {
         let place = self.places.remove(&number)?;
-        self.waiting.remove(&place.waits_since);
+        self.waiting.end(place.source, place.waits_since);
         if let Some(source) = place.source
             && let Some(held) = self.of_source.get_mut(&source)
         {
@@ -239,7 +246,7 @@ impl TakenPlaces {
     fn begin_request(&mut self, number: u64) -> bool {
         let Some(place) = self.places.get_mut(&number) else { return false };
         place.requests += 1;
-        self.waiting.remove(&place.waits_since);
+        self.waiting.end(place.source, place.waits_since);
         true
     }
 
@@ -250,17 +257,12 @@ impl TakenPlaces {
         place.requests -= 1;
         if place.requests == 0 {
             place.waits_since = turn;
-            self.waiting.insert(turn, number);
+            self.waiting.begin(place.source, turn, number);
         }
     }
 
-    fn waits_longest(&self) -> Option<u64> {
-        self.waiting.values().next().copied()
-    }
-
-    fn waits_longest_of(&self, source: Option<Source>) -> Option<u64> {
-        let is_of_source = |number: &u64| self.places.get(number).is_some_and(|place| place.source == source);
-        self.waiting.values().copied().find(is_of_source)
+    fn held_by(&self, source: Source) -> usize {
+        self.of_source.get(&source).copied().unwrap_or(0)
     }
 
     fn turn(&mut self) -> u64 {
@@ -269,11 +271,43 @@ impl TakenPlaces {
     }
 }
 
+impl Waiting {
+    fn begin(&mut self, source: Option<Source>, turn: u64, number: u64) {
+        self.all.insert(turn, number);
+        if let Some(source) = source {
+            self.of_source.entry(source).or_default().insert(turn, number);
+        }
+    }
+
+    /// Ends the wait that began at `turn`, if it has not ended already.
+    fn end(&mut self, source: Option<Source>, turn: u64) {
+        self.all.remove(&turn);
+        if let Some(source) = source
+            && let Some(waiting) = self.of_source.get_mut(&source)
+        {
+            waiting.remove(&turn);
+            if waiting.is_empty() {
+                self.of_source.remove(&source);
+            }
+        }
+    }
+
+    fn longest(&self) -> Option<u64> {
+        self.all.values().next().copied()
+    }
+
+    fn longest_of(&self, source: Source) -> Option<u64> {
+        self.of_source.get(&source)?.values().next().copied()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
 
     use futures_util::future::poll_immediate;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -399,5 +433,43 @@ mod tests {
         assert!(poll_immediate(&mut room).await.is_none());
         drop(request);
         room.await;
+    }
+
+    proptest! {
+        /// The places that a source or a newcomer takes over are those that a search of all places finds.
+        #[test]
+        fn the_longest_wait_of_each_source_is_the_one_that_a_search_finds(
+            steps in vec((0_u8..4, 0_u8..4, any::<prop::sample::Index>()), 0..200),
+        ) {
+            let mut taken = TakenPlaces::default();
+            let source = |last: u8| (last > 0).then(|| Source::of(IpAddr::from([127, 0, 0, last])));
+            for (step, last, which) in steps {
+                let numbers: Vec<u64> = taken.places.keys().copied().collect();
+                match (step, numbers.is_empty()) {
+                    (0, _) | (_, true) => drop(taken.enter(source(last))),
+                    (1, false) => drop(taken.leave(*which.get(&numbers))),
+                    (2, false) => drop(taken.begin_request(*which.get(&numbers))),
+                    (_, false) => {
+                        let number = *which.get(&numbers);
+                        if taken.places[&number].requests > 0 {
+                            taken.end_request(number);
+                        }
+                    }
+                }
+                let search = |of: Option<Source>| {
+                    let waiting = taken.places.iter().filter(|(_, place)| place.requests == 0);
+                    let waiting = waiting.filter(|(_, place)| of.is_none() || place.source == of);
+                    waiting.min_by_key(|(_, place)| place.waits_since).map(|(number, _)| *number)
+                };
+                prop_assert_eq!(taken.waiting.longest(), search(None));
+                for of in (1..4).filter_map(source) {
+                    prop_assert_eq!(taken.waiting.longest_of(of), search(Some(of)));
+                }
+            }
+            for number in taken.places.keys().copied().collect::<Vec<_>>() {
+                taken.leave(number);
+            }
+            prop_assert!(taken.waiting.all.is_empty() && taken.waiting.of_source.is_empty());
+        }
     }
 }
