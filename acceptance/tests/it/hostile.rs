@@ -17,6 +17,7 @@ on_every_store!(
     oversize_bodies_are_refused_before_they_are_read,
     chunked_bodies_are_bodies,
     framing_in_two_ways_is_refused,
+    a_misframed_body_is_read_so_that_its_refusal_arrives,
     what_is_no_http_is_refused,
 );
 
@@ -384,6 +385,32 @@ fn framing_in_two_ways_is_refused(server: &mut Server) {
         let answer = connection.answer().map_err(|trouble| format!("{what}: {trouble}")).unwrap();
         assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
     }
+}
+
+fn assert_misframed(answer: &Response) {
+    assert_eq!(answer.outcome(), (400, "SerializationException".to_owned()), "{}", answer.text());
+    assert!(answer.text().contains("Content-Length"), "{}", answer.text());
+}
+
+fn a_misframed_body_is_read_so_that_its_refusal_arrives(server: &mut Server) {
+    let victim = Victim::new(server);
+    let patch = victim.patch(r#""Op":"replace","Key":"k","Value":"w","SyncCount":1"#);
+    let signed = victim.api.signed(&victim.guest.caller, victim.update(&*patch));
+    let length = patch.len().to_string();
+    let twice = signed.clone().header("Content-Length", &*length).header("Content-Length", &*length);
+    let mut connection = Connection::open(victim.api.address).unwrap();
+    connection.send(&[twice.head(victim.api.address), patch.into_bytes()].concat()).unwrap();
+    assert_misframed(&connection.answer().unwrap());
+
+    let both = signed.header("Content-Length", &*length).header("Transfer-Encoding", "chunked");
+    let mut connection = Connection::open(victim.api.address).unwrap();
+    connection.send(&both.head(victim.api.address)).unwrap();
+    let chunk = [format!("{:x}\r\n", 1 << 16).as_bytes(), &vec![b' '; 1 << 16], b"\r\n"].concat();
+    for _ in 0..=BODY_BYTES_MAX >> 16 {
+        connection.send(&chunk).unwrap();
+    }
+    connection.send(b"0\r\n\r\n").unwrap();
+    assert_misframed(&connection.answer().unwrap());
 }
 
 fn what_is_no_http_is_refused(server: &mut Server) {

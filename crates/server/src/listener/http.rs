@@ -20,7 +20,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -30,9 +29,9 @@ use crate::app::App;
 use crate::capacity::{Admitted, Busy, Place, Use};
 use crate::config::LimitSettings;
 use crate::failure::Failure;
-use crate::listener::drain;
 use crate::listener::framing::{self, Received, Tapped};
 use crate::listener::outgoing::{Held, HeldBody, Outgoing, Pace, Paced};
+use crate::listener::{drain, socket};
 use crate::live::{self, LiveBody};
 use crate::metrics::ServerLimit;
 use crate::request::cors;
@@ -46,9 +45,6 @@ use crate::stop::told_to_stop;
 const BUFFER_BYTES_MIN: usize = 32 * 1024;
 /// The time limit for the head of a request on a connection that only probes may use.
 const PROBE_HEAD_TIME_MAX: Duration = Duration::from_secs(2);
-/// The size of a connection's send buffer in the kernel, in bytes, which the memory budget does not include.
-/// The kernel doubles it for its own bookkeeping.
-const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// The last second of the year 9999, since 1970.
 const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
 /// The pause after the operating system refuses a connection, most likely because file descriptors have run
@@ -107,9 +103,7 @@ impl Http {
     /// Accepts connections until the server stops, then waits for the open ones as long as the settings
     /// allow.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) -> Stopped {
-        if let Err(error) = set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES) {
-            tracing::warn!(%error, "the send buffers of connections keep the system's default size");
-        }
+        socket::prepare(&listener, pace(&self.app.config.limits).stall_max);
         let mut stop = self.stop.clone();
         tokio::select! {
             () = self.accept(&listener) => {}
@@ -235,11 +229,12 @@ impl Http {
         let asks_first = request.headers().contains_key(EXPECT);
         let framing = framing::refusal(&request, received);
         received.clear();
-        let whole = |response| Either::Left(Answered { response, holding: None, unread: None });
         let answer = if let Some(message) = framing {
-            whole(self.misframed(arrival, message))
+            let response = self.misframed(arrival, message);
+            Either::Left(Answered { response, holding: None, unread: Some(request.into_body()) })
         } else if let Some(probe) = Probe::of(request.method(), request.uri().path()) {
-            whole(probes::answer(&self.app, probe).await)
+            let response = probes::answer(&self.app, probe).await;
+            Either::Left(Answered { response, holding: None, unread: None })
         } else if let Use::Probes(limit) = used_for {
             Either::Left(self.probes_only(request, arrival, *limit))
         } else if codec::changes(request.uri().path()).is_some()

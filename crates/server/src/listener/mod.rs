@@ -4,4 +4,5 @@ mod drain;
 mod framing;
 pub mod http;
 mod outgoing;
+mod socket;
 pub mod tls;
