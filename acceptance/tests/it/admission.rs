@@ -155,12 +155,20 @@ fn slow_bodies_of_one_caller_refuse_nobody_elses() {
     let unsigned = |bytes| padded("GetId", "IdentityPoolId", &slow.pool, bytes);
     let mut held: Vec<Connection> = Vec::new();
     held.extend((0..66).map(|_| all_but_the_last_byte(api, &unsigned(MIB))));
-    held.extend((0..200).map(|_| all_but_the_last_byte(api, &unsigned(UNSIGNED_BODY_BYTES_MAX))));
+    // More than the reserve for small bodies holds.
+    held.extend((0..300).map(|_| all_but_the_last_byte(api, &unsigned(UNSIGNED_BODY_BYTES_MAX))));
     let large = update(api, &slow, "prefs", vec![b' '; BODY_BYTES_MAX]);
     held.extend((0..8).map(|_| all_but_the_last_byte(api, &large)));
     for (count, length) in [200, 200_000].into_iter().cycle().take(20).enumerate() {
         api.put(&other, "prefs", "k", &"v".repeat(length), count as u64);
         api.new_guest(&other.pool);
+    }
+    for (count, length) in [(20, 200), (21, 200_000)] {
+        let patch = json!({ "Op": "replace", "Key": "k", "Value": "v".repeat(length), "SyncCount": count });
+        let token = api.session(&other, "prefs");
+        let body = json!({ "SyncSessionToken": token, "RecordPatches": [patch] }).to_string();
+        let mut connection = Connection::open_from(source(2), api.address).unwrap();
+        succeeded(&connection.exchange(&update(api, &other, "prefs", body)).unwrap());
     }
     drop(held);
 }
