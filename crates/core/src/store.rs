@@ -255,12 +255,15 @@ pub struct ListingRange {
     pub through: Option<SyncCount>,
     /// The largest number of records to return; `None` for all of them.
     pub max: Option<usize>,
-    /// The largest number of bytes of keys and values to load. The first record is returned even if it is
-    /// larger.
+    /// The largest number of bytes to load: keys, values, and [`Self::FRAME_BYTES`] for each record. The first
+    /// record is returned even if it is larger.
     pub bytes_max: usize,
 }
 
 impl ListingRange {
+    /// The bytes that a record counts for besides key and value: about its size as JSON without them.
+    pub const FRAME_BYTES: usize = 192;
+
     /// True if a dataset with this head can have records in the range.
     pub fn may_match(&self, head: Option<&Head>) -> bool {
         let Some(head) = head.filter(|head| head.life.is_some()) else { return false };

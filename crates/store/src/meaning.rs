@@ -4,7 +4,7 @@ use carryall_core::changes::{Changes, UsageDelta, Write};
 use carryall_core::ids::Generation;
 use carryall_core::model::{DatasetRef, Head, PoolUsage, Record};
 use carryall_core::outbox::{Event, EventBody, Position};
-use carryall_core::store::{Answer, StoreError};
+use carryall_core::store::{Answer, ListingRange, StoreError};
 
 /// Whether `head` says that the dataset exists in this generation: only then are there records to read or to put.
 pub(crate) fn has_life(head: Option<&Head>, generation: Generation) -> bool {
@@ -64,8 +64,14 @@ pub(crate) fn first_after(now: Position, seen: Position, first: Position) -> Pos
 }
 
 /// The bytes of a record's key and value.
-pub(crate) fn record_bytes(record: &Record) -> usize {
+fn record_bytes(record: &Record) -> usize {
     record.key.as_str().len() + record.value.as_ref().map_or(0, String::len)
+}
+
+/// The bytes that a record counts for in a listing. They include a frame, because many short records are not
+/// small.
+pub(crate) fn listed_bytes(record: &Record) -> usize {
+    record_bytes(record) + ListingRange::FRAME_BYTES
 }
 
 /// What an event counts for when events are read in bounded pieces, and in its pool's usage.

@@ -80,7 +80,7 @@ pub fn check_page(
 }
 
 /// The records to read for a page. `records_max` is the requested page size, if any, and `bytes_max` the
-/// largest number of bytes of keys and values to load.
+/// largest number of bytes to load, frames of records included.
 pub fn range(begin: Begin<'_>, records_max: Option<u32>, bytes_max: usize) -> ListingRange {
     // One more than the page, so that a next page is announced only if it has something.
     let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);

@@ -1,6 +1,7 @@
 //! The operations against a reference model: random runs of several devices of several identities, every step through
 //! the real handlers, on every store. `PROPTEST_CASES` sets how many runs there are.
 
+mod capacity;
 mod installation;
 mod interleaving;
 mod large_pages;

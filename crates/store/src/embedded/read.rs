@@ -20,7 +20,7 @@ use super::keys::{self, LifeId};
 use super::rows;
 use super::rows::head::StoredHead;
 use super::space::Space;
-use crate::meaning::{has_life, record_bytes};
+use crate::meaning::{has_life, listed_bytes};
 
 pub(super) type Read<T> = Result<T, StoreError>;
 
@@ -163,7 +163,7 @@ impl Engine {
         if let Some(life) = life.filter(|_| range.may_match(head.head.as_ref())) {
             for record in view.log(life, &range.after, range.through.unwrap_or(SyncCount(u64::MAX))) {
                 let record = record?;
-                bytes += record_bytes(&record);
+                bytes += listed_bytes(&record);
                 let is_full = range.max.is_some_and(|max| records.len() >= max);
                 if is_full || (!records.is_empty() && bytes > range.bytes_max) {
                     more = true;

@@ -30,7 +30,7 @@ use carryall_core::tombstone::{OldestTombstones, Tombstone};
 
 use self::outbox::Outbox;
 use crate::lock::Lock;
-use crate::meaning::{has_life, ready, record_bytes};
+use crate::meaning::{has_life, listed_bytes, ready};
 
 /// Everything in memory.
 #[derive(Default)]
@@ -129,7 +129,7 @@ impl Reads for MemoryStore {
         let matching = state.records(at, &range.after, range.through.unwrap_or(SyncCount(u64::MAX)));
         let mut bytes = 0;
         let fits = |(number, record): &(usize, &Record)| {
-            bytes += record_bytes(record);
+            bytes += listed_bytes(record);
             *number == 0 || bytes <= range.bytes_max
         };
         let taken = matching.iter().take(range.max.unwrap_or(usize::MAX)).enumerate().take_while(fits);

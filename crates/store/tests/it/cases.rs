@@ -371,9 +371,15 @@ pub(crate) fn a_listing_ends_at_its_bounds_and_says_so(store: &AnyStore) {
         let keys: String = found.records.iter().map(|record| record.key.as_str()).collect();
         (keys, found.more)
     };
-    for (bytes_max, keys, more) in
-        [(0, "a", true), (9, "a", true), (10, "ab", true), (14, "ab", true), (15, "abc", false)]
-    {
+    // A key of one byte, a value of four, and the frame without which many short records cost nothing.
+    let one = 5 + ListingRange::FRAME_BYTES;
+    for (bytes_max, keys, more) in [
+        (0, "a", true),
+        (2 * one - 1, "a", true),
+        (2 * one, "ab", true),
+        (3 * one - 1, "ab", true),
+        (3 * one, "abc", false),
+    ] {
         assert_eq!(
             found(ListingRange { bytes_max, ..listed() }),
             (keys.to_owned(), more),

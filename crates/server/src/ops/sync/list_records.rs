@@ -78,8 +78,8 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
     })
 }
 
-/// Loads the records of a page. Most pages are small. A large one is loaded after its memory is charged, and
-/// off the worker threads.
+/// Loads the records of a page. Most pages are small, both as stored and as JSON. A large one is dropped, and
+/// loaded again after its memory is charged, off the worker threads.
 async fn load(
     call: &Call<'_>,
     at: &DatasetRef,
@@ -91,7 +91,7 @@ async fn load(
     let asked = range.max;
     let found = reads.listing(at, range).await?;
     let is_whole = !found.more || asked.is_some_and(|asked| found.records.len() >= asked);
-    if is_whole {
+    if is_whole && fit(&found.records, SMALL_BYTES_MAX) {
         return Ok(found);
     }
     drop(found);
@@ -109,11 +109,20 @@ fn records_bytes_max(call: &Call<'_>) -> usize {
     config.limits.page_bytes_max.saturating_sub(tokens_bytes_max)
 }
 
+/// True if all records fit `bytes_max` as JSON.
+fn fit(records: &[Record], bytes_max: usize) -> bool {
+    fit_for_certain(records, bytes_max) || records.iter().map(super::json_bytes).sum::<usize>() <= bytes_max
+}
+
+/// True if the bound of the records' sizes fits `bytes_max`, which holds for nearly every page and is cheaper
+/// than the exact sizes.
+fn fit_for_certain(records: &[Record], bytes_max: usize) -> bool {
+    records.iter().map(super::json_bytes_bound).sum::<usize>() <= bytes_max
+}
+
 /// The number of records, at least one, that fit `bytes_max` as JSON.
 fn fitting(records: &[Record], bytes_max: usize) -> usize {
-    let bound = |record: &Record| super::json_bytes_bound(&record.key, record.value.as_deref());
-    if records.iter().map(bound).sum::<usize>() <= bytes_max {
-        // Holds for nearly every page, and is cheaper than the exact sizes.
+    if fit_for_certain(records, bytes_max) {
         return records.len();
     }
     let mut left_bytes = bytes_max;

@@ -18,7 +18,7 @@ mod subscribe_to_dataset;
 mod unsubscribe_from_dataset;
 mod update_records;
 
-use carryall_core::ids::{DatasetName, IdentityId, RecordKey};
+use carryall_core::ids::{DatasetName, IdentityId};
 use carryall_core::model::{Life, Pool, PoolUsage, Record, StreamingStatus};
 use carryall_wire::{json_size, shapes};
 
@@ -39,12 +39,14 @@ fn dataset(owner: &IdentityId, name: &DatasetName, life: &Life) -> shapes::Datas
 
 /// The largest number of bytes of JSON that one byte of text can take.
 const ESCAPED_BYTES_MAX: usize = 6;
-/// The largest number of bytes of a record as JSON besides its key and value.
+/// The largest number of bytes of a record as JSON besides its key, value and writer.
 const FRAME_BYTES_MAX: usize = 512;
 
 /// An upper bound of a record's size as JSON, in bytes, computed without reading its text.
-fn json_bytes_bound(key: &RecordKey, value: Option<&str>) -> usize {
-    (key.as_str().len() + value.map_or(0, str::len)) * ESCAPED_BYTES_MAX + FRAME_BYTES_MAX
+fn json_bytes_bound(record: &Record) -> usize {
+    let value_bytes = record.value.as_ref().map_or(0, String::len);
+    let text_bytes = record.key.as_str().len() + value_bytes + record.modified_by.len();
+    text_bytes * ESCAPED_BYTES_MAX + FRAME_BYTES_MAX
 }
 
 /// The size of a record as JSON, in bytes, computed before the record is converted to its shape.
