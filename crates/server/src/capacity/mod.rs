@@ -77,9 +77,14 @@ impl Holding {
     /// Waits until the request may load and encode a large answer, which keeps a core busy, and charges it
     /// for the largest answer.
     pub async fn build(&mut self, capacity: &Capacity) -> Result<(), Full> {
+        self.build_within(capacity, capacity.answer_bytes_max).await
+    }
+
+    /// Waits as [`Self::build`] does, and charges the request for exactly `bytes`.
+    pub async fn build_within(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
         // First the memory: a caller that waits for its own share must not hold a permit that others wait
         // for.
-        self.pay_answer(capacity, capacity.answer_bytes_max).await?;
+        self.pay_answer(capacity, bytes).await?;
         if self.building.is_none() {
             self.building = Some(capacity.building.enter(&self.account, 1).await?);
         }

@@ -8,10 +8,14 @@ use carryall_core::model::{Caller, IdentityRef};
 use carryall_core::time::UnixMillis;
 use carryall_wire::fault::FaultKind;
 use carryall_wire::ops::sync::{self, update_records::RecordPatch};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::installation::{Home, app, call, create_pool, master_key, settings};
+use super::installation::{Home, app, call, create_pool, developer, master_key, settings};
 use crate::app::App;
 use crate::capacity::{Holding, Party};
+use crate::config::Settings;
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 const POOL: &str = "us-east-1:0";
@@ -19,7 +23,10 @@ const IDENTITY: &str = "us-east-1:1";
 
 /// A guest of a program that refuses at once.
 async fn guest(home: &Home) -> (Arc<App>, Caller) {
-    let mut settings = settings(&Limits::default(), false);
+    guest_of(home, settings(&Limits::default(), false)).await
+}
+
+async fn guest_of(home: &Home, mut settings: Settings) -> (Arc<App>, Caller) {
     settings.limits.admission_wait_milliseconds_max = 1;
     let app = app(home.open(), &master_key(), settings).await;
     let (pool, _) = create_pool(&app, POOL).await.unwrap();
@@ -43,11 +50,20 @@ async fn update(
     caller: &Caller,
     patches: Vec<RecordPatch>,
 ) -> Result<sync::update_records::Output, FaultKind> {
+    update_under(app, caller, list(app, caller).await?.sync_session_token, patches).await
+}
+
+async fn update_under(
+    app: &App,
+    caller: &Caller,
+    session: String,
+    patches: Vec<RecordPatch>,
+) -> Result<sync::update_records::Output, FaultKind> {
     let input = sync::update_records::Input {
         identity_pool_id: Some(POOL.to_owned()),
         identity_id: Some(IDENTITY.to_owned()),
         dataset_name: Some("d".to_owned()),
-        sync_session_token: Some(list(app, caller).await?.sync_session_token),
+        sync_session_token: Some(session),
         record_patches: Some(patches),
         ..Default::default()
     };
@@ -88,4 +104,122 @@ async fn a_page_of_many_short_records_or_of_many_escapes_waits_for_the_building_
             assert_eq!(list(&app, &caller).await.unwrap().count, patches.len() as u64);
         }
     }
+}
+
+const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:check";
+
+/// A guest of a pool with a sync trigger, and the place where its function is called.
+async fn guest_with_function() -> (Arc<App>, Caller, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "s".repeat(64)).unwrap();
+    let mut settings = settings(&Limits::default(), false);
+    let (address, secret_file) = (listener.local_addr().unwrap(), secret.path().display());
+    let destination =
+        format!("name = '{FUNCTION}'\nurl = 'http://{address}/'\nsecret_file = '{secret_file}'");
+    settings.trigger_destinations.push(toml::from_str(&destination).unwrap());
+    let (app, caller) = guest_of(&Home::memory(), settings).await;
+    (app, caller, listener)
+}
+
+async fn set_function(app: &Arc<App>) {
+    let input = sync::set_cognito_events::Input {
+        identity_pool_id: Some(POOL.to_owned()),
+        events: Some([("SyncTrigger".to_owned(), FUNCTION.to_owned())].into()),
+    };
+    call::<sync::SetCognitoEvents>(app, Some(developer()), NOW, input).await.unwrap();
+}
+
+/// The next event that the function is sent. Connections without a request are checks of the pool's settings.
+async fn next_event(listener: &TcpListener) -> (TcpStream, Value) {
+    loop {
+        let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+        let (mut line, mut body_bytes) = (String::new(), 0);
+        while line != "\r\n" {
+            line.clear();
+            if stream.read_line(&mut line).await.unwrap() == 0 {
+                break;
+            }
+            if let Some(length) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                body_bytes = length.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; body_bytes];
+        stream.read_exact(&mut body).await.unwrap();
+        if let Ok(event) = serde_json::from_slice(&body) {
+            return (stream.into_inner(), event);
+        }
+    }
+}
+
+async fn answer(mut stream: TcpStream, event: &Value) {
+    let json = event.to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", json.len());
+    stream.write_all(format!("{head}{json}").as_bytes()).await.unwrap();
+}
+
+/// Another request of the caller, which holds all memory for answers that the caller has left.
+async fn holding_the_rest(app: &App, caller: &Caller) -> Holding {
+    let mut holding = app.capacity.admit(Party::Caller(caller)).await.ok().unwrap();
+    let (mut bytes, mut step_bytes) = (0, 16 * 1024 * 1024);
+    while step_bytes >= 1024 {
+        if holding.pay_answer(&app.capacity, bytes + step_bytes).await.is_ok() {
+            bytes += step_bytes;
+        }
+        step_bytes /= 2;
+    }
+    holding
+}
+
+/// Updates while the function edits the event and another request takes all the memory that is left.
+async fn update_short_of_memory(
+    patches: Vec<RecordPatch>,
+    edit: impl Fn(&mut Value),
+) -> (Result<usize, FaultKind>, u64) {
+    let (app, caller, listener) = guest_with_function().await;
+    set_function(&app).await;
+    let function = async {
+        let (stream, mut event) = next_event(&listener).await;
+        let held = holding_the_rest(&app, &caller).await;
+        edit(&mut event["datasetRecords"]);
+        answer(stream, &event).await;
+        held
+    };
+    let (updated, held) = tokio::join!(update(&app, &caller, patches), function);
+    drop(held);
+    let stored = list(&app, &caller).await.unwrap().count;
+    (updated.map(|output| output.records.len()), stored)
+}
+
+#[tokio::test]
+async fn a_triggered_update_that_is_stored_is_not_refused_for_want_of_memory() {
+    let patches = vec![patch("a", Some("v".repeat(1_000_000)))];
+    assert_eq!(update_short_of_memory(patches, |_| ()).await, (Ok(1), 1));
+}
+
+#[tokio::test]
+async fn a_triggered_update_whose_edits_find_no_memory_is_refused_and_not_stored() {
+    let patches = vec![patch("a", Some("v".to_owned()))];
+    let edit = |records: &mut Value| records["b"] = json!({ "newValue": "v".repeat(1_000_000) });
+    assert_eq!(update_short_of_memory(patches, edit).await, (Err(FaultKind::TooManyRequests), 0));
+}
+
+#[tokio::test]
+async fn a_triggered_update_of_a_large_dataset_waits_for_the_building_gate_before_it_loads() {
+    let (app, caller, listener) = guest_with_function().await;
+    let tombstones = (0..10_240).map(|number| patch(&format!("{number:04x}"), None)).collect();
+    update(&app, &caller, tombstones).await.unwrap();
+    set_function(&app).await;
+    let session = list(&app, &caller).await.unwrap().sync_session_token;
+    let other = building(&app, &caller).await;
+    let refused = update_under(&app, &caller, session.clone(), vec![patch("a", Some("v".to_owned()))]).await;
+    assert_eq!(refused.err(), Some(FaultKind::TooManyRequests));
+    drop(other);
+    let function = async {
+        let (stream, event) = next_event(&listener).await;
+        answer(stream, &event).await;
+    };
+    let patches = vec![patch("a", Some("v".to_owned()))];
+    let (updated, ()) = tokio::join!(update_under(&app, &caller, session, patches), function);
+    assert_eq!(updated.unwrap().records.len(), 1);
 }

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::capacity::Party;
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
-use crate::failure::Blame;
+use crate::failure::{Blame, Failure};
 use crate::ops::Handler;
 use crate::ops::access::{self, Subject};
 use crate::ops::call::Call;
@@ -94,6 +94,12 @@ pub(super) async fn create_pool(app: &App, id: &str) -> Result<(PoolRef, UnixMil
     Ok((pool.at, pool.created))
 }
 
+async fn answer<O: Handler>(call: &Call<'_>, input: O::Input) -> Result<O::Output, Failure> {
+    let output = O::handle(call, input).await?;
+    call.pay_answer(O::json_bytes(&output).unwrap_or(0)).await?;
+    Ok(output)
+}
+
 /// One authorised call, as the pipeline would make it.
 pub(super) async fn call<O: Handler>(
     app: &App,
@@ -106,7 +112,7 @@ pub(super) async fn call<O: Handler>(
     let holding = app.capacity.admit(party).await.ok().unwrap();
     let call = Call::new(app, caller, now, source, holding);
     let outcome = match access::authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&input)) {
-        Ok(()) => O::handle(&call, input).await,
+        Ok(()) => answer::<O>(&call, input).await,
         Err(refusal) => Err(refusal.into()),
     };
     outcome.map_err(|failure| {

@@ -56,6 +56,11 @@ impl<'a> Call<'a> {
         Ok(self.holding.lock().await.build(&self.app.capacity).await?)
     }
 
+    /// Waits as [`Self::build`] does, and charges the request for `bytes`.
+    pub async fn build_within(&self, bytes: usize) -> Result<(), Failure> {
+        Ok(self.holding.lock().await.build_within(&self.app.capacity, bytes).await?)
+    }
+
     /// Records that the answer is encoded.
     pub async fn built(&self) {
         self.holding.lock().await.built();

@@ -1,6 +1,7 @@
 //! The sync trigger: a function that sees, and may edit, an update before it is stored. It is called between
 //! load and decide while nothing is held, neither a turn nor a store call (`docs/protocol.md` section 9.2).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,19 +15,47 @@ use carryall_outbound::{TriggerEvent, TriggerUndelivered};
 use carryall_wire::effects::sync_trigger::{EventRecord, SyncTriggerEvent};
 
 use crate::app::App;
+use crate::capacity::{SMALL_BYTES_MAX, off_the_worker};
 use crate::failure::{Failure, TriggerFailure};
 use crate::metrics::ServerLimit;
 
-/// Shows `patches` to the function, with the stored `records` of their dataset, and returns the update as the
-/// function leaves it.
+/// The JSON that shows `patches` to a function, with the stored `records` of their dataset.
+pub fn event_json(
+    app: &App,
+    at: &DatasetRef,
+    records: &[Record],
+    patches: &Patches,
+) -> Result<Bytes, Failure> {
+    let shown = sync_trigger::show(records, patches)
+        .into_iter()
+        .map(|(key, shown)| (key.as_str().to_owned(), EventRecord::new(shown.old_value, shown.new_value)))
+        .collect();
+    let json = serde_json::to_vec(&event(app, at, shown));
+    json.map(Bytes::from).map_err(|error| Failure::Unmodelled(error.to_string()))
+}
+
+fn event(app: &App, at: &DatasetRef, shown: BTreeMap<String, EventRecord>) -> SyncTriggerEvent {
+    let DatasetRef { owner, name } = at;
+    let (pool, identity) = (owner.pool.id.as_str(), owner.identity.as_str());
+    SyncTriggerEvent::new(&app.config.region, pool, identity, name.as_str(), shown)
+}
+
+/// Sends the event `json` of `patches` and `records` to the function, and returns the update as the function
+/// leaves it.
 pub async fn call(
     app: &App,
     function: &str,
     at: &DatasetRef,
-    records: &[Record],
-    patches: &Patches,
+    json: Bytes,
+    (records, patches): (&[Record], &Patches),
 ) -> Result<Triggered, Failure> {
-    let outcome = call_once(app, function, at, records, patches).await;
+    let outcome = match invoke(app, function, at, json).await {
+        Ok(answer) => {
+            let read = || read(app, at, &answer, (records, patches));
+            if answer.len() > SMALL_BYTES_MAX { off_the_worker(read) } else { read() }
+        }
+        Err(failure) => Err(failure),
+    };
     let label = match &outcome {
         Ok(_) => "ok",
         Err(TriggerFailure::Throttled { .. }) => "throttled",
@@ -37,13 +66,7 @@ pub async fn call(
     outcome.map_err(Failure::Trigger)
 }
 
-async fn call_once(
-    app: &App,
-    function: &str,
-    at: &DatasetRef,
-    records: &[Record],
-    patches: &Patches,
-) -> Result<Triggered, TriggerFailure> {
+async fn invoke(app: &App, function: &str, at: &DatasetRef, json: Bytes) -> Result<Bytes, TriggerFailure> {
     let destination = app.outbound.trigger_place(at.owner.pool.id.as_str(), function);
     let Some(_permit) = app.capacity.call_trigger(&destination) else {
         app.metrics.limit_hit(ServerLimit::TriggerCalls);
@@ -51,36 +74,29 @@ async fn call_once(
             "trigger.calls_per_function_max calls are in progress, or functions have half of all requests";
         return Err(TriggerFailure::Throttled { cause: cause.to_owned() });
     };
-    let DatasetRef { owner, name } = at;
-    let shown = sync_trigger::show(records, patches)
-        .into_iter()
-        .map(|(key, shown)| (key.as_str().to_owned(), EventRecord::new(shown.old_value, shown.new_value)))
-        .collect();
-    let event = SyncTriggerEvent::new(
-        &app.config.region,
-        owner.pool.id.as_str(),
-        owner.identity.as_str(),
-        name.as_str(),
-        shown,
-    );
-    let json =
-        serde_json::to_vec(&event).map(Bytes::from).map_err(|error| unusable("", error.to_string()))?;
     let time_max = Duration::from_millis(app.config.trigger.milliseconds_max.get().into());
-    let port = app.outbound.trigger(owner.pool.id.as_str(), function);
+    let port = app.outbound.trigger(at.owner.pool.id.as_str(), function);
     let event_id = app.clock.uuid().to_string();
-    let answer = port.invoke(TriggerEvent { event_id, json }, time_max).await.map_err(undelivered)?;
-    let answered = event
-        .read_answer(&answer)
+    port.invoke(TriggerEvent { event_id, json }, time_max).await.map_err(undelivered)
+}
+
+/// Reads the function's answer, and applies it to `patches`.
+fn read(
+    app: &App,
+    at: &DatasetRef,
+    answer: &[u8],
+    (records, patches): (&[Record], &Patches),
+) -> Result<Triggered, TriggerFailure> {
+    // The records of the event need not be kept during the call: an answer may change them all.
+    let answered = event(app, at, BTreeMap::new())
+        .read_answer(answer)
         .map_err(|trouble| unusable(&format!("{trouble}."), "the answer is not usable".to_owned()))?;
     let wanted = wanted(answered, &app.config.rules).map_err(|violation| unconstrained(&violation))?;
     sync_trigger::apply(records, patches, wanted).map_err(|violation| unconstrained(&violation))
 }
 
 /// The records of the answer, checked by the constraints of a client's records.
-fn wanted(
-    answered: std::collections::BTreeMap<String, Option<String>>,
-    limits: &Limits,
-) -> Result<Wanted, Violation> {
+fn wanted(answered: BTreeMap<String, Option<String>>, limits: &Limits) -> Result<Wanted, Violation> {
     let record = |(key, value): (String, Option<String>)| {
         let key = RecordKey::parse("datasetRecords.key", &key, limits.key_bytes_max)?;
         if value.as_ref().is_some_and(|value| value.len() > limits.value_bytes_max) {
@@ -127,7 +143,7 @@ mod tests {
     fn the_functions_records_have_the_constraints_of_a_clients() {
         let limits = Limits { key_bytes_max: 2, value_bytes_max: 3, ..Limits::default() };
         let answered = |key: &str, value: &str| {
-            wanted(std::collections::BTreeMap::from([(key.to_owned(), Some(value.to_owned()))]), &limits)
+            wanted(BTreeMap::from([(key.to_owned(), Some(value.to_owned()))]), &limits)
         };
         assert!(answered("ab", "abc").is_ok());
         assert!(answered("abc", "a").unwrap_err().member.contains("key"));
@@ -139,8 +155,7 @@ mod tests {
     #[test]
     fn a_key_that_the_function_answers_is_cut_for_the_caller_and_absent_from_the_log() {
         let key = "private ".repeat(20);
-        let answered =
-            |value: &str| std::collections::BTreeMap::from([(key.clone(), Some(value.to_owned()))]);
+        let answered = |value: &str| BTreeMap::from([(key.clone(), Some(value.to_owned()))]);
         for limits in [
             Limits { key_bytes_max: 8, ..Limits::default() },
             Limits { value_bytes_max: 8, ..Limits::default() },

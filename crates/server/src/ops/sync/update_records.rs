@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use carryall_core::changes::Changes;
 use carryall_core::cursor::Session;
 use carryall_core::ids::{DeviceId, RecordKey, SyncCount};
@@ -12,7 +13,7 @@ use carryall_core::rules::effects::Effects;
 use carryall_core::rules::patches::{Patch, Patches};
 use carryall_core::rules::set_cognito_events::SYNC_TRIGGER;
 use carryall_core::rules::update_records::{self, Decision, Forgotten};
-use carryall_core::store::{DatasetView, StoreError, WholeDataset};
+use carryall_core::store::{DatasetView, ListingRange, StoreError, WholeDataset};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::json_size;
@@ -21,6 +22,7 @@ use carryall_wire::ops::sync::UpdateRecords;
 use carryall_wire::ops::sync::update_records::{Input, Output, RecordPatch};
 
 use crate::app::App;
+use crate::capacity::{SMALL_BYTES_MAX, await_off_the_worker, off_the_worker};
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::{Call, required};
@@ -55,7 +57,7 @@ impl Handler for UpdateRecords {
         };
         // Charged before anything is stored: a caller that exceeds its share must be refused before it was
         // served.
-        call.pay_answer(answer_bytes(&request.patches)).await?;
+        call.pay_answer(answer_bytes(&request)).await?;
         let records = match sync_trigger(call, &request.at, by_developer).await? {
             None => update(call, &request).await?,
             Some(function) => triggered_update(call, &function, &request).await?,
@@ -64,17 +66,34 @@ impl Handler for UpdateRecords {
     }
 }
 
-/// The size of the answer to `patches` as JSON, in bytes, rounded up.
-fn answer_bytes(patches: &Patches) -> usize {
+/// The size of the answer to an update as JSON, in bytes, rounded up.
+fn answer_bytes(request: &update_records::UpdateRecords) -> usize {
+    let frame_bytes = super::FRAME_BYTES_MAX + json_size::text(&request.writer);
     let text_bytes = |patch: &Patch| {
         json_size::text(patch.key.as_str()) + patch.value.as_deref().map_or(0, json_size::text)
     };
-    patches.iter().map(|patch| text_bytes(patch) + super::FRAME_BYTES_MAX).sum()
+    request.patches.iter().map(|patch| text_bytes(patch) + frame_bytes).sum()
 }
 
-/// The memory of a dataset that a function is shown, as records and as JSON, in bytes.
-fn shown_bytes(records: &[Record]) -> usize {
-    records.iter().map(super::json_bytes).sum::<usize>() * 2
+/// The size of `records` in an answer as JSON, in bytes, with a comma after each.
+fn records_bytes(records: &[Record]) -> usize {
+    records.iter().map(|record| super::json_bytes(record) + 1).sum()
+}
+
+/// The memory of a dataset as records, in bytes, by its head.
+fn whole_bytes(head: Option<&Head>) -> usize {
+    let Some(life) = head.and_then(|head| head.life.as_ref()) else { return 0 };
+    // A head whose tombstones were never measured counts as large.
+    let key_bytes = life.tombstone_key_bytes.unwrap_or(u64::MAX);
+    let frames = (u64::from(life.records) + u64::from(life.tombstones)) * ListingRange::FRAME_BYTES as u64;
+    let bytes = life.data_bytes.saturating_add(key_bytes).saturating_add(frames);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The memory of an update that a function is shown, in bytes: the records of its dataset, and an event with
+/// the old and the new value of each.
+fn shown_bytes(records: &[Record], request: &update_records::UpdateRecords) -> usize {
+    records_bytes(records) * 3 + answer_bytes(request)
 }
 
 /// The function that has to see the update first. Developers' updates are not shown to it.
@@ -178,18 +197,25 @@ async fn decide_with_trigger(
     request: &update_records::UpdateRecords,
 ) -> Result<Step<(Vec<Record>, Forgotten)>, Failure> {
     let (app, at) = (call.app, &request.at);
-    let stored = load_whole(app, at).await?;
-    call.pay_answer(shown_bytes(&stored.records)).await?;
+    // An update that is tried again returns the memory of the attempt before it first: two updates of one caller
+    // must not wait for the memory that the other holds.
+    call.pay_answer(answer_bytes(request)).await?;
+    let stored = load_whole(call, request).await?;
     let view = stored.view_of(&request.patches.keys());
     update_records::check(&view, call.now, request).map_err(|refusal| refused(call, refusal))?;
     if request.patches.iter().len() == 0 {
         return Ok(Step::Answer((Vec::new(), Forgotten::default())));
     }
-    let triggered = sync_trigger::call(app, function, at, &stored.records, &request.patches).await?;
+    let json = event_json(call, request, &stored.records).await?;
+    let shown = (stored.records.as_slice(), &request.patches);
+    let triggered = sync_trigger::call(app, function, at, json, shown).await?;
     let edited = update_records::UpdateRecords { patches: triggered.patches, ..request.clone() };
     let view = stored.view_of(&edited.patches.keys());
     let effects = call.effects(&at.owner).await?;
     let left_out = stored.as_they_stand(&triggered.left_out, call.now, &request.writer);
+    drop(stored);
+    // Charged before the commit, because a stored update must not be refused.
+    call.pay_answer(answer_bytes(&edited) + records_bytes(&left_out)).await?;
     Ok(match decide(call, &view, &edited, &effects).await? {
         None => Step::Answer((left_out, Forgotten::default())),
         Some(Applied { changes, mut records, forgotten }) => {
@@ -213,9 +239,40 @@ struct Whole {
     records: Vec<Record>,
 }
 
-async fn load_whole(app: &App, at: &DatasetRef) -> Result<Whole, Failure> {
-    let WholeDataset { head, holdings, records } = app.state.reads().whole_dataset(at).await?;
+/// Loads the dataset of an update. A large one is loaded after its memory is charged, off the worker threads.
+async fn load_whole(call: &Call<'_>, request: &update_records::UpdateRecords) -> Result<Whole, Failure> {
+    let (reads, at) = (call.app.state.reads(), &request.at);
+    let whole_bytes = whole_bytes(reads.head(at).await?.head.as_ref());
+    let found = if whole_bytes > SMALL_BYTES_MAX {
+        call.build_within(whole_bytes.saturating_add(answer_bytes(request))).await?;
+        let found = await_off_the_worker(reads.whole_dataset(at)).await;
+        call.built().await;
+        found?
+    } else {
+        reads.whole_dataset(at).await?
+    };
+    let WholeDataset { head, holdings, records } = found;
     Ok(Whole { head, holdings, records })
+}
+
+/// The event for the function. It is charged like a part of the answer: only its own memory is returned
+/// before the commit.
+async fn event_json(
+    call: &Call<'_>,
+    request: &update_records::UpdateRecords,
+    records: &[Record],
+) -> Result<Bytes, Failure> {
+    let shown_bytes = shown_bytes(records, request);
+    let all_bytes = shown_bytes + answer_bytes(request);
+    let build = || sync_trigger::event_json(call.app, &request.at, records, &request.patches);
+    if shown_bytes <= SMALL_BYTES_MAX {
+        call.pay_answer(all_bytes).await?;
+        return build();
+    }
+    call.build_within(all_bytes).await?;
+    let json = off_the_worker(build);
+    call.built().await;
+    json
 }
 
 impl Whole {
