@@ -135,9 +135,9 @@ fn unsigned_operations_take_64_kibibytes() {
 }
 
 /// Sends all of a request but its last byte. The server may close earlier if it refuses the request.
-fn all_but_the_last_byte(api: Api, request: &Request) -> Connection {
+fn all_but_the_last_byte(api: Api, from: u8, request: &Request) -> Connection {
     let bytes = request.bytes(api.address);
-    let mut connection = Connection::open(api.address).unwrap();
+    let mut connection = Connection::open_from(source(from), api.address).unwrap();
     let _ = connection.send(&bytes[..bytes.len() - 1]);
     connection
 }
@@ -147,18 +147,24 @@ fn update(api: Api, guest: &Guest, dataset: &str, body: impl Into<Vec<u8>>) -> R
 }
 
 #[test]
-fn slow_bodies_of_one_caller_refuse_nobody_elses() {
+fn slow_bodies_of_one_source_refuse_nobody_elses() {
     let server =
         Server::start_configured(Store::Memory, Some("[limits]\nadmission_wait_milliseconds_max = 50\n"));
     let api = server.api();
-    let (slow, other) = (api.new_user(&server.root()), api.new_user(&server.root()));
-    let unsigned = |bytes| padded("GetId", "IdentityPoolId", &slow.pool, bytes);
+    let other = api.new_user(&server.root());
+    // One address can name any number of callers before a signature is verified.
+    let slow: Vec<Guest> = (0..4).map(|_| api.new_user(&server.root())).collect();
+    let unsigned = |bytes| padded("GetId", "IdentityPoolId", &slow[0].pool, bytes);
     let mut held: Vec<Connection> = Vec::new();
-    held.extend((0..66).map(|_| all_but_the_last_byte(api, &unsigned(MIB))));
+    held.extend((0..66).map(|_| all_but_the_last_byte(api, 2, &unsigned(MIB))));
     // More than the reserve for small bodies holds.
-    held.extend((0..300).map(|_| all_but_the_last_byte(api, &unsigned(UNSIGNED_BODY_BYTES_MAX))));
-    let large = update(api, &slow, "prefs", vec![b' '; BODY_BYTES_MAX]);
-    held.extend((0..8).map(|_| all_but_the_last_byte(api, &large)));
+    held.extend((0..300).map(|_| all_but_the_last_byte(api, 2, &unsigned(UNSIGNED_BODY_BYTES_MAX))));
+    for guest in &slow {
+        let large = update(api, guest, "prefs", vec![b' '; BODY_BYTES_MAX]);
+        held.extend((0..2).map(|_| all_but_the_last_byte(api, 2, &large)));
+        let small = update(api, guest, "prefs", vec![b' '; UNSIGNED_BODY_BYTES_MAX]);
+        held.extend((0..64).map(|_| all_but_the_last_byte(api, 2, &small)));
+    }
     for (count, length) in [200, 200_000].into_iter().cycle().take(20).enumerate() {
         api.put(&other, "prefs", "k", &"v".repeat(length), count as u64);
         api.new_guest(&other.pool);

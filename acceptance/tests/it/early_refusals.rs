@@ -11,6 +11,8 @@ use carryall_acceptance::{
 };
 use serde_json::{Value, json};
 
+use crate::admission::source;
+
 const TRIES: usize = 24;
 const SMALL_BYTES: usize = 2;
 const MIDDLE_BYTES: usize = 200_000;
@@ -216,7 +218,7 @@ fn boto3_sees_every_early_refusal() {
 }
 
 /// Memory for a single body, which a slow sender holds.
-const ONE_BODY: &str = "[limits]\nbody_bytes_max = 16777216\nbodies_in_flight_bytes_max = 16777216\n\
+const ONE_BODY: &str = "[limits]\nbody_bytes_max = 16777216\nbodies_in_flight_bytes_max = 22369622\n\
                         body_bytes_per_second_min = 1\nrequest_seconds_max = 3600\nadmission_wait_milliseconds_max = 1\n";
 
 #[test]
@@ -228,7 +230,7 @@ fn bodies_beyond_the_budget_are_refused_with_an_answer() {
         api.signed(&guest.caller, Request::new("POST", guest.dataset("prefs")).body(vec![b' '; bytes]))
     };
     let held = update(&holder, 16_777_216).bytes(api.address);
-    let mut slow = Connection::open(api.address).unwrap();
+    let mut slow = Connection::open_from(source(2), api.address).unwrap();
     slow.send(&held[..held.len() - 1]).unwrap();
     let refused = (503, "ServiceUnavailableException");
     let full = || update(&guest, LARGE_BYTES);

@@ -51,9 +51,9 @@ pub struct Shares {
 pub enum Party<'a> {
     /// A caller whose signature was verified.
     Caller(&'a Caller),
-    /// A source address, with the caller that its request names without proof. An unproven name must not use
-    /// up the share of the caller who has it, and unsigned requests must not use up the share of signed ones.
-    Source(Source, Option<&'a Caller>),
+    /// A source address. The name in a request without a verified signature counts for nothing: one address can
+    /// name any number of callers.
+    Source(Source),
 }
 
 /// The resources that one caller can still take.
@@ -122,8 +122,6 @@ impl Drop for Account {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use carryall_core::ids::AccessKeyId;
 
     use super::*;
@@ -156,17 +154,5 @@ mod tests {
         let account = accounts.of(Party::Caller(&caller));
         assert_eq!(left(&account, Resource::Requests), 5);
         assert_eq!(left(&account, Resource::LargeBodies), 2);
-    }
-
-    #[test]
-    fn an_unproven_name_uses_up_nothing_of_its_bearer() {
-        let accounts = Accounts::new(SHARES);
-        let caller = developer();
-        let source = Source::of(IpAddr::from([127, 0, 0, 1]));
-        let bearer = accounts.of(Party::Caller(&caller));
-        let claimed = accounts.of(Party::Source(source, Some(&caller)));
-        let unsigned = accounts.of(Party::Source(source, None));
-        assert!(!Arc::ptr_eq(&bearer, &claimed));
-        assert!(!Arc::ptr_eq(&claimed, &unsigned));
     }
 }

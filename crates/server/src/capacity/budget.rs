@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn account(accounts: &Accounts, last: u8) -> Arc<Account> {
-        accounts.of(Party::Source(Source::of(IpAddr::from([127, 0, 0, last])), None))
+        accounts.of(Party::Source(Source::of(IpAddr::from([127, 0, 0, last]))))
     }
 
     #[test]

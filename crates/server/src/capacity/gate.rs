@@ -126,7 +126,7 @@ mod tests {
     const WAIT_MAX: Duration = Duration::from_millis(20);
 
     fn account(accounts: &Accounts, last: u8) -> Arc<Account> {
-        accounts.of(Party::Source(Source::of(IpAddr::from([127, 0, 0, last])), None))
+        accounts.of(Party::Source(Source::of(IpAddr::from([127, 0, 0, last]))))
     }
 
     fn gate(total: u32) -> (Arc<Gate>, Accounts) {

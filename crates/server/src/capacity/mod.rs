@@ -165,12 +165,13 @@ impl Capacity {
         &self.proxies
     }
 
-    /// Adjusts `charge` to `bytes` of a request body, before the request's signature is verified.
-    pub async fn pay_body(&self, party: Party<'_>, charge: &mut Charge, bytes: usize) -> Result<(), Full> {
+    /// Adjusts `charge` to `bytes` of a request body. The body's source pays, because the signature is verified only
+    /// when the body is here, and until then a request may name any caller.
+    pub async fn pay_body(&self, source: Source, charge: &mut Charge, bytes: usize) -> Result<(), Full> {
         if bytes <= FREE_BYTES {
             return Ok(());
         }
-        self.bodies.pay(&self.accounts.of(party), charge, bytes).await
+        self.bodies.pay(&self.accounts.of(Party::Source(source)), charge, bytes).await
     }
 
     /// Admits a request to the operations.
@@ -240,7 +241,28 @@ mod tests {
 
     async fn holding(capacity: &Capacity, last: u8) -> Holding {
         let source = Source::of(IpAddr::from([127, 0, 0, last]));
-        capacity.admit(Party::Source(source, None)).await.ok().unwrap()
+        capacity.admit(Party::Source(source)).await.ok().unwrap()
+    }
+
+    #[tokio::test]
+    async fn bodies_of_one_source_use_up_no_more_than_its_share() {
+        let mut config = Config::check(Settings::default()).unwrap();
+        config.limits.admission_wait_milliseconds_max = 1;
+        let capacity = Capacity::new(&config);
+        let source = |last| Source::of(IpAddr::from([127, 0, 0, last]));
+        for bytes in [SMALL_BYTES_MAX, 1024 * 1024] {
+            let mut held = Vec::new();
+            loop {
+                let mut charge = Charge::default();
+                if capacity.pay_body(source(1), &mut charge, bytes).await.is_err() {
+                    break;
+                }
+                held.push(charge);
+            }
+            assert!(held.len() * bytes <= 64 * 1024 * 1024 / 4, "{} bodies of {bytes} bytes", held.len());
+            let mut charge = Charge::default();
+            assert_eq!(capacity.pay_body(source(2), &mut charge, bytes).await, Ok(()));
+        }
     }
 
     #[tokio::test]

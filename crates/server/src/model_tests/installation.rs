@@ -108,7 +108,7 @@ pub(super) async fn call<O: Handler>(
     input: O::Input,
 ) -> Result<O::Output, Fault> {
     let source = Source::of(Ipv4Addr::LOCALHOST.into());
-    let party = caller.as_ref().map_or(Party::Source(source, None), Party::Caller);
+    let party = caller.as_ref().map_or(Party::Source(source), Party::Caller);
     let holding = app.capacity.admit(party).await.ok().unwrap();
     let call = Call::new(app, caller, now, source, holding);
     let outcome = match access::authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&input)) {

@@ -28,11 +28,6 @@ impl Signed<'_> {
         self.expires
     }
 
-    /// The caller that the request names, proven or not.
-    pub fn claims(&self) -> &Caller {
-        &self.caller
-    }
-
     /// Returns the caller if the signature covers this body.
     pub fn verify(self, body: &[u8]) -> Result<Caller, SignatureFailure> {
         let hash = BodyHash::of(body);

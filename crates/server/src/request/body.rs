@@ -12,10 +12,11 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::capacity::{Capacity, Charge, Party, SMALL_BYTES_MAX, off_the_worker};
+use crate::capacity::{Capacity, Charge, SMALL_BYTES_MAX, off_the_worker};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::metrics::{Counted, Metrics};
+use crate::source::Source;
 
 /// The time before the rate of a body counts.
 const GRACE: Duration = Duration::from_secs(5);
@@ -94,13 +95,13 @@ impl Bounds {
     }
 }
 
-/// Reads a body within `bounds`, charged to `party`. Leaves `None` in its place once it is read whole.
+/// Reads a body within `bounds`, charged to `source`. Leaves `None` in its place once it is read whole.
 pub async fn read<'a, B>(
     capacity: &Capacity,
     metrics: &'a Metrics,
     headers: &HeaderMap,
     whole: &mut Option<B>,
-    party: Party<'_>,
+    source: Source,
     bounds: Bounds,
 ) -> Result<Read<'a>, Failure>
 where
@@ -135,7 +136,7 @@ where
         // Memory is charged as it arrives, so that a sender who announces much and sends nothing holds
         // nothing.
         if bytes > charge.bytes() {
-            capacity.pay_body(party, &mut charge, bytes).await?;
+            capacity.pay_body(source, &mut charge, bytes).await?;
         }
         // Most bodies are one frame, which need not be copied.
         if first.is_empty() && rest.is_empty() {

@@ -96,10 +96,8 @@ where
     };
 
     let source = Source::of(arrival.client);
-    let claimed = signed.as_ref().ok().and_then(Option::as_ref).map(Signed::claims);
     let bounds = body::Bounds::of(&app.config, &routed);
-    let party = Party::Source(source, claimed);
-    let body = body::read(&app.capacity, &app.metrics, &head.headers, body, party, bounds).await?;
+    let body = body::read(&app.capacity, &app.metrics, &head.headers, body, source, bounds).await?;
     exchange.body_bytes = body.len();
 
     let route = match routed {
@@ -121,7 +119,7 @@ where
     // overtook it.
     let now = app.clock.now();
     // Admitted only after the body has arrived, so that a slow sender occupies a connection but no request slot.
-    let party = caller.as_ref().map_or(Party::Source(source, None), Party::Caller);
+    let party = caller.as_ref().map_or(Party::Source(source), Party::Caller);
     let holding = app.capacity.admit(party).await?;
 
     let call = Call::new(app, caller, now, source, holding);
