@@ -11,6 +11,7 @@ import botocore.auth
 from world import case, client, new_guest, refused, run, unsigned
 
 TRIES = int(os.environ["CARRYALL_TRIES"])
+TRIES_PER_CASE_MAX = 250
 TOO_LARGE = "RequestEntityTooLargeException", 413
 
 
@@ -23,10 +24,10 @@ def patches(size):
     return {"SyncSessionToken": "token", "RecordPatches": records}
 
 
-def tries(clients, call, fault, signs_late=contextlib.nullcontext):
+def tries(count, clients, call, fault, signs_late=contextlib.nullcontext):
     """Calls again and again, over a kept connection and over new ones by turns."""
     wrong = collections.Counter()
-    for number in range(TRIES):
+    for number in range(count):
         try:
             with signs_late():
                 refused(lambda: call(clients), *fault)
@@ -38,21 +39,22 @@ def tries(clients, call, fault, signs_late=contextlib.nullcontext):
 
 
 def for_sizes(*sizes):
-    """Registers a case for each size of body, so that each reports by itself."""
+    """Registers cases for each size of body, of few enough tries that each reports in time."""
 
     def register(function):
         for size in sizes:
-            of_size = functools.partial(function, size)
-            of_size.__name__ = f"{function.__name__}, {size} bytes"
-            case(of_size)
+            for part in range(0, TRIES, TRIES_PER_CASE_MAX):
+                of_size = functools.partial(function, size, min(TRIES_PER_CASE_MAX, TRIES - part))
+                of_size.__name__ = f"{function.__name__}, {size} bytes, tries after {part}"
+                case(of_size)
 
     return register
 
 
-def updates(guest, credentials, fault, size, signs_late=contextlib.nullcontext):
+def updates(count, guest, credentials, fault, size, signs_late=contextlib.nullcontext):
     sync = client("cognito-sync", credentials, parameter_validation=False)
     members = patches(size)
-    tries(sync, lambda sync: sync.update_records(**guest.at("prefs"), **members), fault, signs_late)
+    tries(count, sync, lambda sync: sync.update_records(**guest.at("prefs"), **members), fault, signs_late)
 
 
 @contextlib.contextmanager
@@ -67,47 +69,47 @@ def a_slow_clock():
 
 
 @for_sizes(2, 200_000, 9_000_000)
-def unknown_keys(size):
+def unknown_keys(size, count):
     keys = {"AccessKeyId": "AKIAUNKNOWNUNKNOWN00", "SecretKey": "secret"}
-    updates(new_guest(), keys, ("UnrecognizedClientException", 403), size)
+    updates(count, new_guest(), keys, ("UnrecognizedClientException", 403), size)
 
 
 @for_sizes(2, 200_000, 9_000_000)
-def expired_credentials(size):
+def expired_credentials(size, count):
     names = {"AccessKeyId": "KEY", "SecretKey": "SECRET", "SessionToken": "TOKEN"}
     keys = {name: os.environ[f"CARRYALL_EXPIRED_{variable}"] for name, variable in names.items()}
-    updates(new_guest(), keys, ("ExpiredTokenException", 403), size)
+    updates(count, new_guest(), keys, ("ExpiredTokenException", 403), size)
 
 
 @for_sizes(2, 200_000, 9_000_000)
-def clocks(size):
+def clocks(size, count):
     guest = new_guest()
     fault = "InvalidSignatureException", 403, "Signature expired:"
-    updates(guest, guest.credentials, fault, size, signs_late=a_slow_clock)
+    updates(count, guest, guest.credentials, fault, size, signs_late=a_slow_clock)
 
 
 @for_sizes(2, 200_000, 9_000_000)
-def scopes(size):
+def scopes(size, count):
     guest = new_guest()
     sync = guest.unchecked
     sync._request_signer._region_name = "eu-west-1"
     members = patches(size)
     call = lambda sync: sync.update_records(**guest.at("prefs"), **members)
-    tries(sync, call, ("InvalidSignatureException", 403))
+    tries(count, sync, call, ("InvalidSignatureException", 403))
 
 
 @for_sizes(9_000_000)
-def bodies_that_are_too_large(size):
+def bodies_that_are_too_large(size, count):
     guest = new_guest()
-    updates(guest, guest.credentials, TOO_LARGE, size)
+    updates(count, guest, guest.credentials, TOO_LARGE, size)
 
 
 @for_sizes(200_000, 9_000_000)
-def unsigned_bodies_that_are_too_large(size):
+def unsigned_bodies_that_are_too_large(size, count):
     guest = new_guest()
     identity = unsigned("cognito-identity", parameter_validation=False)
     logins = {"graph.facebook.com": "x" * size}
-    tries(identity, lambda identity: identity.get_id(IdentityPoolId=guest.pool, Logins=logins), TOO_LARGE)
+    tries(count, identity, lambda identity: identity.get_id(IdentityPoolId=guest.pool, Logins=logins), TOO_LARGE)
 
 
 run()
