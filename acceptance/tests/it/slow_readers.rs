@@ -5,7 +5,7 @@ use carryall_acceptance::peers::until;
 use carryall_acceptance::{Api, Connection, Guest, Request, Response, Server, Signing, Store};
 
 /// Memory for one large answer at a time.
-const ONE_ANSWER: &str = "[limits]\nwrite_stall_seconds_max = 1\nanswers_in_flight_bytes_max = 16777216\n\
+const ONE_ANSWER: &str = "[limits]\nwrite_stall_seconds_max = 1\nanswers_in_flight_bytes_max = 22369622\n\
                           admission_wait_milliseconds_max = 1\n";
 const ONE_CHANNEL: &str =
     "[limits]\nwrite_stall_seconds_max = 1\n[live]\nsubscribers_max = 1\nheartbeat_seconds = 1\n";

@@ -27,7 +27,6 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::app::App;
-use crate::capacity::Party;
 use crate::failure::Failure;
 use crate::metrics::{LIVE_CHANNEL, ServerLimit};
 use crate::ops::access::{Subject, authorise};
@@ -125,8 +124,9 @@ async fn dataset(
     arrival: Arrival,
     changes: &codec::Changes<'_>,
 ) -> Result<DatasetRef, Failure> {
-    let holding = app.capacity.admit(Party::Caller(&caller)).await?;
-    let call = Call::new(app, Some(caller), now, Source::of(arrival.client), holding);
+    let source = Source::of(arrival.client);
+    let holding = app.capacity.admit(Some(&caller), source).await?;
+    let call = Call::new(app, Some(caller), now, source, holding);
     call.dataset(changes).await
 }
 

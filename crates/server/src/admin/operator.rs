@@ -9,7 +9,6 @@ use carryall_wire::spec::Service;
 
 use super::error::OperatorError;
 use crate::app::App;
-use crate::capacity::Party;
 use crate::failure::Failure;
 use crate::ops::Handler;
 use crate::ops::call::Call;
@@ -25,8 +24,8 @@ fn key() -> AccessKeyId {
 pub(super) async fn run<O: Handler>(app: &App, input: O::Input) -> Result<O::Output, OperatorError> {
     let caller = Caller::Developer { key: key() };
     let done = async {
-        let holding = app.capacity.admit(Party::Caller(&caller)).await?;
         let source = Source::of(Ipv4Addr::LOCALHOST.into());
+        let holding = app.capacity.admit(Some(&caller), source).await?;
         let call = Call::new(app, Some(caller.clone()), app.clock.now(), source, holding);
         O::handle(&call, input).await
     };

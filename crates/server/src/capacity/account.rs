@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use crate::lock::Lock;
 use crate::source::Source;
 
-/// The resources that callers share, in the order of [`Shares::of`].
+/// The resources that callers share, in the order of [`Shares`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// Requests in progress, until the last byte of the answer is written.
@@ -40,10 +40,10 @@ const TABLES: usize = 16;
 /// The most that one caller may hold of each resource.
 #[derive(Clone, Copy, Debug)]
 pub struct Shares {
-    /// In the order of [`Resource`].
-    pub of: [u32; RESOURCES],
-    /// The share of [`Resource::Requests`] for a developer key, which stands for all users of a back end.
-    pub requests_of_key: u32,
+    /// The shares of an identity or a source, in the order of [`Resource`].
+    pub of_caller: [u32; RESOURCES],
+    /// The shares of a developer key, which stands for all users of a back end.
+    pub of_key: [u32; RESOURCES],
 }
 
 /// A party with a share.
@@ -87,10 +87,10 @@ impl Accounts {
         if let Some(account) = accounts.get(&key).and_then(Weak::upgrade) {
             return account;
         }
-        let mut shares = self.shares.of;
-        if let Party::Caller(Caller::Developer { .. }) = party {
-            shares[Resource::Requests as usize] = self.shares.requests_of_key;
-        }
+        let shares = match party {
+            Party::Caller(Caller::Developer { .. }) => self.shares.of_key,
+            Party::Caller(Caller::Identity { .. }) | Party::Source(_) => self.shares.of_caller,
+        };
         let left = shares.map(|share| Semaphore::new(share as usize));
         let account = Arc::new(Account { left, key, table: Arc::clone(table) });
         accounts.insert(key, Arc::downgrade(&account));
@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    const SHARES: Shares = Shares { of: [2; RESOURCES], requests_of_key: 5 };
+    const SHARES: Shares = Shares { of_caller: [2; RESOURCES], of_key: [5; RESOURCES] };
 
     fn developer() -> Caller {
         Caller::Developer { key: AccessKeyId::parse("AKIA0000000000000000").unwrap() }
@@ -148,11 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn a_developer_key_has_a_larger_share_of_requests_and_of_nothing_else() {
+    fn a_developer_key_has_a_larger_share_of_requests_and_of_answers() {
         let accounts = Accounts::new(SHARES);
         let caller = developer();
         let account = accounts.of(Party::Caller(&caller));
         assert_eq!(left(&account, Resource::Requests), 5);
-        assert_eq!(left(&account, Resource::LargeBodies), 2);
+        assert_eq!(left(&account, Resource::LargeAnswers), 5);
+        assert_eq!(left(&account, Resource::Building), 5);
     }
 }

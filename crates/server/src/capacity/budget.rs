@@ -5,20 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::{Account, Resource};
-use super::gate::{Full, Gate, Permit};
+use super::gate::{Full, Gate, Permit, Wait};
+use crate::config::{SMALL_BYTES_MAX, reserve_bytes};
 use crate::metrics::ServerLimit;
 
-/// The part of an item that is charged to the reserve, in bytes.
-pub const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// The bytes that every connection may use without charge. Most requests and answers fit, and need no
 /// account.
 pub const FREE_BYTES: usize = 4 * 1024;
 /// The bytes of one permit.
 const PERMIT_BYTES: usize = 1024;
-/// The reserve for small items is one part in this many.
-const RESERVE_ONE_IN: usize = 4;
-/// One caller may hold one part in this many of the reserve and of the remainder.
-const SHARE_ONE_IN: usize = 4;
 
 /// A memory budget.
 pub struct Budget {
@@ -31,10 +26,8 @@ pub struct Budget {
 pub struct Sizes {
     small: u32,
     large: u32,
-    /// One caller's share of the reserve.
-    pub small_share: u32,
-    /// One caller's share of the remainder. One item of the largest size always fits.
-    pub large_share: u32,
+    /// The largest item.
+    item: u32,
 }
 
 /// The memory charged for one item, returned on drop.
@@ -45,18 +38,18 @@ pub struct Charge {
 }
 
 impl Sizes {
-    /// Divides `total_bytes`; one item takes at most `item_bytes_max`.
-    pub fn of(total_bytes: usize, item_bytes_max: usize) -> Self {
-        let small = permits(total_bytes / RESERVE_ONE_IN).max(permits(SMALL_BYTES_MAX));
-        let item = permits(item_bytes_max);
-        let large = permits(total_bytes).saturating_sub(small).max(item);
-        let one_in = u32::try_from(SHARE_ONE_IN).unwrap_or(1);
-        Self {
-            small,
-            large,
-            small_share: (small / one_in).max(permits(SMALL_BYTES_MAX)),
-            large_share: (large / one_in).max(item),
-        }
+    /// Divides `total_bytes`, of which `apart_bytes` serve another purpose; one item takes at most
+    /// `item_bytes_max`.
+    pub fn of(total_bytes: usize, apart_bytes: usize, item_bytes_max: usize) -> Self {
+        let small = permits(reserve_bytes(total_bytes));
+        let large = permits(total_bytes).saturating_sub(small).saturating_sub(permits(apart_bytes));
+        Self { small, large, item: permits(item_bytes_max) }
+    }
+
+    /// The share of one party, one part in `one_in`, of the reserve and of the remainder. One item of the largest size
+    /// always fits.
+    pub fn shares(&self, one_in: u32) -> [u32; 2] {
+        [(self.small / one_in).max(permits(SMALL_BYTES_MAX)), (self.large / one_in).max(self.item)]
     }
 }
 
@@ -71,10 +64,17 @@ impl Budget {
     }
 
     /// Adjusts `charge` to an item of `bytes` in all: takes the missing permits, or returns the surplus.
-    pub async fn pay(&self, account: &Arc<Account>, charge: &mut Charge, bytes: usize) -> Result<(), Full> {
+    pub async fn pay(
+        &self,
+        account: &Arc<Account>,
+        charge: &mut Charge,
+        bytes: usize,
+        wait: Wait,
+    ) -> Result<(), Full> {
         let small = if bytes > FREE_BYTES { permits(bytes.min(SMALL_BYTES_MAX)) } else { 0 };
-        resize(&self.small, account, &mut charge.small, small).await?;
-        resize(&self.large, account, &mut charge.large, permits(bytes.saturating_sub(SMALL_BYTES_MAX))).await
+        resize(&self.small, account, &mut charge.small, small, wait).await?;
+        let large = permits(bytes.saturating_sub(SMALL_BYTES_MAX));
+        resize(&self.large, account, &mut charge.large, large, wait).await
     }
 }
 
@@ -95,11 +95,12 @@ async fn resize(
     account: &Arc<Account>,
     permit: &mut Option<Permit>,
     amount: u32,
+    wait: Wait,
 ) -> Result<(), Full> {
     match permit {
-        Some(permit) => permit.resize(amount).await?,
+        Some(permit) => permit.resize(amount, wait).await?,
         None if amount == 0 => {}
-        None => *permit = Some(gate.enter(account, amount).await?),
+        None => *permit = Some(gate.enter_with(account, amount, wait).await?),
     }
     Ok(())
 }
@@ -118,9 +119,8 @@ mod tests {
         let kinds = [Resource::SmallBodies, Resource::LargeBodies];
         let budget = Budget::new(sizes, kinds, ServerLimit::BodiesInFlightBytes, Duration::from_millis(1));
         let mut of = [1; 6];
-        of[Resource::SmallBodies as usize] = sizes.small_share;
-        of[Resource::LargeBodies as usize] = sizes.large_share;
-        (budget, Accounts::new(Shares { of, requests_of_key: 1 }))
+        [of[Resource::SmallBodies as usize], of[Resource::LargeBodies as usize]] = sizes.shares(4);
+        (budget, Accounts::new(Shares { of_caller: of, of_key: of }))
     }
 
     fn account(accounts: &Accounts, last: u8) -> Arc<Account> {
@@ -129,55 +129,55 @@ mod tests {
 
     #[test]
     fn the_default_leaves_one_caller_a_quarter_and_at_least_one_item() {
-        let sizes = Sizes::of(64 * MIB, 8 * MIB);
+        let sizes = Sizes::of(64 * MIB, 0, 8 * MIB);
         assert_eq!((sizes.small, sizes.large), (16 * 1024, 48 * 1024));
-        assert_eq!((sizes.small_share, sizes.large_share), (4 * 1024, 12 * 1024));
-        let least = Sizes::of(8 * MIB, 8 * MIB);
-        assert_eq!((least.large, least.large_share), (8 * 1024, 8 * 1024));
+        assert_eq!(sizes.shares(4), [4 * 1024, 12 * 1024]);
+        let least = Sizes::of(12 * MIB, MIB, 8 * MIB);
+        assert_eq!((least.large, least.shares(4)[1]), (8 * 1024, 8 * 1024));
     }
 
     #[tokio::test]
     async fn large_items_of_all_callers_leave_the_reserve_to_small_ones() {
-        let (budget, accounts) = budget(Sizes::of(4 * MIB, MIB));
+        let (budget, accounts) = budget(Sizes::of(4 * MIB, 0, MIB));
         let mut held = Vec::new();
         for last in 1..=3 {
             let mut charge = Charge::default();
-            budget.pay(&account(&accounts, last), &mut charge, MIB).await.unwrap();
+            budget.pay(&account(&accounts, last), &mut charge, MIB, Wait::Bounded).await.unwrap();
             held.push(charge);
         }
         let mut large = Charge::default();
-        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB).await.is_err());
+        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB, Wait::Bounded).await.is_err());
         let mut small = Charge::default();
-        assert!(budget.pay(&account(&accounts, 4), &mut small, SMALL_BYTES_MAX).await.is_ok());
+        assert!(budget.pay(&account(&accounts, 4), &mut small, SMALL_BYTES_MAX, Wait::Bounded).await.is_ok());
         drop(held);
-        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB).await.is_ok());
+        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB, Wait::Bounded).await.is_ok());
     }
 
     #[tokio::test]
     async fn what_a_connection_has_for_free_is_never_refused() {
-        let (budget, accounts) = budget(Sizes::of(MIB, 1));
+        let (budget, accounts) = budget(Sizes::of(MIB, 0, 1));
         let account = account(&accounts, 1);
         let mut all = Vec::new();
         loop {
             let mut charge = Charge::default();
-            if budget.pay(&account, &mut charge, SMALL_BYTES_MAX).await.is_err() {
+            if budget.pay(&account, &mut charge, SMALL_BYTES_MAX, Wait::Bounded).await.is_err() {
                 break;
             }
             all.push(charge);
         }
         let mut charge = Charge::default();
-        assert!(budget.pay(&account, &mut charge, FREE_BYTES).await.is_ok());
+        assert!(budget.pay(&account, &mut charge, FREE_BYTES, Wait::Bounded).await.is_ok());
         assert_eq!(charge.bytes(), 0);
     }
 
     #[tokio::test]
     async fn a_charge_follows_the_size_of_its_item() {
-        let (budget, accounts) = budget(Sizes::of(4 * MIB, MIB));
+        let (budget, accounts) = budget(Sizes::of(4 * MIB, 0, MIB));
         let account = account(&accounts, 1);
         let mut charge = Charge::default();
-        budget.pay(&account, &mut charge, MIB).await.unwrap();
+        budget.pay(&account, &mut charge, MIB, Wait::Bounded).await.unwrap();
         assert_eq!(charge.bytes(), MIB);
-        budget.pay(&account, &mut charge, 100 * 1024).await.unwrap();
+        budget.pay(&account, &mut charge, 100 * 1024, Wait::Bounded).await.unwrap();
         assert_eq!(charge.bytes(), 100 * 1024);
         drop(charge);
         assert_eq!(budget.large.left(), 3 * 1024);

@@ -18,6 +18,15 @@ pub struct Gate {
     wait_max: Duration,
 }
 
+/// The reaction to a share or a total that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Waits for the gate's longest time.
+    Bounded,
+    /// Refuses at once.
+    Never,
+}
+
 /// A refused admission: a limit stayed used up for the longest wait of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
@@ -52,23 +61,34 @@ impl Gate {
 
     /// Takes `amount` units from the share of `account` and from the total. Waits for each up to `wait_max`.
     pub async fn enter(self: &Arc<Self>, account: &Arc<Account>, amount: u32) -> Result<Permit, Full> {
-        self.take(account, amount).await?;
+        self.enter_with(account, amount, Wait::Bounded).await
+    }
+
+    /// Takes `amount` units as [`Gate::enter`] does, with `wait`.
+    pub async fn enter_with(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        amount: u32,
+        wait: Wait,
+    ) -> Result<Permit, Full> {
+        self.take(account, amount, wait).await?;
         Ok(Permit { gate: Arc::clone(self), account: Arc::clone(account), amount })
     }
 
-    async fn take(&self, account: &Account, amount: u32) -> Result<(), Full> {
-        let share = self.within(account.left(self.resource), amount).await;
+    async fn take(&self, account: &Account, amount: u32, wait: Wait) -> Result<(), Full> {
+        let share = self.within(account.left(self.resource), amount, wait).await;
         let share = share.ok_or(Full::Share(self.limit))?;
-        let total = self.within(&self.total, amount).await.ok_or(Full::Total(self.limit))?;
+        let total = self.within(&self.total, amount, wait).await.ok_or(Full::Total(self.limit))?;
         share.forget();
         total.forget();
         Ok(())
     }
 
-    async fn within<'s>(&self, left: &'s Semaphore, amount: u32) -> Option<SemaphorePermit<'s>> {
+    async fn within<'s>(&self, left: &'s Semaphore, amount: u32, wait: Wait) -> Option<SemaphorePermit<'s>> {
         match left.try_acquire_many(amount) {
             Ok(permit) => Some(permit),
             Err(TryAcquireError::Closed) => None,
+            Err(TryAcquireError::NoPermits) if wait == Wait::Never => None,
             Err(TryAcquireError::NoPermits) => {
                 tokio::time::timeout(self.wait_max, left.acquire_many(amount)).await.ok()?.ok()
             }
@@ -89,10 +109,10 @@ impl Gate {
 
 impl Permit {
     /// Takes more units, or returns some, until `amount` are held.
-    pub async fn resize(&mut self, amount: u32) -> Result<(), Full> {
+    pub async fn resize(&mut self, amount: u32, wait: Wait) -> Result<(), Full> {
         if let Some(more) = amount.checked_sub(self.amount) {
             if more > 0 {
-                self.gate.take(&self.account, more).await?;
+                self.gate.take(&self.account, more, wait).await?;
             }
         } else {
             self.gate.give_back(&self.account, self.amount - amount);
@@ -131,7 +151,7 @@ mod tests {
 
     fn gate(total: u32) -> (Arc<Gate>, Accounts) {
         let gate = Gate::new(Resource::Requests, ServerLimit::ConcurrentRequests, total, WAIT_MAX);
-        (gate, Accounts::new(Shares { of: [2; 6], requests_of_key: 2 }))
+        (gate, Accounts::new(Shares { of_caller: [2; 6], of_key: [2; 6] }))
     }
 
     #[tokio::test]
@@ -174,11 +194,11 @@ mod tests {
         let (gate, accounts) = gate(3);
         let account = account(&accounts, 1);
         let mut permit = gate.enter(&account, 1).await.unwrap();
-        permit.resize(2).await.unwrap();
+        permit.resize(2, Wait::Bounded).await.unwrap();
         assert_eq!((permit.amount(), gate.left()), (2, 1));
-        assert!(permit.resize(3).await.is_err());
+        assert!(permit.resize(3, Wait::Bounded).await.is_err());
         assert_eq!((permit.amount(), gate.left()), (2, 1));
-        permit.resize(0).await.unwrap();
+        permit.resize(0, Wait::Bounded).await.unwrap();
         assert_eq!(gate.left(), 3);
     }
 }

@@ -15,20 +15,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carryall_core::ids::PoolId;
+use carryall_core::model::Caller;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::account::{Account, Party};
-use self::account::{Accounts, Resource, Shares};
+pub use self::account::Account;
+use self::account::{Accounts, Party, Resource, Shares};
+pub use self::budget::Charge;
 use self::budget::{Budget, FREE_BYTES, Sizes};
-pub use self::budget::{Charge, SMALL_BYTES_MAX};
 pub use self::connections::{Admitted, Busy, Connections, Place, Use};
-use self::gate::Gate;
 pub use self::gate::{Full, Permit};
+use self::gate::{Gate, Wait};
 use self::new_identities::NewIdentities;
 use self::permits::Permits;
 
-use crate::config::Config;
+pub use crate::config::SMALL_BYTES_MAX;
+use crate::config::{Config, LimitSettings, reserve_bytes};
 use crate::metrics::ServerLimit;
 use crate::source::{Source, TrustedProxies};
 
@@ -36,10 +38,12 @@ use crate::source::{Source, TrustedProxies};
 const REGISTRATIONS_PER_POOL_MAX: usize = 64;
 /// The number of checks of pools' settings in the background at a time.
 const POOL_CHECKS_MAX: usize = 8;
-/// A developer key may have one in this many of the requests in progress.
-const REQUESTS_OF_KEY_ONE_IN: u32 = 2;
-/// The number of large answers of one caller that are loaded and encoded at a time.
-const BUILDING_PER_CALLER_MAX: u32 = 1;
+/// One identity or source may hold one part in this many of a memory budget, and of the answers being built.
+const CALLER_ONE_IN: u32 = 4;
+/// A developer key may hold one part in this many of everything.
+const KEY_ONE_IN: u32 = 2;
+/// Large answers being built take at most one part in this many of the memory for large answers.
+const BUILDING_BYTES_ONE_IN: usize = 2;
 
 /// The gates, budgets and throttles of one process.
 pub struct Capacity {
@@ -63,7 +67,8 @@ pub struct Holding {
     _request: Permit,
     answer: Charge,
     building: Option<Permit>,
-    account: Arc<Account>,
+    /// The account that pays for the answer.
+    payer: Arc<Account>,
 }
 
 impl Holding {
@@ -71,22 +76,19 @@ impl Holding {
     /// so that a generous estimate refuses no one.
     pub async fn pay_answer(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
         let bytes = bytes.min(capacity.answer_bytes_max);
-        capacity.answers.pay(&self.account, &mut self.answer, bytes).await
+        // Others wait for the permit to build.
+        let wait = if self.building.is_some() { Wait::Never } else { Wait::Bounded };
+        capacity.answers.pay(&self.payer, &mut self.answer, bytes, wait).await
     }
 
-    /// Waits until the request may load and encode a large answer, which keeps a core busy, and charges it
-    /// for the largest answer.
-    pub async fn build(&mut self, capacity: &Capacity) -> Result<(), Full> {
-        self.build_within(capacity, capacity.answer_bytes_max).await
-    }
-
-    /// Waits as [`Self::build`] does, and charges the request for exactly `bytes`.
-    pub async fn build_within(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
+    /// Waits until the request may load and encode a large answer of about `expected_bytes`, which keeps a core busy.
+    /// The memory of its records comes with the permit; the JSON is charged.
+    pub async fn build(&mut self, capacity: &Capacity, expected_bytes: usize) -> Result<(), Full> {
         // First the memory: a caller that waits for its own share must not hold a permit that others wait
         // for.
-        self.pay_answer(capacity, bytes).await?;
+        self.pay_answer(capacity, expected_bytes).await?;
         if self.building.is_none() {
-            self.building = Some(capacity.building.enter(&self.account, 1).await?);
+            self.building = Some(capacity.building.enter(&self.payer, 1).await?);
         }
         Ok(())
     }
@@ -108,25 +110,26 @@ impl Capacity {
     pub fn new(config: &Config) -> Self {
         let limits = &config.limits;
         let wait_max = Duration::from_millis(limits.admission_wait_milliseconds_max.into());
-        let bodies = Sizes::of(limits.bodies_in_flight_bytes_max, limits.body_bytes_max);
-        // While it is built, an answer is in memory twice: as records and as JSON. A record that alone is
-        // larger than a page arrived in a body.
-        let answer_bytes_max = limits.page_bytes_max.max(limits.body_bytes_max).saturating_mul(2);
-        let answers = Sizes::of(limits.answers_in_flight_bytes_max, answer_bytes_max);
+        let bodies = Sizes::of(limits.bodies_in_flight_bytes_max, 0, limits.body_bytes_max);
+        // While it is built, an answer is in memory twice: as records and as JSON. The memory of the records is set
+        // apart, so that answers waiting to be written cannot use it up.
+        let answer_bytes_max = limits.answer_bytes_max();
+        let building_max = building_max(limits);
+        let records_bytes = answer_bytes_max.saturating_mul(building_max as usize);
+        let answers = Sizes::of(limits.answers_in_flight_bytes_max, records_bytes, answer_bytes_max);
         let requests_max = limits.concurrent_requests_max.get();
+        let shares = |requests, one_in| {
+            let ([small_bodies, large_bodies], [small_answers, large_answers]) =
+                (bodies.shares(one_in), answers.shares(one_in));
+            let building = (building_max / one_in).max(1);
+            [requests, small_bodies, large_bodies, small_answers, large_answers, building]
+        };
         let gate = |resource, limit, total| Gate::new(resource, limit, total, wait_max);
         let budget = |sizes, kinds, limit| Budget::new(sizes, kinds, limit, wait_max);
         Self {
             accounts: Accounts::new(Shares {
-                of: [
-                    limits.requests_per_caller_max.get().min(requests_max),
-                    bodies.small_share,
-                    bodies.large_share,
-                    answers.small_share,
-                    answers.large_share,
-                    BUILDING_PER_CALLER_MAX,
-                ],
-                requests_of_key: (requests_max / REQUESTS_OF_KEY_ONE_IN).max(1),
+                of_caller: shares(limits.requests_per_caller_max.get().min(requests_max), CALLER_ONE_IN),
+                of_key: shares((requests_max / KEY_ONE_IN).max(1), KEY_ONE_IN),
             }),
             requests: gate(Resource::Requests, ServerLimit::ConcurrentRequests, requests_max),
             bodies: budget(
@@ -140,7 +143,7 @@ impl Capacity {
                 ServerLimit::AnswersInFlightBytes,
             ),
             answer_bytes_max,
-            building: gate(Resource::Building, ServerLimit::AnswersInFlightBytes, building_max()),
+            building: gate(Resource::Building, ServerLimit::AnswersBuilding, building_max),
             connections: Connections::new(
                 limits.connections_max.get(),
                 limits.connections_per_source_max(),
@@ -171,14 +174,19 @@ impl Capacity {
         if bytes <= FREE_BYTES {
             return Ok(());
         }
-        self.bodies.pay(&self.accounts.of(Party::Source(source)), charge, bytes).await
+        self.bodies.pay(&self.accounts.of(Party::Source(source)), charge, bytes, Wait::Bounded).await
     }
 
     /// Admits a request to the operations.
-    pub async fn admit(&self, party: Party<'_>) -> Result<Holding, Full> {
-        let account = self.accounts.of(party);
+    pub async fn admit(&self, caller: Option<&Caller>, source: Source) -> Result<Holding, Full> {
+        let account = self.accounts.of(caller.map_or(Party::Source(source), Party::Caller));
         let request = self.requests.enter(&account, 1).await?;
-        Ok(Holding { _request: request, answer: Charge::default(), building: None, account })
+        let payer = match caller {
+            Some(Caller::Developer { .. }) => account,
+            // One source can have any number of identities, so a share for each of them would bound nothing.
+            Some(Caller::Identity { .. }) | None => self.accounts.of(Party::Source(source)),
+        };
+        Ok(Holding { _request: request, answer: Charge::default(), building: None, payer })
     }
 
     /// True if one more identity of `pool` may be created from `source` now.
@@ -205,10 +213,14 @@ impl Capacity {
     }
 }
 
-/// The number of large answers of all callers that are built at a time: half of the cores, at least one.
-fn building_max() -> u32 {
+/// The number of large answers of all callers that are built at a time: half of the cores, at least one, as far as the
+/// memory allows.
+fn building_max(limits: &LimitSettings) -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    u32::try_from(cores / 2).unwrap_or(u32::MAX).max(1)
+    let total_bytes = limits.answers_in_flight_bytes_max;
+    let large_bytes = total_bytes.saturating_sub(reserve_bytes(total_bytes));
+    let fitting = large_bytes / BUILDING_BYTES_ONE_IN / limits.answer_bytes_max().max(1);
+    u32::try_from(fitting.min(cores / 2)).unwrap_or(u32::MAX).max(1)
 }
 
 /// Runs a long computation without blocking the other tasks of this worker thread.
@@ -234,14 +246,21 @@ fn has_other_workers() -> bool {
 mod tests {
     use std::net::IpAddr;
 
+    use carryall_core::ids::{IdentityEpoch, IdentityId, PoolIncarnation};
+    use carryall_core::model::{IdentityRef, PoolRef};
     use futures_util::future::poll_immediate;
 
     use super::*;
     use crate::config::Settings;
 
+    const MIB: usize = 1024 * 1024;
+
+    fn source(last: u8) -> Source {
+        Source::of(IpAddr::from([127, 0, 0, last]))
+    }
+
     async fn holding(capacity: &Capacity, last: u8) -> Holding {
-        let source = Source::of(IpAddr::from([127, 0, 0, last]));
-        capacity.admit(Party::Source(source)).await.ok().unwrap()
+        capacity.admit(None, source(last)).await.ok().unwrap()
     }
 
     #[tokio::test]
@@ -249,7 +268,6 @@ mod tests {
         let mut config = Config::check(Settings::default()).unwrap();
         config.limits.admission_wait_milliseconds_max = 1;
         let capacity = Capacity::new(&config);
-        let source = |last| Source::of(IpAddr::from([127, 0, 0, last]));
         for bytes in [SMALL_BYTES_MAX, 1024 * 1024] {
             let mut held = Vec::new();
             loop {
@@ -269,11 +287,67 @@ mod tests {
     async fn who_waits_for_its_own_memory_keeps_nobody_from_building() {
         let capacity = Capacity::new(&Config::check(Settings::default()).unwrap());
         let (mut unread, mut waiting) = (holding(&capacity, 1).await, holding(&capacity, 1).await);
-        unread.build(&capacity).await.unwrap();
+        unread.build(&capacity, 8 * MIB).await.unwrap();
         unread.built();
-        let mut waiting = Box::pin(waiting.build(&capacity));
+        let mut waiting = Box::pin(waiting.build(&capacity, 8 * MIB));
         assert!(poll_immediate(&mut waiting).await.is_none(), "the first answer uses up the caller's share");
         let mut other = holding(&capacity, 2).await;
-        assert_eq!(poll_immediate(other.build(&capacity)).await, Some(Ok(())));
+        assert_eq!(poll_immediate(other.build(&capacity, 8 * MIB)).await, Some(Ok(())));
+    }
+    fn guest(number: u8) -> Caller {
+        let pool = PoolId::parse("us-east-1:0").unwrap();
+        let identity = IdentityId::parse(&format!("us-east-1:{number}")).unwrap();
+        let pool = PoolRef { id: pool, incarnation: PoolIncarnation(1) };
+        Caller::Identity { at: IdentityRef { pool, identity }, epoch: IdentityEpoch(0) }
+    }
+
+    #[tokio::test]
+    async fn unread_answers_of_one_source_keep_no_other_from_building_however_many_guests_it_has() {
+        let mut config = Config::check(Settings::default()).unwrap();
+        config.limits.admission_wait_milliseconds_max = 1;
+        let capacity = Capacity::new(&config);
+        let mut unread = Vec::new();
+        for number in 0..9 {
+            let mut holding = capacity.admit(Some(&guest(number)), source(1)).await.ok().unwrap();
+            if holding.build(&capacity, 8 * MIB).await.is_ok() {
+                holding.built();
+                unread.push(holding);
+            }
+        }
+        assert!(!unread.is_empty());
+        let mut other = capacity.admit(Some(&guest(10)), source(2)).await.ok().unwrap();
+        assert_eq!(other.build(&capacity, 8 * MIB).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_second_device_gets_a_page_while_the_first_reads_slowly() {
+        let capacity = Capacity::new(&Config::check(Settings::default()).unwrap());
+        let (mut first, mut second) = (holding(&capacity, 1).await, holding(&capacity, 1).await);
+        first.build(&capacity, MIB).await.unwrap();
+        first.built();
+        assert_eq!(poll_immediate(second.build(&capacity, MIB)).await, Some(Ok(())));
+    }
+
+    #[tokio::test]
+    async fn an_answer_larger_than_expected_does_not_wait_for_memory_with_the_permit_to_build() {
+        let capacity = Capacity::new(&Config::check(Settings::default()).unwrap());
+        let (mut unread, mut building) = (holding(&capacity, 1).await, holding(&capacity, 1).await);
+        unread.build(&capacity, 8 * MIB).await.unwrap();
+        unread.built();
+        let refused = Full::Share(ServerLimit::AnswersInFlightBytes);
+        building.building = Some(capacity.building.enter(&building.payer, 1).await.unwrap());
+        assert_eq!(poll_immediate(building.pay_answer(&capacity, 8 * MIB)).await, Some(Err(refused)));
+    }
+
+    #[tokio::test]
+    async fn the_limit_of_answers_being_built_has_its_own_name() {
+        let mut config = Config::check(Settings::default()).unwrap();
+        config.limits.admission_wait_milliseconds_max = 1;
+        let capacity = Capacity::new(&config);
+        let (mut first, second) = (holding(&capacity, 1).await, holding(&capacity, 1).await);
+        first.build(&capacity, MIB).await.unwrap();
+        let refused = Full::Share(ServerLimit::AnswersBuilding);
+        let of_payer = capacity.building.enter(&second.payer, building_max(&config.limits)).await.err();
+        assert_eq!(of_payer, Some(refused));
     }
 }

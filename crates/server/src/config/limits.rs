@@ -16,6 +16,22 @@ pub(super) const fn at_least_one(number: u32) -> NonZeroU32 {
 /// The default share of one source: one in this many of all connections.
 const SOURCE_ONE_IN: u32 = 4;
 
+/// The part of a body or an answer that is charged to the reserve of its memory budget, in bytes.
+pub const SMALL_BYTES_MAX: usize = 64 * 1024;
+/// The reserve is one part in this many of a memory budget.
+const RESERVE_ONE_IN: usize = 4;
+
+/// The reserve of a memory budget for small items, in bytes.
+pub fn reserve_bytes(budget_bytes: usize) -> usize {
+    (budget_bytes / RESERVE_ONE_IN).max(SMALL_BYTES_MAX)
+}
+
+/// The smallest memory budget that has `large_bytes` beside its reserve.
+pub(super) fn least_budget_bytes(large_bytes: usize) -> usize {
+    let reserve = large_bytes.div_ceil(RESERVE_ONE_IN - 1).max(SMALL_BYTES_MAX);
+    large_bytes.saturating_add(reserve)
+}
+
 /// The table `[limits]`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
@@ -36,7 +52,7 @@ pub struct LimitSettings {
     pub tombstone_key_bytes_per_dataset_max: u64,
     /// The largest request body, in bytes.
     pub body_bytes_max: usize,
-    /// Memory for all request bodies in flight together, in bytes; never less than one body.
+    /// Memory for all request bodies in flight together, in bytes; never less than one body and the reserve.
     pub bodies_in_flight_bytes_max: usize,
     /// The largest difference between a signature's time and the server's, in seconds.
     pub clock_skew_seconds_max: u32,
@@ -54,7 +70,8 @@ pub struct LimitSettings {
     pub updates_waiting_per_dataset_max: NonZeroU32,
     /// The longest wait for a share or a total that is used up, in milliseconds.
     pub admission_wait_milliseconds_max: u32,
-    /// Memory for all answers, from loading to writing, in bytes; never less than two pages.
+    /// Memory for all answers, from loading to writing, in bytes; never less than two of the largest and the
+    /// reserve.
     pub answers_in_flight_bytes_max: usize,
     /// The largest JSON of one page of a listing, in bytes.
     pub page_bytes_max: usize,
@@ -125,6 +142,11 @@ impl LimitSettings {
     pub fn connections_per_source_max(&self) -> u32 {
         let quarter = (self.connections_max.get() / SOURCE_ONE_IN).max(1);
         self.connections_per_source_max.map_or(quarter, NonZeroU32::get)
+    }
+
+    /// The largest answer, in bytes of JSON: a page, or a record that alone is larger and arrived in a body.
+    pub fn answer_bytes_max(&self) -> usize {
+        self.page_bytes_max.max(self.body_bytes_max)
     }
 
     /// The limits that the rules apply.

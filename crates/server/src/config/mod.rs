@@ -23,7 +23,8 @@ use carryall_store::{StoreOptions, StoreUrl};
 
 pub use self::error::ConfigError;
 use self::error::refuse;
-pub use self::limits::LimitSettings;
+use self::limits::least_budget_bytes;
+pub use self::limits::{LimitSettings, SMALL_BYTES_MAX, reserve_bytes};
 pub use self::secrets::Secrets;
 use self::settings::{EmbeddedSettings, OutboxSettings, PoolSettings, ProxySettings};
 pub use self::settings::{LiveSettings, Overrides, Settings, TlsFiles, TriggerSettings};
@@ -190,11 +191,20 @@ fn check_sizes(limits: &LimitSettings, embedded: &EmbeddedSettings) -> Result<()
     // A value larger than a body can never arrive.
     at_most("limits.value_bytes_max", limits.value_bytes_max as u64, body_bytes_max)?;
     // A body that can never be admitted would wait for ever.
-    at_least("limits.bodies_in_flight_bytes_max", limits.bodies_in_flight_bytes_max as u64, body_bytes_max)?;
+    let bodies_bytes_min = least_budget_bytes(limits.body_bytes_max) as u64;
+    at_least(
+        "limits.bodies_in_flight_bytes_max",
+        limits.bodies_in_flight_bytes_max as u64,
+        bodies_bytes_min,
+    )?;
     at_least("limits.page_bytes_max", limits.page_bytes_max as u64, PAGE_BYTES_MIN)?;
-    // While it is built, a page is in memory as records and as JSON.
-    let two_pages = (limits.page_bytes_max as u64).saturating_mul(2);
-    at_least("limits.answers_in_flight_bytes_max", limits.answers_in_flight_bytes_max as u64, two_pages)?;
+    // One answer is built while another is written.
+    let answers_bytes_min = least_budget_bytes(limits.answer_bytes_max().saturating_mul(2)) as u64;
+    at_least(
+        "limits.answers_in_flight_bytes_max",
+        limits.answers_in_flight_bytes_max as u64,
+        answers_bytes_min,
+    )?;
     at_least("embedded.journal_bytes_max", embedded.journal_bytes_max, StoreOptions::JOURNAL_BYTES_MIN)?;
     at_least("embedded.heads_entries_max", embedded.heads_entries_max as u64, 1)?;
     at_least("embedded.commits_waiting_max", embedded.commits_waiting_max as u64, 1)
@@ -326,6 +336,19 @@ mod tests {
         ] {
             let message = refused(toml);
             assert!(message.contains(name), "{toml}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_memory_budget_without_room_for_one_item_beside_its_reserve_is_refused() {
+        for (setting, bytes_min) in
+            [("bodies_in_flight_bytes_max", 11_184_811), ("answers_in_flight_bytes_max", 22_369_622)]
+        {
+            let message = refused(&format!("[limits]\n{setting} = {}", bytes_min - 1));
+            let why = format!("limits.{setting}: {} is less than {bytes_min}", bytes_min - 1);
+            assert!(message.contains(&why), "{message}");
+            let least = format!("[limits]\n{setting} = {bytes_min}");
+            assert!(Config::check(toml::from_str(&least).unwrap()).is_ok(), "{least}");
         }
     }
 

@@ -72,6 +72,8 @@ pub enum ServerLimit {
     BodiesInFlightBytes,
     /// `answers_in_flight_bytes_max`.
     AnswersInFlightBytes,
+    /// The number of large answers being loaded and encoded, which is no setting.
+    AnswersBuilding,
     /// `updates_waiting_per_dataset_max`.
     UpdatesWaiting,
     /// `new_identities_…_max`.
@@ -85,7 +87,7 @@ pub enum ServerLimit {
 }
 
 impl ServerLimit {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Connections,
         Self::ConnectionsPerSource,
         Self::WriteStall,
@@ -95,6 +97,7 @@ impl ServerLimit {
         Self::BodyBytesPerSecond,
         Self::BodiesInFlightBytes,
         Self::AnswersInFlightBytes,
+        Self::AnswersBuilding,
         Self::UpdatesWaiting,
         Self::NewIdentities,
         Self::LiveSubscribers,
@@ -113,6 +116,7 @@ impl ServerLimit {
             Self::BodyBytesPerSecond => "body_bytes_per_second_min",
             Self::BodiesInFlightBytes => "bodies_in_flight_bytes_max",
             Self::AnswersInFlightBytes => "answers_in_flight_bytes_max",
+            Self::AnswersBuilding => "answers_building_max",
             Self::UpdatesWaiting => "updates_waiting_per_dataset_max",
             Self::NewIdentities => "new_identities_max",
             Self::LiveSubscribers => "live_subscribers_max",

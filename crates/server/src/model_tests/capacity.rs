@@ -1,5 +1,6 @@
 //! Requests of one caller that need more memory or work than its share leaves.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use carryall_core::ids::{IdentityEpoch, IdentityId};
@@ -14,8 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::installation::{Home, app, call, create_pool, developer, master_key, settings};
 use crate::app::App;
-use crate::capacity::{Holding, Party};
+use crate::capacity::Holding;
 use crate::config::Settings;
+use crate::source::Source;
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 const POOL: &str = "us-east-1:0";
@@ -83,8 +85,9 @@ fn patch(key: &str, value: Option<String>) -> RecordPatch {
 
 /// Another request of the caller, which builds a large answer but holds no memory.
 async fn building(app: &App, caller: &Caller) -> Holding {
-    let mut holding = app.capacity.admit(Party::Caller(caller)).await.ok().unwrap();
-    holding.build(&app.capacity).await.unwrap();
+    let mut holding =
+        app.capacity.admit(Some(caller), Source::of(Ipv4Addr::LOCALHOST.into())).await.ok().unwrap();
+    holding.build(&app.capacity, 0).await.unwrap();
     holding.pay_answer(&app.capacity, 0).await.unwrap();
     holding
 }
@@ -158,17 +161,23 @@ async fn answer(mut stream: TcpStream, event: &Value) {
     stream.write_all(format!("{head}{json}").as_bytes()).await.unwrap();
 }
 
-/// Another request of the caller, which holds all memory for answers that the caller has left.
-async fn holding_the_rest(app: &App, caller: &Caller) -> Holding {
-    let mut holding = app.capacity.admit(Party::Caller(caller)).await.ok().unwrap();
-    let (mut bytes, mut step_bytes) = (0, 16 * 1024 * 1024);
-    while step_bytes >= 1024 {
-        if holding.pay_answer(&app.capacity, bytes + step_bytes).await.is_ok() {
-            bytes += step_bytes;
+/// Other requests of the caller, which hold all memory for answers that its source has left.
+async fn holding_the_rest(app: &App, caller: &Caller) -> Vec<Holding> {
+    let mut holdings = Vec::new();
+    // No answer is charged for more than the largest, so one does not hold everything.
+    for _ in 0..4 {
+        let mut holding =
+            app.capacity.admit(Some(caller), Source::of(Ipv4Addr::LOCALHOST.into())).await.ok().unwrap();
+        let (mut bytes, mut step_bytes) = (0, 4 * 1024 * 1024);
+        while step_bytes >= 1024 {
+            if holding.pay_answer(&app.capacity, bytes + step_bytes).await.is_ok() {
+                bytes += step_bytes;
+            }
+            step_bytes /= 2;
         }
-        step_bytes /= 2;
+        holdings.push(holding);
     }
-    holding
+    holdings
 }
 
 /// Updates while the function edits the event and another request takes all the memory that is left.

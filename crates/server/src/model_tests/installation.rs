@@ -15,7 +15,6 @@ use tempfile::TempDir;
 
 use crate::admin::{self, OperatorError, Verb, pool};
 use crate::app::App;
-use crate::capacity::Party;
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::failure::{Blame, Failure};
@@ -108,8 +107,7 @@ pub(super) async fn call<O: Handler>(
     input: O::Input,
 ) -> Result<O::Output, Fault> {
     let source = Source::of(Ipv4Addr::LOCALHOST.into());
-    let party = caller.as_ref().map_or(Party::Source(source), Party::Caller);
-    let holding = app.capacity.admit(party).await.ok().unwrap();
+    let holding = app.capacity.admit(caller.as_ref(), source).await.ok().unwrap();
     let call = Call::new(app, caller, now, source, holding);
     let outcome = match access::authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&input)) {
         Ok(()) => answer::<O>(&call, input).await,

@@ -51,14 +51,9 @@ impl<'a> Call<'a> {
         Ok(self.holding.lock().await.pay_answer(&self.app.capacity, bytes).await?)
     }
 
-    /// Waits until the request may load and encode a large answer, and charges it for the largest.
-    pub async fn build(&self) -> Result<(), Failure> {
-        Ok(self.holding.lock().await.build(&self.app.capacity).await?)
-    }
-
-    /// Waits as [`Self::build`] does, and charges the request for `bytes`.
-    pub async fn build_within(&self, bytes: usize) -> Result<(), Failure> {
-        Ok(self.holding.lock().await.build_within(&self.app.capacity, bytes).await?)
+    /// Waits until the request may load and encode a large answer of about `expected_bytes`.
+    pub async fn build(&self, expected_bytes: usize) -> Result<(), Failure> {
+        Ok(self.holding.lock().await.build(&self.app.capacity, expected_bytes).await?)
     }
 
     /// Records that the answer is encoded.

@@ -16,7 +16,7 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::app::App;
-use crate::capacity::{Holding, Party, SMALL_BYTES_MAX, off_the_worker};
+use crate::capacity::{Holding, SMALL_BYTES_MAX, off_the_worker};
 use crate::failure::{Failure, SignatureFailure};
 use crate::ops::access::{Subject, authorise};
 use crate::ops::call::Call;
@@ -119,8 +119,7 @@ where
     // overtook it.
     let now = app.clock.now();
     // Admitted only after the body has arrived, so that a slow sender occupies a connection but no request slot.
-    let party = caller.as_ref().map_or(Party::Source(source), Party::Caller);
-    let holding = app.capacity.admit(party).await?;
+    let holding = app.capacity.admit(caller.as_ref(), source).await?;
 
     let call = Call::new(app, caller, now, source, holding);
     let seconds_max = app.config.limits.request_seconds_max.get();

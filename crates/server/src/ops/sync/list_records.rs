@@ -94,11 +94,22 @@ async fn load(
     if is_whole && fit(&found.records, SMALL_BYTES_MAX) {
         return Ok(found);
     }
+    let expected_bytes = expected_bytes(&found.head.effective());
     drop(found);
     let page_bytes_max = call.app.config.limits.page_bytes_max;
-    call.build().await?;
+    call.build(expected_bytes).await?;
     let range = list_records::range(begin, max, page_bytes_max);
     Ok(await_off_the_worker(reads.listing(at, range)).await?)
+}
+
+/// The size of a dataset as JSON, in bytes, if its text needs no escapes. It is more than the small answer that was not
+/// enough.
+fn expected_bytes(head: &Head) -> usize {
+    let Some(life) = &head.life else { return SMALL_BYTES_MAX + 1 };
+    let records = u64::from(life.records) + u64::from(life.tombstones);
+    let text_bytes = life.data_bytes + life.tombstone_key_bytes.unwrap_or(0);
+    let bytes = text_bytes.saturating_add(records * super::FRAME_BYTES_MAX as u64);
+    usize::try_from(bytes).unwrap_or(usize::MAX).max(SMALL_BYTES_MAX + 1)
 }
 
 /// The largest number of bytes of JSON for the records of a page. A page also has two tokens, one of them

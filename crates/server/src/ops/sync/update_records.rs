@@ -244,7 +244,7 @@ async fn load_whole(call: &Call<'_>, request: &update_records::UpdateRecords) ->
     let (reads, at) = (call.app.state.reads(), &request.at);
     let whole_bytes = whole_bytes(reads.head(at).await?.head.as_ref());
     let found = if whole_bytes > SMALL_BYTES_MAX {
-        call.build_within(whole_bytes.saturating_add(answer_bytes(request))).await?;
+        call.build(whole_bytes.saturating_add(answer_bytes(request))).await?;
         let found = await_off_the_worker(reads.whole_dataset(at)).await;
         call.built().await;
         found?
@@ -269,7 +269,7 @@ async fn event_json(
         call.pay_answer(all_bytes).await?;
         return build();
     }
-    call.build_within(all_bytes).await?;
+    call.build(all_bytes).await?;
     let json = off_the_worker(build);
     call.built().await;
     json
