@@ -94,8 +94,8 @@ impl Engine {
     /// Goes from pool to pool: behind what it takes of one, it seeks the next, so that nobody's backlog is walked.
     ///
     /// Marks that were removed leave tombstones at the front of a pool's range until the engine merges them away, and
-    /// each scan begins there: some ten thousands of them cost tens of milliseconds in an unoptimised build. That is
-    /// acceptable, since the relay scans rarely.
+    /// each scan begins there. Their number is bounded by the engine's merging, not by the events so far: ADR 11 has the
+    /// figures.
     pub(super) fn read_lanes_due(
         &self,
         now: UnixMillis,
