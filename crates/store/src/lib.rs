@@ -4,11 +4,11 @@
 //! `embedded:DIR` keeps everything in one directory, durably. A store reads, and takes whole changes or none; it
 //! never decides what a request means and knows neither HTTP nor the clock.
 
+mod commit_semantics;
 mod dir_lock;
 mod embedded;
 mod error;
 mod lock;
-mod meaning;
 mod memory;
 mod options;
 mod url;

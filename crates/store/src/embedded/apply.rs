@@ -17,7 +17,7 @@ use super::rows::head::StoredHead;
 use super::rows::work::Unreachable;
 use super::space::Space;
 use super::writer::{PoolStamp, Writer};
-use crate::meaning::{folded, has_life, head_after, is_late, no_life};
+use crate::commit_semantics::{folded, has_life, head_after, is_late, no_life};
 
 /// The rows that were read and encoded ahead of the writes of one commit.
 #[derive(Default)]

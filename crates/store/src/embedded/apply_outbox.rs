@@ -1,5 +1,5 @@
-//! What a commit does to the outbox, in the same two steps as everything else: read all that is needed, then change
-//! what cannot fail any more.
+//! The part of a commit that changes the outbox, in the same two steps as the rest: first the reads, which may fail,
+//! then the changes, which cannot.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -14,14 +14,14 @@ use super::rows;
 use super::rows::lane::StoredLane;
 use super::space::Space;
 use super::writer::Writer;
-use crate::meaning::event_bytes;
+use crate::commit_semantics::event_bytes;
 
-/// Keys of events that a commit names and the engine holds, with what each counts for.
+/// Keys of the events that a commit names and the engine holds, with the bytes that each counts for.
 #[derive(Default)]
 pub(super) struct Waiting(HashMap<Vec<u8>, u64>);
 
 impl Writer {
-    /// A lane as of the members of the batch so far; none of a removed pool.
+    /// Reads a lane as of the members of the batch so far; `None` if its pool was removed.
     pub(super) fn lane(&mut self, at: &LaneRef) -> Result<Option<&StoredLane>, StoreError> {
         if self.is_removed(at.dataset.owner.pool.incarnation)? {
             return Ok(None);
@@ -31,7 +31,7 @@ impl Writer {
             let row = self.engine.newest(Space::Small, &key);
             let stored = row.and_then(|row| row.map(|row| StoredLane::from_row(&key, &row)).transpose());
             let stored = match stored {
-                // No earlier member of the batch has had to do with the lane, so the engine holds all its events.
+                // No earlier member of the batch has touched the lane, so the engine holds all its events.
                 Err(StoreError::Corrupt { .. }) => self.engine.remade_lane(&self.engine.view(), at)?,
                 stored => stored?,
             };
@@ -81,7 +81,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What the event with this key counts for, as of the writes so far; `None` if it is not there.
+    /// The bytes that the event with this key counts for, as of the writes so far; `None` if it is not there.
     fn bytes_waiting(&self, key: &[u8], waiting: &Waiting) -> Option<u64> {
         match self.overlay.small(key) {
             // The batch's own rows can be read.

@@ -1,5 +1,5 @@
-//! The lanes that the present batch has to do with, decoded: however many members of the batch change one, it is read
-//! once, and its row and its mark are written once.
+//! The lanes that the present batch touches, decoded: however many members of the batch change one, it is read once,
+//! and its row and its mark are written once.
 
 use std::collections::HashMap;
 
@@ -9,35 +9,36 @@ use carryall_core::outbox::{Event, Lane, LaneRef, LaneState, Position};
 use super::outbox_keys;
 use super::rows;
 use super::rows::lane::StoredLane;
-use crate::meaning::first_after;
+use crate::commit_semantics::first_after;
 
 /// Lanes as of the members of the batch so far.
 #[derive(Default)]
 pub(super) struct Lanes(HashMap<LaneRef, BatchLane>);
 
 struct BatchLane {
-    /// What the engine holds.
+    /// The lane in the engine.
     before: Option<StoredLane>,
     now: Option<StoredLane>,
 }
 
 impl Lanes {
-    /// Whether it is known what stands at `at`.
+    /// Returns true if the lane at `at`, or its absence, was kept.
     pub(super) fn keeps(&self, at: &LaneRef) -> bool {
         self.0.contains_key(at)
     }
 
-    /// Keeps what the engine holds at `at`.
+    /// Keeps the lane that the engine holds at `at`, or its absence.
     pub(super) fn keep(&mut self, at: LaneRef, stored: Option<StoredLane>) {
         self.0.insert(at, BatchLane { before: stored.clone(), now: stored });
     }
 
-    /// A lane that was kept, unless it is none.
+    /// Returns the lane that was kept for `at`, if there is one.
     pub(super) fn get(&self, at: &LaneRef) -> Option<&StoredLane> {
         self.0.get(at)?.now.as_ref()
     }
 
-    /// Adds an event to a lane that was kept; `is_new` unless it is there already. Says whether the lane was kept.
+    /// Adds an event to a lane that was kept; `is_new` is false if the event replaces one. Returns false if the lane
+    /// was not kept.
     pub(super) fn append(&mut self, event: &Event, is_new: bool) -> bool {
         let Some(BatchLane { now, .. }) = self.0.get_mut(&event.lane) else { return false };
         let position = event.position;
@@ -56,7 +57,7 @@ impl Lanes {
         true
     }
 
-    /// Takes so many events off a lane. With the last one it is gone.
+    /// Takes this number of events off a lane. With the last one the lane is gone.
     pub(super) fn remove(&mut self, at: &LaneRef, events: u64) {
         let Some(BatchLane { now, .. }) = self.0.get_mut(at) else { return };
         let left = now.take().and_then(|mut stored| {
@@ -66,7 +67,7 @@ impl Lanes {
         *now = left;
     }
 
-    /// Sets the relay's part of a lane that is there.
+    /// Sets the relay's part of an existing lane.
     pub(super) fn set(&mut self, at: &LaneRef, seen_first: Position, first: Position, state: LaneState) {
         if let Some(stored) = self.0.get_mut(at).and_then(|lane| lane.now.as_mut()) {
             stored.lane.first = first_after(stored.lane.first, seen_first, first);
@@ -74,12 +75,12 @@ impl Lanes {
         }
     }
 
-    /// Forgets the lanes of a removed pool: whatever stands of them is freed with the pool.
+    /// Forgets the lanes of a removed pool: their rows are freed with the pool.
     pub(super) fn forget_pool(&mut self, incarnation: PoolIncarnation) {
         self.0.retain(|at, _| at.dataset.owner.pool.incarnation != incarnation);
     }
 
-    /// The rows that must be put or removed, each once.
+    /// Returns the rows that must be put or removed, each once.
     pub(super) fn take_rows(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         let mut rows = Vec::new();
         for (at, BatchLane { before, now }) in self.0.drain() {

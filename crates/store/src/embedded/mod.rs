@@ -59,9 +59,9 @@ use self::acknowledged::{Acknowledged, Found};
 use self::engine::Engine;
 use self::layout::Layout;
 use self::writer::{Change, Request, Writer};
+use crate::commit_semantics::ready;
 use crate::dir_lock::DirLock;
 use crate::error::OpenError;
-use crate::meaning::ready;
 use crate::options::StoreOptions;
 
 /// The reason that is reported once the writer's thread is gone.

@@ -20,7 +20,7 @@ use super::keys::{self, LifeId};
 use super::rows;
 use super::rows::head::StoredHead;
 use super::space::Space;
-use crate::meaning::{has_life, listed_bytes};
+use crate::commit_semantics::{has_life, listed_bytes};
 
 pub(super) type Read<T> = Result<T, StoreError>;
 

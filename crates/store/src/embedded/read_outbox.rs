@@ -16,7 +16,7 @@ use super::rows::head::StoredHead;
 use super::rows::lane::StoredLane;
 use super::space::Space;
 use super::{keys, outbox_keys, rows};
-use crate::meaning::event_bytes;
+use crate::commit_semantics::event_bytes;
 
 fn damaged(what: &str) -> StoreError {
     StoreError::Corrupt { what: what.to_owned() }
@@ -68,9 +68,9 @@ impl Engine {
         Ok(stored.map(|stored| stored.lane))
     }
 
-    /// A lane whose row is damaged, made anew from its events: due since the first of them, as if it had never been worked
-    /// on. So the damage of a row that only says what the events say keeps nothing from being delivered, and the next
-    /// commit that changes the lane mends it.
+    /// Rebuilds a lane whose row is damaged from its events: due since the first of them, as if it had never been
+    /// worked on. The row repeats what the events say, so its damage prevents no delivery, and the next commit that
+    /// changes the lane writes it again.
     pub(super) fn remade_lane(&self, view: &View<'_>, at: &LaneRef) -> Read<Option<StoredLane>> {
         self.counters.damaged_lanes.fetch_add(1, Ordering::Relaxed);
         let mut remade: Option<StoredLane> = None;
@@ -91,11 +91,11 @@ impl Engine {
         Ok(remade)
     }
 
-    /// Goes from pool to pool: behind what it takes of one, it seeks the next, so that nobody's backlog is walked.
+    /// Takes a few lanes of each pool and then seeks the next pool, so that it walks over no backlog.
     ///
     /// Marks that were removed leave tombstones at the front of a pool's range until the engine merges them away, and
-    /// each scan begins there. Their number is bounded by the engine's merging, not by the events so far: ADR 11 has the
-    /// figures.
+    /// each scan begins there. Their number is bounded by the engine's merging, not by the events so far: ADR 11 has
+    /// the figures.
     pub(super) fn read_lanes_due(
         &self,
         now: UnixMillis,
@@ -208,8 +208,8 @@ impl View<'_> {
         row.map(|row| StoredLane::from_row(&key, &row)).transpose()
     }
 
-    /// The lane that a mark stands for, which is always there; nothing if its pool was removed, whose lanes may be freed
-    /// before their marks.
+    /// Reads the lane that a mark stands for, which always exists; `None` if its pool was removed, whose lanes may be
+    /// freed before their marks.
     fn lane_of_mark(&self, mark: &[u8]) -> Read<Option<Lane>> {
         let (pool, key) =
             outbox_keys::lane_of_mark(mark).ok_or_else(|| damaged("a mark has a damaged key"))?;

@@ -29,8 +29,8 @@ use carryall_core::time::UnixMillis;
 use carryall_core::tombstone::{OldestTombstones, Tombstone};
 
 use self::outbox::Outbox;
+use crate::commit_semantics::{has_life, listed_bytes, ready};
 use crate::lock::Lock;
-use crate::meaning::{has_life, listed_bytes, ready};
 
 /// Everything in memory.
 #[derive(Default)]

@@ -1,5 +1,5 @@
-//! The outbox of the reference store: every lane with its events, in one ordered map. What is due and what is parked is
-//! found by looking at all of them.
+//! The outbox of the reference store: every lane with its events, in one ordered map. Due and parked lanes are found by
+//! looking at all lanes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,18 +10,18 @@ use carryall_core::model::PoolRef;
 use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState, Position, Sink};
 use carryall_core::time::UnixMillis;
 
-use crate::meaning::{event_bytes, first_after};
+use crate::commit_semantics::{event_bytes, first_after};
 
-/// Everything that waits to leave.
+/// All lanes that have events.
 #[derive(Default)]
 pub(super) struct Outbox {
     lanes: BTreeMap<Place, Waiting>,
 }
 
-/// Where a lane stands among the others.
+/// The place of a lane in the order of all lanes.
 type Place = (PoolIncarnation, IdentityId, DatasetName, Sink);
 
-/// A lane with its events; never without any.
+/// A lane with its events, of which there is at least one.
 struct Waiting {
     at: LaneRef,
     events: BTreeMap<Position, Event>,

@@ -8,7 +8,7 @@ use carryall_core::model::{DatasetRef, Head, Holdings, IdentityRef, PoolRef, Rec
 use carryall_core::store::{Committed, RecordCursor, StoreError};
 
 use super::{State, sweep_place, tombstones};
-use crate::meaning::{folded, has_life, head_after, is_late, no_life};
+use crate::commit_semantics::{folded, has_life, head_after, is_late, no_life};
 
 impl State {
     pub(super) fn head(&self, at: &DatasetRef) -> Option<&Head> {

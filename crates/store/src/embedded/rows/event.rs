@@ -6,8 +6,8 @@ use carryall_core::outbox::{Entered, Event, EventBody, LaneRef, Page};
 use carryall_core::store::StoreError;
 
 use super::bytes::{Reader, VERSION, put_bytes};
+use crate::commit_semantics::event_bytes;
 use crate::embedded::outbox_keys;
-use crate::meaning::event_bytes;
 
 const UPDATED: u8 = 0;
 const DELETED: u8 = 1;

@@ -1,4 +1,4 @@
-//! What the parts of a commit mean, for every store alike.
+//! The semantics of commits that all stores share.
 
 use carryall_core::changes::{Changes, UsageDelta, Write};
 use carryall_core::ids::Generation;
@@ -6,7 +6,7 @@ use carryall_core::model::{DatasetRef, Head, PoolUsage, Record};
 use carryall_core::outbox::{Event, EventBody, Position};
 use carryall_core::store::{Answer, ListingRange, StoreError};
 
-/// Whether `head` says that the dataset exists in this generation: only then are there records to read or to put.
+/// Returns true if the dataset exists in this generation by its head: only then are there records to read or to put.
 pub(crate) fn has_life(head: Option<&Head>, generation: Generation) -> bool {
     head.is_some_and(|head| head.life.is_some() && head.generation == generation)
 }
@@ -32,7 +32,7 @@ pub(crate) fn head_after<'a>(
     head
 }
 
-/// The refusal of records that no head accounts for. Rules never ask for it; losing them silently would be worse.
+/// The error for records that no head accounts for. Rules never put such records; losing them silently would be worse.
 pub(crate) fn no_life(at: &DatasetRef, generation: Generation) -> StoreError {
     StoreError::Corrupt {
         what: format!(
@@ -52,8 +52,8 @@ pub(crate) fn folded(usage: PoolUsage, delta: &UsageDelta) -> PoolUsage {
     }
 }
 
-/// Whether a write is made after the others of its commit: which life records belong to is what the heads say then, and
-/// whether a lane is there to be set depends on what was removed from it.
+/// Returns true if a write is made after the others of its commit: the heads as they are then decide which life the
+/// records belong to, and the removals before decide if a lane is still there to be set.
 pub(crate) fn is_late(write: &Write) -> bool {
     matches!(write, Write::PutRecords { .. } | Write::SetLane { .. })
 }
@@ -74,7 +74,7 @@ pub(crate) fn listed_bytes(record: &Record) -> usize {
     record_bytes(record) + ListingRange::FRAME_BYTES
 }
 
-/// What an event counts for when events are read in bounded pieces, and in its pool's usage.
+/// The bytes that an event counts for when events are read in bounded pieces, and in its pool's usage.
 pub(crate) fn event_bytes(event: &Event) -> usize {
     match &event.body {
         EventBody::Updated(records) => records.iter().map(record_bytes).sum(),
