@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Waits until the server is told to stop, or until the sender of the signal is gone.
+/// Waits for the signal to stop, or until its sender is gone.
 pub async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,8 +1,9 @@
 //! Admission: the amount of work that the server accepts, in total and for one caller.
 //!
 //! Each resource has a total, a share per caller and a bounded wait. A caller is an identity or a developer
-//! key once its signature is verified. Before that, it is a source address with the name that the request
-//! claims. The totals bound one process; several nodes have a total each.
+//! key once its signature is verified, and its source address before. Memory is shared by source, since one
+//! source can have any number of identities; developer keys pay for their own answers. The totals bound one
+//! process; several nodes have a total each.
 
 mod account;
 mod budget;
