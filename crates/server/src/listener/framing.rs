@@ -2,8 +2,9 @@
 //! servers that trust different ones can be made to see different requests (`docs/protocol.md` section 2.5).
 //!
 //! The HTTP library silently drops a `Content-Length` beside a `Transfer-Encoding` or an equal one, so the head is
-//! examined again as received. A bounded copy of the bytes since the last request is kept for that. This module does
-//! not decide where a message begins or ends; if it cannot tell, it reports that.
+//! examined again as received. A bounded copy of the bytes since the last request is kept for that. The rest of a body
+//! of known length is left out of the copy, because it may arrive after the answer, and the next head follows it.
+//! Otherwise this module does not decide where a message begins or ends; if it cannot tell, it reports that.
 
 use std::io;
 use std::pin::Pin;
@@ -26,14 +27,17 @@ const IDLE_BYTES_MAX: usize = 4096;
 /// The reason why the end of `request` is ambiguous, if it is. `received` has its head as received.
 pub fn refusal<B>(request: &Request<B>, received: &Received) -> Option<&'static str> {
     let headers = request.headers();
-    let head = || received.lengths(request.method().as_str(), &request.uri().to_string());
+    let lengths = || {
+        let head = received.head(request.method().as_str(), &request.uri().to_string());
+        head.map(|(lengths, _)| lengths)
+    };
     if headers.contains_key(TRANSFER_ENCODING) {
         let only_coding = Lengths { content_lengths: 0, transfer_encoding: true };
-        return (head() != Some(only_coding)).then_some(TWO_LENGTHS);
+        return (lengths() != Some(only_coding)).then_some(TWO_LENGTHS);
     }
     // If the head is not there, the lengths are equal: the HTTP library refuses different ones.
     let twice =
-        headers.contains_key(CONTENT_LENGTH) && head().is_some_and(|lengths| lengths.content_lengths > 1);
+        headers.contains_key(CONTENT_LENGTH) && lengths().is_some_and(|lengths| lengths.content_lengths > 1);
     twice.then_some(LENGTH_TWICE)
 }
 
@@ -44,53 +48,106 @@ struct Lengths {
     transfer_encoding: bool,
 }
 
+/// The end of a request's body, as far as it is known when the head arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// The body has a length, so the next head is found even if the body is left unread.
+    Known,
+    /// The body is chunked, or its head was sent before the answer to the request ahead of it.
+    Unknown,
+}
+
 /// The bytes that one connection received since its last request.
 #[derive(Clone)]
 pub struct Received {
-    bytes: Arc<Lock<Vec<u8>>>,
+    copy: Arc<Lock<Copied>>,
     bytes_max: usize,
+}
+
+/// The start of the received bytes, and the counts of those that are not in it.
+#[derive(Default)]
+struct Copied {
+    bytes: Vec<u8>,
+    /// The bytes that followed the copied ones.
+    further_bytes: u64,
+    /// The bytes of a body that are still to arrive.
+    body_bytes: u64,
 }
 
 impl Received {
     /// Keeps at most `bytes_max` bytes, which must hold the largest head.
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes: Arc::default(), bytes_max }
+        Self { copy: Arc::default(), bytes_max }
     }
 
     fn add(&self, read: &[u8]) {
-        let mut bytes = self.bytes.lock();
-        let room = self.bytes_max.saturating_sub(bytes.len());
-        bytes.extend_from_slice(&read[..read.len().min(room)]);
+        let mut copy = self.copy.lock();
+        let of_body = usize::try_from(copy.body_bytes).unwrap_or(usize::MAX).min(read.len());
+        copy.body_bytes -= of_body as u64;
+        let read = &read[of_body..];
+        let room = self.bytes_max.saturating_sub(copy.bytes.len()).min(read.len());
+        copy.bytes.extend_from_slice(&read[..room]);
+        copy.further_bytes += (read.len() - room) as u64;
     }
 
-    /// Clears the copy. Called after a request's head was examined, and when its answer is ready.
+    /// Clears the copy, and leaves the rest of the body of `request` out of the next one. Called once the head of
+    /// `request` was examined.
+    pub fn begin_body<B>(&self, request: &Request<B>) -> BodyEnd {
+        let head_bytes = self.head(request.method().as_str(), &request.uri().to_string()).map(|(_, end)| end);
+        let body_bytes =
+            request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let mut copy = self.copy.lock();
+        let end = match (head_bytes, body_bytes) {
+            (Some(head_bytes), Some(body_bytes)) => {
+                let here = (copy.bytes.len() - head_bytes) as u64 + copy.further_bytes;
+                copy.body_bytes = u64::saturating_sub(body_bytes, here);
+                BodyEnd::Known
+            }
+            (None, _) | (_, None) => BodyEnd::Unknown,
+        };
+        copy.clear();
+        end
+    }
+
+    /// Clears the copy. Called when an answer is ready.
     pub fn clear(&self) {
-        let mut bytes = self.bytes.lock();
-        bytes.clear();
-        bytes.shrink_to(IDLE_BYTES_MAX);
+        self.copy.lock().clear();
     }
 
-    /// The lengths of the last received head, if it is there as a whole. `method` and `target` are those of the
-    /// request, so that the rest of another head is not mistaken for it.
-    fn lengths(&self, method: &str, target: &str) -> Option<Lengths> {
-        let bytes = self.bytes.lock();
-        let begins = bytes
+    /// The lengths of the last received head and its size in bytes, if it is there as a whole. `method` and `target`
+    /// are those of the request, so that the rest of another head is not mistaken for it.
+    fn head(&self, method: &str, target: &str) -> Option<(Lengths, usize)> {
+        let copy = self.copy.lock();
+        let begins = copy
+            .bytes
             .trim_ascii_start()
             .strip_prefix(method.as_bytes())
             .and_then(|rest| rest.strip_prefix(b" "))
             .and_then(|rest| rest.strip_prefix(target.as_bytes()))
             .is_some_and(|rest| rest.starts_with(b" "));
-        begins.then(|| lengths(&bytes)).flatten()
+        begins.then(|| head(&copy.bytes)).flatten()
     }
 }
 
-/// Examines the lines of the head at the start of `bytes`. `None` if the head is incomplete.
-fn lengths(bytes: &[u8]) -> Option<Lengths> {
+impl Copied {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(IDLE_BYTES_MAX);
+        self.further_bytes = 0;
+    }
+}
+
+/// Examines the lines of the head at the start of `bytes`. Returns its lengths and where it ends, or `None` if the head
+/// is incomplete.
+fn head(bytes: &[u8]) -> Option<(Lengths, usize)> {
     let mut lengths = Lengths::default();
-    for line in bytes.trim_ascii_start().split_inclusive(|byte| *byte == b'\n') {
+    let lines = bytes.trim_ascii_start();
+    let mut end = bytes.len() - lines.len();
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        end += line.len();
         let line = line.strip_suffix(b"\n")?.trim_ascii_end();
         if line.is_empty() {
-            return Some(lengths);
+            return Some((lengths, end));
         }
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
         lengths.transfer_encoding |= name.eq_ignore_ascii_case(b"transfer-encoding");
@@ -226,8 +283,42 @@ mod tests {
         let received = Received::new(10);
         received.add(b"0123456");
         received.add(b"789abc");
-        assert_eq!(received.bytes.lock().as_slice(), b"0123456789");
+        assert_eq!(received.copy.lock().bytes, b"0123456789");
         received.clear();
-        assert!(received.bytes.lock().is_empty());
+        assert!(received.copy.lock().bytes.is_empty());
+    }
+
+    #[test]
+    fn the_rest_of_a_body_of_known_length_is_not_taken_for_the_next_head() {
+        let sized = request(&[("Content-Length", "12")]);
+        let chunked = request(&[("Transfer-Encoding", "chunked")]);
+        let received = Received::new(60);
+        received.add(b"\r\nPOST /x HTTP/1.1\r\nContent-Length: 12\r\n\r\n0123");
+        assert_eq!(received.begin_body(&sized), BodyEnd::Known);
+        received.add(b"456");
+        received.clear();
+        received.add(b"789ABPOST /x HTTP/1.1\r\nTransfer-Encoding: ");
+        received.add(b"chunked\r\n\r\n2");
+        assert_eq!(refusal(&chunked, &received), None);
+        assert_eq!(received.begin_body(&chunked), BodyEnd::Unknown);
+    }
+
+    #[test]
+    fn a_body_beyond_the_copy_is_counted() {
+        let sized = request(&[("Content-Length", "100")]);
+        let received = Received::new(50);
+        received.add(b"POST /x HTTP/1.1\r\nContent-Length: 100\r\n\r\n");
+        received.add(&[b'a'; 99]);
+        assert_eq!(received.begin_body(&sized), BodyEnd::Known);
+        received.add(b"ab");
+        assert_eq!(received.copy.lock().bytes, b"b");
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_unknown_if_its_head_is_not_there() {
+        let received = Received::new(50);
+        assert_eq!(received.begin_body(&request(&[("Content-Length", "100")])), BodyEnd::Unknown);
+        received.add(b"a");
+        assert_eq!(received.copy.lock().bytes, b"a");
     }
 }

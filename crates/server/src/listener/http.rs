@@ -29,7 +29,7 @@ use crate::app::App;
 use crate::capacity::{Admitted, Busy, Place, Use};
 use crate::config::LimitSettings;
 use crate::failure::Failure;
-use crate::listener::framing::{self, Received, Tapped};
+use crate::listener::framing::{self, BodyEnd, Received, Tapped};
 use crate::listener::outgoing::{Held, HeldBody, Outgoing, Pace, Paced};
 use crate::listener::{drain, socket};
 use crate::live::{self, LiveBody};
@@ -228,7 +228,8 @@ impl Http {
         let arrival = Arrival { peer: *peer, client, received: Instant::now() };
         let asks_first = request.headers().contains_key(EXPECT);
         let framing = framing::refusal(&request, received);
-        received.clear();
+        // A client that asks first may never send its body, so the next request could be taken for it.
+        let is_last = received.begin_body(&request) == BodyEnd::Unknown || asks_first;
         let answer = if let Some(message) = framing {
             let response = self.misframed(arrival, message);
             Either::Left(Answered { response, holding: None, unread: Some(request.into_body()) })
@@ -246,7 +247,7 @@ impl Http {
             Either::Left(pipeline::answer(&self.app, request, arrival).await)
         };
         let mut response = match answer {
-            Either::Left(answered) => self.held(answered, asks_first, busy, outgoing),
+            Either::Left(answered) => self.held(answered, is_last, busy, outgoing),
             Either::Right(channel) => channel.map(|body| {
                 let held = Held::new(None, busy);
                 HeldBody::new(Either::Right(body), held, None, 0, outgoing)
@@ -260,18 +261,17 @@ impl Http {
     }
 
     /// The answer with the resources that it holds until it is written, and the rest of the request to
-    /// discard. `asks_first` is true if the client waits for permission to send its body.
+    /// discard. `is_last` is true if the server could not tell the next request from that rest.
     fn held(
         &self,
         answered: Answered<Incoming>,
-        asks_first: bool,
+        is_last: bool,
         busy: Busy,
         outgoing: &Outgoing,
     ) -> Response<AnyBody> {
         let Answered { mut response, holding, unread } = answered;
         let body_bytes_max = self.app.config.limits.body_bytes_max;
-        // A client that asks first may never send its body, so the next request could be taken for it.
-        let ends = |body: &Incoming| asks_first || drain::ends_connection(body, body_bytes_max);
+        let ends = |body: &Incoming| is_last || drain::ends_connection(body, body_bytes_max);
         if unread.as_ref().is_some_and(ends) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

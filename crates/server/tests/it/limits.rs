@@ -55,6 +55,65 @@ fn a_chunked_body_alone_is_read_and_so_is_the_next_request() {
     }
 }
 
+/// The head of a request that is refused before its body is read, since it has no signature.
+fn unsigned(length: &str) -> String {
+    format!("POST /identitypools/us-east-1:0/configuration HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n")
+}
+
+/// A chunked request on a connection that was kept open, and its answer.
+fn ask_chunked(stream: &mut TcpStream, rest_of_last: &str) -> String {
+    let request = format!("{rest_of_last}{}2\r\n{{}}\r\n0\r\n\r\n", unsigned("Transfer-Encoding: chunked"));
+    stream.write_all(request.as_bytes()).unwrap();
+    one_answer(stream)
+}
+
+#[test]
+fn a_chunked_request_is_accepted_after_the_unread_body_of_a_refused_one() {
+    let server = Home::new().serve(&[]);
+    for (in_time, rest) in [("", "0123456789"), ("01234", "56789"), ("0123456789", "")] {
+        let mut stream = server.connect();
+        let refused = format!("{}{in_time}", unsigned("Content-Length: 10"));
+        stream.write_all(refused.as_bytes()).unwrap();
+        let answer = one_answer(&mut stream);
+        assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("Connection: close"), "{answer}");
+        let answer = ask_chunked(&mut stream, rest);
+        assert!(answer.starts_with("HTTP/1.1 403"), "{in_time} {rest}: {answer}");
+    }
+}
+
+#[test]
+fn an_unread_body_does_not_vouch_for_the_next_request() {
+    let server = Home::new().serve(&[]);
+    let clean = unsigned("Transfer-Encoding: chunked");
+    let mut stream = server.connect();
+    stream.write_all(unsigned(&format!("Content-Length: {}", clean.len())).as_bytes()).unwrap();
+    assert!(one_answer(&mut stream).starts_with("HTTP/1.1 403"));
+    let two_lengths = unsigned("Content-Length: 5\r\nTransfer-Encoding: chunked");
+    stream.write_all(format!("{clean}{two_lengths}0\r\n\r\n").as_bytes()).unwrap();
+    let answer = one_answer(&mut stream);
+    assert!(answer.contains("Content-Length and Transfer-Encoding"), "{answer}");
+}
+
+#[test]
+fn a_connection_ends_after_an_unread_body_whose_end_is_unknown() {
+    let server = Home::new().serve(&[]);
+    let chunked = unsigned("Transfer-Encoding: chunked");
+    let pipelined = format!("GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n{}", unsigned("Content-Length: 10"));
+    for (before, refused, rest_of_body) in
+        [(0, chunked, "5\r\n01234\r\n0\r\n\r\n"), (1, pipelined, "0123456789")]
+    {
+        let mut stream = server.connect();
+        stream.write_all(refused.as_bytes()).unwrap();
+        for _ in 0..before {
+            assert!(one_answer(&mut stream).starts_with("HTTP/1.1 200"));
+        }
+        let answer = one_answer(&mut stream);
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("Connection: close"), "{answer}");
+        stream.write_all(rest_of_body.as_bytes()).unwrap();
+        assert_eq!(rest(&mut stream), "");
+    }
+}
+
 #[test]
 fn a_head_over_the_limit_is_refused() {
     let (_home, server) = serve("header_bytes_max = 8192");
