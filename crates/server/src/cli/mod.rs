@@ -33,7 +33,8 @@ const USAGE: u8 = 2;
     about = "A self-hosted server that speaks the Amazon Cognito Sync API",
     propagate_version = true,
     disable_help_subcommand = true,
-    args_override_self = true
+    args_override_self = true,
+    arg_required_else_help = false
 )]
 struct Command {
     #[command(flatten)]
@@ -54,13 +55,13 @@ enum Verb {
     /// Check that the server is ready
     Healthcheck,
     /// Create, list, show and delete identity pools
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Pool(pool::Verb),
     /// List, retry and drop undeliverable events
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Outbox(outbox::Verb),
     /// Create, list and revoke developer keys
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Key(key::Verb),
     /// Print the completion script of a shell
     Completions(completions::Arguments),
@@ -68,14 +69,15 @@ enum Verb {
 
 /// Runs the given command line.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let command = match Command::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.collect();
+    let command = match Command::try_parse_from(&arguments) {
         Ok(command) => command,
         Err(error) if !error.use_stderr() => {
             // Help or version was requested.
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Err(error) => {
-            eprintln!("{}", usage_line(&error.to_string()));
+            eprintln!("{}", usage_line(&error.to_string(), &arguments));
             return ExitCode::from(USAGE);
         }
     };
@@ -110,14 +112,26 @@ fn waiting(verb: impl Future<Output = Result<(), OperatorError>>) -> Result<(), 
     runtime.map_err(|error| format!("the runtime could not start: {error}"))?.block_on(verb)
 }
 
-/// Joins the lines of an error of the command-line parser into one.
-fn usage_line(message: &str) -> String {
+/// Joins the lines of an error of the command-line parser into one, with a pointer to the help of the command.
+fn usage_line(message: &str, arguments: &[OsString]) -> String {
     let lines = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     let line = words.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     let line = line.split(" For more information").next().unwrap_or_default();
-    format!("carryall: {line} (see carryall --help)")
+    format!("carryall: {line} (see {} --help)", command_of(arguments))
+}
+
+/// The command that `arguments` begin with, as far as it exists.
+fn command_of(arguments: &[OsString]) -> String {
+    let mut command = &Command::command();
+    let mut names = command.get_name().to_owned();
+    for word in arguments.iter().skip(1) {
+        let Some(found) = command.find_subcommand(word) else { continue };
+        names = format!("{names} {}", found.get_name());
+        command = found;
+    }
+    names
 }
 
 #[cfg(test)]
@@ -141,11 +155,36 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_reported_in_one_line() {
-        for arguments in
-            [&["carryall", "pool", "show"][..], &["carryall", "serve", "--lisen", "x"], &["carryall"]]
-        {
-            let line = usage_line(&Command::try_parse_from(arguments).err().unwrap().to_string());
-            assert!(!line.contains('\n') && line.ends_with("(see carryall --help)"), "{line}");
+        for arguments in ["pool show", "serve --lisen x", "", "pool", "key", "outbox"] {
+            let line = refused(arguments);
+            assert!(!line.contains('\n') && line.contains(" --help)"), "{line}");
         }
+        assert_eq!(
+            refused("key"),
+            "carryall: 'carryall key' requires a subcommand but one was not provided [subcommands: create, list, revoke] \
+             (see carryall key --help)"
+        );
+    }
+
+    #[test]
+    fn a_wrong_command_line_points_to_the_help_of_its_command() {
+        let mut commands = vec![("carryall".to_owned(), Command::command())];
+        while let Some((line, command)) = commands.pop() {
+            let wrong = line.split(' ').skip(1).chain(["--unknown"]).collect::<Vec<_>>().join(" ");
+            assert!(refused(&wrong).ends_with(&format!("(see {line} --help)")), "{}", refused(&wrong));
+            let names =
+                command.get_subcommands().map(|command| (command.get_name().to_owned(), command.clone()));
+            commands.extend(names.map(|(name, command)| (format!("{line} {name}"), command)));
+        }
+        assert!(refused("pool create NAME").ends_with("(see carryall pool create --help)"));
+        assert!(refused("pool --output xml create").ends_with("(see carryall pool create --help)"));
+        assert!(refused("pool unknown").ends_with("(see carryall pool --help)"));
+    }
+
+    /// The line for a command line that has to fail.
+    fn refused(arguments: &str) -> String {
+        let words = ["carryall"].into_iter().chain(arguments.split_whitespace());
+        let arguments: Vec<OsString> = words.map(OsString::from).collect();
+        usage_line(&Command::try_parse_from(&arguments).err().unwrap().to_string(), &arguments)
     }
 }
