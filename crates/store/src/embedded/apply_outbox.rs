@@ -32,7 +32,9 @@ impl Writer {
             let stored = row.and_then(|row| row.map(|row| StoredLane::from_row(&key, &row)).transpose());
             let stored = match stored {
                 // No earlier member of the batch has touched the lane, so the engine holds all its events.
-                Err(StoreError::Corrupt { .. }) => self.engine.remade_lane(&self.engine.view(), at)?,
+                Err(StoreError::Corrupt { what }) => {
+                    self.engine.remade_lane(&self.engine.view(), at, &what)?
+                }
                 stored => stored?,
             };
             self.overlay.lanes.keep(at.clone(), stored);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters since the store was opened. The writer raises all of them but those of damage.
+/// Counters since the store was opened. Only the writer raises them.
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) commits: AtomicU64,
@@ -13,8 +13,6 @@ pub(super) struct Counters {
     pub(super) reclaimed_rows: AtomicU64,
     pub(super) events_appended: AtomicU64,
     pub(super) events_removed: AtomicU64,
-    pub(super) damaged_lanes: AtomicU64,
-    pub(super) damaged_rows: AtomicU64,
 }
 
 impl Counters {

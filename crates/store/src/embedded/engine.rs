@@ -14,6 +14,7 @@ use fjall::{
 };
 
 use super::counters::Counters;
+use super::damage::{Damage, Kind};
 use super::heads::Heads;
 use super::space::Space;
 use super::{keys, rows};
@@ -38,6 +39,7 @@ pub(super) struct Engine {
     log: Keyspace,
     pub(super) heads: Heads,
     pub(super) counters: Counters,
+    pub(super) damage: Damage,
     /// True if a removed pool may still have rows. Set before the removal is written and never cleared, so a view that
     /// could see the removal finds it set.
     any_pool_removed: AtomicBool,
@@ -73,6 +75,7 @@ impl Engine {
             log,
             heads: Heads::new(options.heads_entries_max),
             counters: Counters::default(),
+            damage: Damage::default(),
             any_pool_removed: AtomicBool::new(false),
             stopped: OnceLock::new(),
             look_is_coming: AtomicBool::new(false),
@@ -126,12 +129,17 @@ impl Engine {
         self.any_pool_removed.store(true, Ordering::Release);
     }
 
-    /// Leaves a damaged row out of background work, which the rows behind it wait for, and counts it.
-    pub(super) fn readable<T>(&self, row: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    /// Leaves a damaged row out of a scan, whose rows behind it would wait for it, and notes the damage.
+    pub(super) fn readable<T>(
+        &self,
+        kind: Kind,
+        key: &[u8],
+        row: Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         match row {
             Ok(row) => Ok(Some(row)),
-            Err(StoreError::Corrupt { .. }) => {
-                self.counters.damaged_rows.fetch_add(1, Ordering::Relaxed);
+            Err(StoreError::Corrupt { what }) => {
+                self.damage.met(kind, key, &what);
                 Ok(None)
             }
             Err(error @ StoreError::Unavailable { .. }) => Err(error),

@@ -50,12 +50,12 @@ pub(super) fn of(engine: &Engine, waiting: usize) -> Figures {
         counter(
             "store_damaged_lanes_total",
             "Reads of lanes whose row is damaged: made anew from their events where they are named, left out of listings.",
-            read(&counters.damaged_lanes),
+            engine.damage.lane_reads(),
         ),
         counter(
             "store_damaged_rows_total",
             "Reads of sweeps and of work for reclaim that skipped a damaged row.",
-            read(&counters.damaged_rows),
+            engine.damage.row_reads(),
         ),
         counter("store_heads_hits_total", "Heads that were found in memory.", hits),
         counter("store_heads_misses_total", "Heads that had to be read from the engine.", misses),

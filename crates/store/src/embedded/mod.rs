@@ -13,6 +13,7 @@ mod acknowledged;
 mod apply;
 mod apply_outbox;
 mod counters;
+mod damage;
 mod engine;
 mod figures;
 #[cfg(test)]

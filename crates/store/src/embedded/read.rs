@@ -14,6 +14,7 @@ use carryall_core::store::{
 use carryall_core::time::UnixMillis;
 use carryall_core::tombstone::{OldestTombstones, Tombstone};
 
+use super::damage::Kind;
 use super::engine::{Engine, View};
 use super::heads::{KnownHead, Lookup};
 use super::keys::{self, LifeId};
@@ -270,7 +271,8 @@ impl Engine {
                 break;
             }
             let (key, row) = row?;
-            let Some(sweep) = self.readable(rows::sweep::from_row(&key, &row))? else { continue };
+            let sweep = self.readable(Kind::Sweep, &key, rows::sweep::from_row(&key, &row))?;
+            let Some(sweep) = sweep else { continue };
             if !view.is_removed(sweep.owner.pool.incarnation)? {
                 due.push(sweep);
             }

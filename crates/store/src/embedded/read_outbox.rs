@@ -1,7 +1,6 @@
 //! Reads of the outbox and of what feeds it: lanes, events, devices, bulk publications.
 
 use std::ops::Bound;
-use std::sync::atomic::Ordering;
 
 use carryall_core::devices::Devices;
 use carryall_core::ids::{DatasetName, IdentityId, PoolIncarnation};
@@ -10,6 +9,7 @@ use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState};
 use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
 
+use super::damage::Kind;
 use super::engine::{Engine, View};
 use super::read::{Read, beginning};
 use super::rows::head::StoredHead;
@@ -62,7 +62,7 @@ impl Engine {
     pub(super) fn read_lane(&self, at: &LaneRef) -> Read<Option<Lane>> {
         let view = self.view();
         let stored = match view.lane(at) {
-            Err(StoreError::Corrupt { .. }) => self.remade_lane(&view, at)?,
+            Err(StoreError::Corrupt { what }) => self.remade_lane(&view, at, &what)?,
             stored => stored?,
         };
         Ok(stored.map(|stored| stored.lane))
@@ -71,8 +71,8 @@ impl Engine {
     /// Rebuilds a lane whose row is damaged from its events: due since the first of them, as if it had never been
     /// worked on. The row repeats what the events say, so its damage prevents no delivery, and the next commit that
     /// changes the lane writes it again.
-    pub(super) fn remade_lane(&self, view: &View<'_>, at: &LaneRef) -> Read<Option<StoredLane>> {
-        self.counters.damaged_lanes.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn remade_lane(&self, view: &View<'_>, at: &LaneRef, what: &str) -> Read<Option<StoredLane>> {
+        self.damage.met(Kind::Lane, &outbox_keys::lane(at), what);
         let mut remade: Option<StoredLane> = None;
         let events = outbox_keys::events_of(at);
         for row in view.scan(Space::Small, Bound::Included(events.clone()), keys::successor(&events)) {
@@ -119,7 +119,7 @@ impl Engine {
                 let rows =
                     ranges.flat_map(|(start, end)| view.scan(Space::Small, Bound::Included(start), end));
                 for row in rows.take(per_pool_max) {
-                    found.extend(self.readable_lane(view.lane_of_mark(&row?.0))?);
+                    found.extend(self.lane_of_mark(&view, &row?.0)?);
                 }
             }
         }
@@ -135,7 +135,7 @@ impl Engine {
         while let Some(pool) = view.next_pool_with_due_marks(&start)? {
             let later = Bound::Included(outbox_keys::due_after(pool, now));
             for row in view.scan(Space::Small, later, behind(pool)) {
-                let lane = self.readable_lane(view.lane_of_mark(&row?.0))?;
+                let lane = self.lane_of_mark(&view, &row?.0)?;
                 found.extend(lane.filter(|lane| matches!(lane.state.due, Due::Leased { .. })));
             }
             start = behind(pool);
@@ -159,20 +159,14 @@ impl Engine {
             if found.len() >= max {
                 break;
             }
-            found.extend(self.readable_lane(view.lane_of_mark(&row?.0))?);
+            found.extend(self.lane_of_mark(&view, &row?.0)?);
         }
         Ok(found)
     }
 
-    /// Leaves a damaged lane out of a listing, and counts it.
-    fn readable_lane(&self, lane: Read<Option<Lane>>) -> Read<Option<Lane>> {
-        match lane {
-            Err(StoreError::Corrupt { .. }) => {
-                self.counters.damaged_lanes.fetch_add(1, Ordering::Relaxed);
-                Ok(None)
-            }
-            lane @ (Ok(_) | Err(StoreError::Unavailable { .. })) => lane,
-        }
+    /// Reads the lane that a mark stands for. Leaves a damaged one out of a listing.
+    fn lane_of_mark(&self, view: &View<'_>, mark: &[u8]) -> Read<Option<Lane>> {
+        Ok(self.readable(Kind::LaneMark, mark, view.lane_of_mark(mark))?.flatten())
     }
 
     /// Begins at the lane's first event, not at the beginning of its range, where delivered events have left
@@ -275,6 +269,7 @@ mod tests {
 
         damage();
         assert_eq!(runtime.block_on(store.lane(&at)), Ok(Some(whole.clone())));
+        assert_eq!(store.engine.damage.logged(), [outbox_keys::lane(&at)].into());
         let events = runtime.block_on(store.events(&at, 9, usize::MAX));
         assert_eq!(events, Ok(vec![event(1), event(2)]));
         commit(vec![Expect::Lane(at.clone(), whole.state.due)], vec![Write::AppendEvent(event(3))]);

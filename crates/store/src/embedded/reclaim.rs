@@ -9,6 +9,7 @@ use std::ops::Bound;
 use carryall_core::ids::{IdentityId, PoolIncarnation};
 use carryall_core::store::{Reclaimed, StoreError};
 
+use super::damage::Kind;
 use super::engine::{Engine, View};
 use super::keys::{self, LifeId};
 use super::rows::head::StoredHead;
@@ -56,7 +57,7 @@ pub(super) fn plan(engine: &Engine, after: &mut Vec<u8>, rows_max: usize) -> Res
             slice.more = true;
             break;
         }
-        let Some(mut work) = engine.readable(Work::from_row(&row))? else {
+        let Some(mut work) = engine.readable(Kind::Work, &key, Work::from_row(&row))? else {
             *after = key.to_vec();
             continue;
         };
@@ -131,7 +132,7 @@ fn free_pool(
                 return Ok(false);
             }
             if tag == keys::HEAD {
-                let stored = engine.readable(StoredHead::from_row(&row))?;
+                let stored = engine.readable(Kind::Head, &key, StoredHead::from_row(&row))?;
                 slice.lives.extend(stored.and_then(|stored| stored.life));
             }
             if let Some(sweep) = keys::sweep_of_mark(&key) {
@@ -187,5 +188,7 @@ mod tests {
         let reclaimed = runtime.block_on(store.reclaim(9));
         assert_eq!(reclaimed, Ok(Reclaimed { rows: 1, more: false }));
         assert_eq!(store.engine.newest(Space::Log, &keys::life(life)), Ok(None));
+        let damaged = [keys::sweep(&sweep(1)), keys::work(1 << 20)];
+        assert_eq!(store.engine.damage.logged(), damaged.into());
     }
 }
