@@ -6,6 +6,7 @@
 //! no I/O, reads no clock, creates no randomness and knows no async runtime: time, fresh ids and loaded views
 //! are arguments. It knows neither HTTP nor the stored form of rows.
 
+pub mod caller;
 pub mod changes;
 pub mod cursor;
 pub mod devices;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::ids::{
-    AccessKeyId, DatasetName, DeviceId, Generation, IdentityEpoch, IdentityId, PoolId, PoolIncarnation,
-    RecordKey, SessionId, SyncCount, Version,
+    AccessKeyId, DatasetName, Generation, IdentityEpoch, IdentityId, PoolId, PoolIncarnation, RecordKey,
+    SessionId, SyncCount, Version,
 };
 use crate::limits::USED_SESSIONS_MAX;
 use crate::time::UnixMillis;
@@ -376,33 +376,6 @@ pub struct DeveloperKey {
 impl std::fmt::Debug for DeveloperKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeveloperKey").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// The caller of a request, once the signature has been verified.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Caller {
-    /// A developer, with a key of the account.
-    Developer {
-        /// The access key id of the signature.
-        key: AccessKeyId,
-    },
-    /// An identity, with temporary credentials.
-    Identity {
-        /// The identity's pool and id.
-        at: IdentityRef,
-        /// The epoch in which its credentials were issued.
-        epoch: IdentityEpoch,
-    },
-}
-
-/// The writer to whom a change is attributed: the device if the client names one, else the identity, else the
-/// account (`docs/protocol.md` section 7.5).
-pub fn writer(caller: &Caller, device: Option<&DeviceId>, account_id: &str) -> Writer {
-    match (device, caller) {
-        (Some(device), Caller::Developer { .. } | Caller::Identity { .. }) => Writer::from(device.as_str()),
-        (None, Caller::Identity { at, .. }) => Writer::from(at.identity.as_str()),
-        (None, Caller::Developer { .. }) => Writer::from(account_id),
     }
 }
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carryall_core::caller::Caller;
 use carryall_core::ids::{DatasetName, SyncCount};
-use carryall_core::model::{Caller, DatasetRef};
+use carryall_core::model::DatasetRef;
 use carryall_core::time::UnixMillis;
 use carryall_wire::codec::{self, Rejection};
 use carryall_wire::effects::change_notice::ChangeNotice;

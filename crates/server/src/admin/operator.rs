@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use carryall_core::caller::Caller;
 use carryall_core::ids::AccessKeyId;
-use carryall_core::model::Caller;
 use carryall_core::refusal::Refusal;
 use carryall_wire::spec::Service;
 

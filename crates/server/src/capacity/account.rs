@@ -9,7 +9,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Weak};
 
-use carryall_core::model::Caller;
+use carryall_core::caller::Caller;
 use tokio::sync::Semaphore;
 
 use crate::lock::Lock;

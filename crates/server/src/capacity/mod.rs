@@ -15,8 +15,8 @@ mod permits;
 use std::sync::Arc;
 use std::time::Duration;
 
+use carryall_core::caller::Caller;
 use carryall_core::ids::PoolId;
-use carryall_core::model::Caller;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use carryall_core::caller::Caller;
 use carryall_core::ids::{IdentityEpoch, IdentityId};
 use carryall_core::limits::Limits;
-use carryall_core::model::{Caller, IdentityRef};
+use carryall_core::model::IdentityRef;
 use carryall_core::time::UnixMillis;
 use carryall_wire::fault::FaultKind;
 use carryall_wire::ops::sync::{self, update_records::RecordPatch};

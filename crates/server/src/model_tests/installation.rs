@@ -4,9 +4,10 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use carryall_core::caller::Caller;
 use carryall_core::ids::{AccessKeyId, PoolId};
 use carryall_core::limits::Limits;
-use carryall_core::model::{Caller, PoolRef};
+use carryall_core::model::PoolRef;
 use carryall_core::store::Store;
 use carryall_core::time::UnixMillis;
 use carryall_store::{StoreOptions, StoreUrl};

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use carryall_core::caller::Caller;
 use carryall_core::ids::{IdentityEpoch, IdentityId};
 use carryall_core::limits::Limits;
-use carryall_core::model::{Caller, IdentityRef, PoolRef};
+use carryall_core::model::{IdentityRef, PoolRef};
 use carryall_core::time::UnixMillis;
 use carryall_wire::fault::{Fault, FaultKind};
 use carryall_wire::ops::sync::{self, update_records::RecordPatch};

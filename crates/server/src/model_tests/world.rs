@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use carryall_core::caller::Caller;
 use carryall_core::changes::{Changes, Expect, Write};
 use carryall_core::ids::{DatasetName, Generation, IdentityEpoch, IdentityId, SyncCount};
 use carryall_core::limits::Limits;
-use carryall_core::model::{Caller, DatasetRef, Head, Holdings, IdentityRef, PoolRef, UsedSessions};
+use carryall_core::model::{DatasetRef, Head, Holdings, IdentityRef, PoolRef, UsedSessions};
 use carryall_core::rules::delete_identities;
 use carryall_core::rules::effects::Effects;
 use carryall_core::time::UnixMillis;

@@ -1,7 +1,7 @@
 //! Access control: one pure function of an operation's access class, the caller and the identity that the
 //! request names (`docs/protocol.md` sections 5.3 and 5.4).
 
-use carryall_core::model::Caller;
+use carryall_core::caller::Caller;
 use carryall_core::refusal::Refusal;
 use carryall_wire::names::Names;
 use carryall_wire::spec::Access;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use carryall_core::caller::Caller;
 use carryall_core::cursor::NamesPage;
 use carryall_core::ids::{DatasetName, IdentityId, PoolId};
-use carryall_core::model::{Caller, DatasetRef, IdentityRef, Pool};
+use carryall_core::model::{DatasetRef, IdentityRef, Pool};
 use carryall_core::refusal::{Refusal, TokenTrouble};
 use carryall_core::rules::effects::Effects;
 use carryall_core::time::UnixMillis;

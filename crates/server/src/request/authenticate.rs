@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use carryall_core::caller::Caller;
 use carryall_core::ids::AccessKeyId;
-use carryall_core::model::Caller;
 use carryall_core::time::UnixMillis;
 use carryall_wire::sigv4::{self, BodyHash, Expected, InScope, SignedParts, SigningKey};
 use carryall_wire::spec::{Method, Service};

@@ -13,9 +13,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use carryall_core::caller::Caller;
 use carryall_core::changes::{Changes, Expect, Setting, Write};
 use carryall_core::ids::AccessKeyId;
-use carryall_core::model::Caller;
 use carryall_core::store::{Committed, Reads, Store, StoreError};
 use carryall_wire::sigv4::{InScope, KeyCache, SigningKey};
 use secrecy::SecretString;

@@ -15,7 +15,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "crates/server/src/model_tests/world.rs",
         "the driver of the reference model, a step for each operation",
     ),
-    ("crates/core/src/model.rs", "every noun that the store keeps, one line over"),
 ];
 
 #[test]

@@ -1,6 +1,6 @@
 //! GetCallerIdentity: returns the principal that signed (`docs/protocol.md` section 11.2).
 
-use carryall_core::model::Caller;
+use carryall_core::caller::Caller;
 use carryall_core::refusal::Refusal;
 use carryall_wire::ops::sts::GetCallerIdentity;
 use carryall_wire::ops::sts::get_caller_identity::Output;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use carryall_core::caller::{Caller, writer};
 use carryall_core::changes::Changes;
 use carryall_core::cursor::Session;
 use carryall_core::ids::{DeviceId, RecordKey, SyncCount};
 use carryall_core::limits::{Limits, PATCHES_PER_UPDATE_MAX};
-use carryall_core::model::{Caller, DatasetRef, Head, Holdings, Record, RecordStub, Writer, writer};
+use carryall_core::model::{DatasetRef, Head, Holdings, Record, RecordStub, Writer};
 use carryall_core::refusal::{Refusal, TokenTrouble};
 use carryall_core::rules::effects::Effects;
 use carryall_core::rules::patches::{Patch, Patches};
