@@ -48,10 +48,21 @@ pub struct Head {
     pub sync_count: SyncCount,
     /// The count of the last deletion; zero if there was none.
     pub deleted_at: SyncCount,
+    /// The date of the last deletion while the dataset is deleted; zero if there was none, or if it was stored by a
+    /// version that kept no date. It is zero while the dataset exists, because no date of its life is earlier.
+    pub deleted_on: UnixMillis,
     /// The used-up sync sessions of this generation, oldest first.
     pub used_sessions: UsedSessions,
     /// The dataset itself; `None` while it is deleted.
     pub life: Option<Life>,
+}
+
+impl Head {
+    /// The date of a change that is made `now`. Dates of a name rise with its counts, over deletions too, even if a
+    /// clock was set back or differs between nodes (`docs/protocol.md` section 7.5).
+    pub fn date_of_change(&self, now: UnixMillis) -> UnixMillis {
+        now.max(self.life.as_ref().map_or(self.deleted_on, |life| life.modified))
+    }
 }
 
 /// A dataset that exists.
@@ -167,7 +178,7 @@ pub struct Holdings {
     pub datasets: u32,
     /// The number of deleted names whose heads are kept.
     pub deleted_names: u32,
-    /// The counts from which names without a kept head continue.
+    /// The counts and the date from which names without a kept head continue.
     pub floor: Floor,
 }
 
@@ -179,6 +190,8 @@ pub struct Floor {
     pub sync_count: SyncCount,
     /// A generation at least as high as that of every dropped head.
     pub generation: Generation,
+    /// A date no earlier than that of every dropped head; zero if none of them had one.
+    pub deleted_on: UnixMillis,
 }
 
 impl Floor {
@@ -188,15 +201,21 @@ impl Floor {
             generation: self.generation,
             sync_count: self.sync_count,
             deleted_at: self.sync_count,
+            deleted_on: self.deleted_on,
             used_sessions: UsedSessions::default(),
             life: None,
         }
     }
 
-    /// The floor after a head at `sync_count` and `generation` was dropped.
+    /// The floor after a head was dropped that had reached `sync_count` and `generation` and was deleted on
+    /// `deleted_on`.
     #[must_use]
-    pub fn raised(self, sync_count: SyncCount, generation: Generation) -> Self {
-        Self { sync_count: self.sync_count.max(sync_count), generation: self.generation.max(generation) }
+    pub fn raised(self, sync_count: SyncCount, generation: Generation, deleted_on: UnixMillis) -> Self {
+        Self {
+            sync_count: self.sync_count.max(sync_count),
+            generation: self.generation.max(generation),
+            deleted_on: self.deleted_on.max(deleted_on),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! DeleteDataset: ends a dataset's life and keeps its counts (`docs/protocol.md` sections 7.8 and 7.10).
+//! DeleteDataset: ends a dataset's life, and keeps its counts and its last date (`docs/protocol.md` sections
+//! 7.8 and 7.10).
 
 use crate::changes::{Changes, Expect, NamedHead, Stamp, UsageDelta, Write};
 use crate::limits::DELETED_NAMES_PER_IDENTITY_MAX;
@@ -38,16 +39,21 @@ pub fn decide(
     };
 
     let deleted_at = head.sync_count.next();
+    let deleted_on = head.date_of_change(now);
     let marker = Head {
         generation: head.generation.next(),
         sync_count: deleted_at,
         deleted_at,
+        deleted_on,
         // The generation alone refuses sessions of an ended life.
         used_sessions: UsedSessions::default(),
         life: None,
     };
-    let usage =
-        UsageDelta { data_bytes: -was.data_bytes.cast_signed(), sync_sessions: 0, modified: Some(now) };
+    let usage = UsageDelta {
+        data_bytes: -was.data_bytes.cast_signed(),
+        sync_sessions: 0,
+        modified: Some(deleted_on),
+    };
     let mut changes = Changes {
         expect: vec![
             pool_stands(&at.owner),
@@ -63,7 +69,7 @@ pub fn decide(
     if let Some((name, dropped)) = name_to_drop(view, &holdings) {
         // Above the limit, so not zero.
         holdings.deleted_names -= 1;
-        holdings.floor = holdings.floor.raised(dropped.sync_count, dropped.generation);
+        holdings.floor = holdings.floor.raised(dropped.sync_count, dropped.generation, dropped.deleted_on);
         changes.write.push(Write::RemoveHead(DatasetRef { owner: at.owner.clone(), name: name.clone() }));
     }
     changes.write.push(Write::PutHoldings(at.owner.clone(), holdings));
@@ -112,6 +118,7 @@ mod tests {
             generation: Generation(generation),
             sync_count: SyncCount(count),
             deleted_at: SyncCount(0),
+            deleted_on: UnixMillis(if alive { 0 } else { 3 }),
             used_sessions: UsedSessions::default(),
             life: alive.then(|| Life {
                 created: UnixMillis(1),
@@ -172,6 +179,17 @@ mod tests {
     }
 
     #[test]
+    fn a_deletion_under_an_earlier_clock_is_dated_no_earlier_than_the_last_update() {
+        for (modified, deleted_on) in [(2, 9), (12, 12)] {
+            let mut before = head(2, 7, true);
+            before.life.as_mut().unwrap().modified = UnixMillis(modified);
+            let (changes, _) = applied(&view(vec![("a", before)]), "a");
+            let Write::PutHead(_, marker) = &changes.write[0] else { panic!("no head is put") };
+            assert_eq!(marker.deleted_on, UnixMillis(deleted_on));
+        }
+    }
+
+    #[test]
     fn what_does_not_exist_is_not_found() {
         let view = view(vec![("gone", head(1, 3, false))]);
         for name in ["gone", "never"] {
@@ -197,7 +215,9 @@ mod tests {
         });
         let holdings = holdings.unwrap();
         assert_eq!(holdings.deleted_names, DELETED_NAMES_PER_IDENTITY_MAX);
-        assert_eq!(holdings.floor, Floor { sync_count: SyncCount(100), generation: Generation(1) });
+        let floor =
+            Floor { sync_count: SyncCount(100), generation: Generation(1), deleted_on: UnixMillis(3) };
+        assert_eq!(holdings.floor, floor);
         assert_eq!((holdings.datasets, holdings.version), (0, Version(5)));
     }
 }

@@ -28,7 +28,7 @@ pub fn decide(view: &OwnerView, now: UnixMillis, at: &IdentityRef, effects: &Eff
     let mut changes = clear(view, now, at, effects);
     changes.write.push(Write::RemoveIdentity(at.clone()));
     // Issued credentials can still write. Counts must not fall for them, and their data is swept later.
-    changes.write.push(Write::PutHoldings(at.clone(), cleared(view)));
+    changes.write.push(Write::PutHoldings(at.clone(), cleared(view, now)));
     changes.write.push(Write::PutSweep(Sweep {
         owner: at.clone(),
         not_before: now.plus_seconds(CREDENTIALS_SECONDS_MAX),
@@ -58,18 +58,21 @@ pub fn sweep(
     changes.write.push(if view.heads.is_empty() {
         Write::RemoveHoldings(sweep.owner.clone())
     } else {
-        Write::PutHoldings(sweep.owner.clone(), cleared(view))
+        Write::PutHoldings(sweep.owner.clone(), cleared(view, now))
     });
     changes.write.push(Write::RemoveSweep(sweep.clone()));
     changes
 }
 
 /// The holdings of an identity without data. Clearing takes the next count of each dataset, as the deletion
-/// of a single dataset does, so that devices notice it.
-fn cleared(view: &OwnerView) -> Holdings {
+/// of a single dataset does, so that devices notice it, and is dated like one.
+fn cleared(view: &OwnerView, now: UnixMillis) -> Holdings {
     let floor = view.heads.iter().fold(view.holdings.floor, |floor, (_, head)| {
-        let reached = if head.life.is_some() { head.sync_count.next() } else { head.sync_count };
-        floor.raised(reached, head.generation.next())
+        let (reached, deleted_on) = match &head.life {
+            Some(_) => (head.sync_count.next(), head.date_of_change(now)),
+            None => (head.sync_count, head.deleted_on),
+        };
+        floor.raised(reached, head.generation.next(), deleted_on)
     });
     Holdings { version: view.holdings.version.next(), datasets: 0, deleted_names: 0, floor }
 }
@@ -130,17 +133,18 @@ mod tests {
             tombstones_forgotten_through: SyncCount::ZERO,
             data_bytes: 10,
         };
-        let head = |generation, count, life| Head {
+        let head = |generation, count, deleted_on, life| Head {
             generation: Generation(generation),
             sync_count: SyncCount(count),
             deleted_at: SyncCount(0),
+            deleted_on: UnixMillis(deleted_on),
             used_sessions: UsedSessions::default(),
             life,
         };
         OwnerView {
             heads: vec![
-                (DatasetName::parse("alive").unwrap(), head(0, 12, Some(life))),
-                (DatasetName::parse("gone").unwrap(), head(3, 4, None)),
+                (DatasetName::parse("alive").unwrap(), head(0, 12, 0, Some(life))),
+                (DatasetName::parse("gone").unwrap(), head(3, 4, 5, None)),
             ],
             holdings: Holdings { version: Version(1), datasets: 1, deleted_names: 1, ..Holdings::default() },
         }
@@ -161,10 +165,19 @@ mod tests {
         let changes = decide(&view(), UnixMillis(0), &at(), &samples::no_effects());
         let removed = changes.write.iter().filter(|write| matches!(write, Write::RemoveHead(_))).count();
         assert_eq!(removed, 2);
-        let floor = Floor { sync_count: SyncCount(13), generation: Generation(4) };
+        let floor = Floor { sync_count: SyncCount(13), generation: Generation(4), deleted_on: UnixMillis(5) };
         let holdings = Holdings { version: Version(2), datasets: 0, deleted_names: 0, floor };
         assert!(changes.write.contains(&Write::PutHoldings(at(), holdings)));
         assert!(changes.write.contains(&Write::RemoveIdentity(at())));
+    }
+
+    #[test]
+    fn the_floor_of_a_deleted_identity_is_dated_no_earlier_than_any_of_its_names() {
+        for (modified, now, deleted_on) in [(1, 3, 5), (1, 8, 8), (7, 3, 7)] {
+            let mut view = view();
+            view.heads[0].1.life.as_mut().unwrap().modified = UnixMillis(modified);
+            assert_eq!(cleared(&view, UnixMillis(now)).floor.deleted_on, UnixMillis(deleted_on));
+        }
     }
 
     #[test]
@@ -183,7 +196,7 @@ mod tests {
         let due = Sweep { owner: at(), not_before: UnixMillis(5) };
         let changes = sweep(&view(), None, UnixMillis(9), &due, &samples::no_effects());
         assert!(changes.write.contains(&Write::RemoveSweep(due)));
-        let floor = Floor { sync_count: SyncCount(13), generation: Generation(4) };
+        let floor = Floor { sync_count: SyncCount(13), generation: Generation(4), deleted_on: UnixMillis(9) };
         let holdings = Holdings { version: Version(2), datasets: 0, deleted_names: 0, floor };
         assert!(changes.write.contains(&Write::PutHoldings(at(), holdings)), "counts go on above the floor");
     }

@@ -169,6 +169,7 @@ mod tests {
             generation: Generation(u64::from(deleted_at > 0)),
             sync_count: SyncCount(count),
             deleted_at: SyncCount(deleted_at),
+            deleted_on: UnixMillis(0),
             used_sessions: UsedSessions::default(),
             life: alive.then(|| Life {
                 created: UnixMillis(0),
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_name_below_the_floor_counts_as_deleted() {
-        let floor = Floor { sync_count: SyncCount(9), generation: Generation(2) }.head();
+        let floor = Floor { sync_count: SyncCount(9), generation: Generation(2), ..Floor::default() }.head();
         let listing = first(&floor, 4).unwrap();
         assert!(!listing.exists && listing.deleted_after);
         assert_eq!(listing.dataset_sync_count, SyncCount(9));

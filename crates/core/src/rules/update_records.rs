@@ -225,9 +225,8 @@ fn apply(
 ) -> Option<Decision> {
     let at = &request.at;
     let sync_count = head.sync_count.next();
-    // Dates of a dataset rise with its counts, even if a clock was set back or differs between nodes. Events
-    // keep the present time, at which they become due.
-    let date = head.life.as_ref().map_or(now, |life| now.max(life.modified));
+    // Events keep the present time, at which they become due.
+    let date = head.date_of_change(now);
     let records: Vec<Record> = request
         .patches
         .iter()
@@ -249,6 +248,7 @@ fn apply(
     used_sessions.push(request.session.id);
     let new_head = Head {
         sync_count,
+        deleted_on: UnixMillis(0),
         used_sessions,
         life: Some(Life {
             created: head.life.as_ref().map_or(date, |life| life.created),
@@ -379,6 +379,7 @@ mod tests {
             generation: Generation(0),
             sync_count: SyncCount(count),
             deleted_at: SyncCount::ZERO,
+            deleted_on: UnixMillis(0),
             used_sessions: UsedSessions::default(),
             life: Some(Life {
                 created: UnixMillis(1),
@@ -615,6 +616,39 @@ mod tests {
         assert_eq!(new_head(&changes).life.as_ref().unwrap().created, records[0].modified);
     }
 
+    /// The dates of the life that an update of `view` creates, which its only record has too.
+    fn created_on(view: &DatasetView) -> UnixMillis {
+        let (changes, records) = applied(view, &request(vec![patch("k", Some("v"), 0)]));
+        let head = new_head(&changes);
+        let life = head.life.as_ref().unwrap();
+        assert_eq!(life.created, life.modified);
+        assert_eq!((records[0].modified, records[0].device_modified), (life.created, life.created));
+        assert_eq!(head.deleted_on, UnixMillis(0), "the life has dates now");
+        life.created
+    }
+
+    #[test]
+    fn a_dataset_recreated_under_an_earlier_clock_is_dated_no_earlier_than_its_deletion() {
+        for (deleted_on, expected) in [
+            (NOW.plus_seconds(4), NOW.plus_seconds(4)),
+            (UnixMillis(NOW.0 - 4), NOW),
+            // A version that kept no date stored the marker.
+            (UnixMillis(0), NOW),
+        ] {
+            let mut view = view(Some(Head { deleted_on, life: None, ..head(7, 0, 0) }), vec![None]);
+            view.holdings.deleted_names = 1;
+            assert_eq!(created_on(&view), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_whose_marker_was_dropped_is_dated_no_earlier_than_the_floor() {
+        let mut view = view(None, vec![None]);
+        view.holdings.floor =
+            Floor { sync_count: SyncCount(7), deleted_on: NOW.plus_seconds(4), ..Floor::default() };
+        assert_eq!(created_on(&view), NOW.plus_seconds(4));
+    }
+
     #[test]
     fn removing_a_key_that_was_never_there_leaves_a_marker() {
         let (changes, records) = applied(&view(None, vec![None]), &request(vec![patch("k", None, 0)]));
@@ -658,6 +692,7 @@ mod tests {
             generation: Generation(1),
             sync_count: SyncCount(9),
             deleted_at: SyncCount(9),
+            deleted_on: UnixMillis(0),
             used_sessions: UsedSessions::default(),
             life: None,
         };
@@ -683,7 +718,8 @@ mod tests {
     #[test]
     fn a_name_below_the_floor_goes_on_counting_from_it() {
         let mut view = view(None, vec![None]);
-        view.holdings.floor = Floor { sync_count: SyncCount(40), generation: Generation(3) };
+        view.holdings.floor =
+            Floor { sync_count: SyncCount(40), generation: Generation(3), ..Floor::default() };
         let mut request = request(vec![patch("k", Some("v"), 0)]);
         request.session.generation = Generation(3);
         let (changes, records) = applied(&view, &request);

@@ -22,6 +22,7 @@ async fn a_page_of_datasets_holds_1024_when_more_are_asked_for_and_all_when_no_s
         generation: Generation(0),
         sync_count: SyncCount(1),
         deleted_at: SyncCount::ZERO,
+        deleted_on: UnixMillis(0),
         used_sessions: UsedSessions::default(),
         life: Some(Life {
             created: NOW,

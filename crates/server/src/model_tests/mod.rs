@@ -2,6 +2,7 @@
 //! the real handlers, on every store. `PROPTEST_CASES` sets how many runs there are.
 
 mod capacity;
+mod dates;
 mod installation;
 mod interleaving;
 mod large_pages;

@@ -166,6 +166,8 @@ struct Name {
     generation: u64,
     count: u64,
     deleted_at: u64,
+    /// The last date that the name had before its deletion; 0 while it is a dataset.
+    deleted_on: i64,
     used: VecDeque<u64>,
     life: Option<Life>,
 }
@@ -175,6 +177,7 @@ struct Owner {
     names: BTreeMap<String, Name>,
     floor_count: u64,
     floor_generation: u64,
+    floor_date: i64,
 }
 
 impl Owner {
@@ -184,6 +187,7 @@ impl Owner {
             generation: self.floor_generation,
             count: self.floor_count,
             deleted_at: self.floor_count,
+            deleted_on: self.floor_date,
             ..Name::default()
         })
     }
@@ -192,19 +196,18 @@ impl Owner {
         self.names.iter().filter_map(|(name, row)| Some((name, row.life.as_ref()?)))
     }
 
-    fn raise_floor(&mut self, count: u64, generation: u64) {
+    fn raise_floor(&mut self, count: u64, generation: u64, date: i64) {
         self.floor_count = self.floor_count.max(count);
         self.floor_generation = self.floor_generation.max(generation);
+        self.floor_date = self.floor_date.max(date);
     }
 
-    fn raise_floor_above_all(&mut self) {
-        let reached: Vec<(u64, u64)> = self
-            .names
-            .values()
-            .map(|row| (row.count + u64::from(row.life.is_some()), row.generation))
-            .collect();
-        for (count, generation) in reached {
-            self.raise_floor(count, generation + 1);
+    fn raise_floor_above_all(&mut self, now: i64) {
+        for row in self.names.clone().into_values() {
+            match row.life {
+                Some(life) => self.raise_floor(row.count + 1, row.generation + 1, now.max(life.modified)),
+                None => self.raise_floor(row.count, row.generation + 1, row.deleted_on),
+            }
         }
     }
 
@@ -214,9 +217,9 @@ impl Owner {
             return;
         }
         if let Some((name, row)) = markers().min_by_key(|(_, row)| row.count) {
-            let (name, count, generation) = (name.clone(), row.count, row.generation);
+            let (name, row) = (name.clone(), row.clone());
             self.names.remove(&name);
-            self.raise_floor(count, generation);
+            self.raise_floor(row.count, row.generation, row.deleted_on);
         }
     }
 }
@@ -325,7 +328,7 @@ impl Model {
         };
         pool.handed_out.remove(identity);
         let owner = pool.owners.entry(identity.to_owned()).or_default();
-        owner.raise_floor_above_all();
+        owner.raise_floor_above_all(now);
         self.sweeps.push((now + CREDENTIALS_MILLIS, pool.life, identity.to_owned()));
         pool.clear(identity, now);
     }
@@ -340,7 +343,7 @@ impl Model {
             if let Some(pool) = self.pools.values_mut().find(|pool| pool.life == life) {
                 let owner = pool.owners.entry(identity.clone()).or_default();
                 let wrote_since = !owner.names.is_empty();
-                owner.raise_floor_above_all();
+                owner.raise_floor_above_all(now);
                 pool.clear(&identity, now);
                 if !wrote_since {
                     pool.owners.remove(&identity);
@@ -350,11 +353,17 @@ impl Model {
     }
 
     /// Inserts markers of names that were deleted long ago.
-    pub(super) fn add_markers(&mut self, place: &Place, markers: &[(String, u64, u64)]) {
+    pub(super) fn add_markers(&mut self, place: &Place, markers: &[(String, u64, u64, i64)]) {
         let Some(pool) = self.pools.get_mut(&place.pool) else { return };
         let owner = pool.owners.entry(place.identity.clone()).or_default();
-        for (name, generation, count) in markers {
-            let row = Name { generation: *generation, count: *count, deleted_at: *count, ..Name::default() };
+        for (name, generation, count, deleted_on) in markers {
+            let row = Name {
+                generation: *generation,
+                count: *count,
+                deleted_at: *count,
+                deleted_on: *deleted_on,
+                ..Name::default()
+            };
             owner.names.insert(name.clone(), row);
         }
     }
@@ -523,7 +532,9 @@ impl Model {
         if session.generation != name.generation {
             return refuse(FaultKind::ResourceConflict);
         }
-        let mut life = name.life.clone().unwrap_or_else(|| Life { created: self.now, ..Life::default() });
+        // Dates of a name never run backwards, over deletions neither.
+        let now = self.now.max(name.life.as_ref().map_or(name.deleted_on, |life| life.modified));
+        let mut life = name.life.clone().unwrap_or_else(|| Life { created: now, ..Life::default() });
         for patch in &ask.patches {
             let key = patch.key.clone().unwrap();
             let client = patch.sync_count.unwrap();
@@ -543,8 +554,6 @@ impl Model {
             return Ok(update_records::Output { records: Vec::new() });
         }
         let before = life.sizes();
-        // Dates of a life never run backwards.
-        let now = self.now.max(life.modified);
         let by = ask.device.clone().unwrap_or_else(|| match who {
             Who::Developer => ACCOUNT.to_owned(),
             Who::Identity { identity, .. } => identity.clone(),
@@ -561,6 +570,7 @@ impl Model {
         life.modified = now;
         life.by = by;
         name.count = count;
+        name.deleted_on = 0;
         name.life = Some(life);
         name.used.push_back(session.number);
         if name.used.len() > USED_SESSIONS {
@@ -643,6 +653,7 @@ impl Model {
             generation: name.generation + 1,
             count,
             deleted_at: count,
+            deleted_on: self.now.max(life.modified),
             used: VecDeque::new(),
             life: None,
         };

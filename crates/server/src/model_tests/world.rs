@@ -577,11 +577,13 @@ impl World {
             identity: IdentityId::parse(&place.identity).unwrap(),
         };
         let missing = 256_usize.saturating_sub(usize::from(less) + self.model.markers(&place));
-        let markers: Vec<(String, u64, u64)> = (0..missing)
+        let markers: Vec<(String, u64, u64, i64)> = (0..missing)
             .map(|number| {
-                // Names on both sides of the datasets', counts low and high.
+                // Names on both sides of the datasets', counts low and high, and dates before and after the present
+                // time, because the clock may have been set back.
                 let name = format!("{}{}", if number % 2 == 0 { "a" } else { "x" }, self.markers + number);
-                (name, 1 + number as u64 % 3, 2 + number as u64 % 5)
+                let deleted_on = self.model.now + 1000 * ((number as u64 % 7).cast_signed() - 3);
+                (name, 1 + number as u64 % 3, 2 + number as u64 % 5, deleted_on)
             })
             .collect();
         self.markers += missing;
@@ -598,11 +600,12 @@ impl World {
                 },
             )],
         };
-        for (name, generation, count) in &markers {
+        for (name, generation, count, deleted_on) in &markers {
             let head = Head {
                 generation: Generation(*generation),
                 sync_count: SyncCount(*count),
                 deleted_at: SyncCount(*count),
+                deleted_on: UnixMillis(*deleted_on),
                 used_sessions: UsedSessions::default(),
                 life: None,
             };

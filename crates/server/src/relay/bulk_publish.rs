@@ -177,7 +177,7 @@ mod tests {
     use std::sync::Arc;
 
     use carryall_core::changes::{Changes, Write};
-    use carryall_core::ids::{DatasetName, Generation, IdentityId, LeaseId, SyncCount};
+    use carryall_core::ids::{DatasetName, IdentityId, LeaseId, SyncCount};
     use carryall_core::model::{CognitoStreams, Floor, IdentityRef, Life, StreamingStatus, Writer};
     use carryall_core::outbox::{LaneState, Sink};
     use carryall_core::time::UnixMillis;
@@ -211,7 +211,7 @@ mod tests {
             tombstones_forgotten_through: SyncCount::ZERO,
             data_bytes: 0,
         };
-        let floor = Floor { sync_count: COUNT, generation: Generation::default() };
+        let floor = Floor { sync_count: COUNT, ..Floor::default() };
         Head { life: Some(life), ..floor.head() }
     }
 

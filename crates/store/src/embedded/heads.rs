@@ -171,7 +171,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use carryall_core::ids::{DatasetName, Generation, IdentityId, PoolId, PoolIncarnation, SyncCount};
+    use carryall_core::ids::{DatasetName, IdentityId, PoolId, PoolIncarnation, SyncCount};
     use carryall_core::model::PoolRef;
 
     use super::*;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn known(count: u64) -> KnownHead {
-        let floor = Floor { sync_count: SyncCount(count), generation: Generation(0) };
+        let floor = Floor { sync_count: SyncCount(count), ..Floor::default() };
         KnownHead { stored: None, floor }
     }
 

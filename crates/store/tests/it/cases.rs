@@ -16,9 +16,9 @@ use carryall_core::tombstone::{OldestTombstones, Tombstone};
 use futures_util::FutureExt as _;
 
 use crate::sample::{
-    self, AnyStore, commit, create_pool, dataset, delete, everything, head, identity, key, life, listed,
-    must_write, owner, pool, pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool, update,
-    update_of, wait,
+    self, AnyStore, DELETED_ON, commit, create_pool, dataset, delete, everything, head, identity, key, life,
+    listed, must_write, owner, pool, pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool,
+    update, update_of, wait,
 };
 
 fn holdings(version: u64) -> Holdings {
@@ -531,7 +531,7 @@ pub(crate) fn a_raised_floor_is_seen_under_every_name(store: &AnyStore) {
         assert_eq!(wait(store.head(name)).unwrap().floor, Floor::default());
     }
     let before = wait(store.heads(&at.owner)).unwrap().holdings;
-    let floor = Floor { sync_count: SyncCount(2), generation: Generation(1) };
+    let floor = Floor { sync_count: SyncCount(2), generation: Generation(1), deleted_on: UnixMillis(60) };
     let raised = Holdings { version: before.version.next(), floor, ..before };
     must_write(
         store,
@@ -542,11 +542,25 @@ pub(crate) fn a_raised_floor_is_seen_under_every_name(store: &AnyStore) {
         assert_eq!(wait(store.head(name)).unwrap().floor, floor, "{name:?}");
     }
     assert_eq!(wait(store.head(&at)).unwrap().head, None);
-    assert_eq!(wait(store.head(&absent)).unwrap().effective().sync_count, SyncCount(2));
+    assert_eq!(wait(store.head(&absent)).unwrap().effective().as_ref(), &floor.head());
     update(store, &at, &[("k", Some("w"))]);
     assert_eq!(records(store, &at, 1), Some(vec![record("k", 3, Some("w"))]), "counts go on from the floor");
     must_write(store, vec![], vec![Write::RemoveHoldings(at.owner.clone())]);
     assert_eq!(wait(store.head(&absent)).unwrap().floor, Floor::default());
+}
+
+pub(crate) fn the_date_of_a_deletion_is_kept_with_the_marker(store: &AnyStore) {
+    let at = prefs(store);
+    let expect_date = |date| {
+        assert_eq!(wait(store.head(&at)).unwrap().head.unwrap().deleted_on, date);
+        assert_eq!(wait(store.heads(&at.owner)).unwrap().heads[0].1.deleted_on, date);
+    };
+    update(store, &at, &[("k", Some("v"))]);
+    expect_date(UnixMillis(0));
+    delete(store, &at);
+    expect_date(DELETED_ON);
+    update(store, &at, &[("k", Some("v"))]);
+    expect_date(UnixMillis(0));
 }
 
 pub(crate) fn heads_come_in_the_order_of_names_with_deleted_ones(store: &AnyStore) {

@@ -195,7 +195,7 @@ impl Pair<'_> {
     fn drop_head(&self, pool: usize, at: &DatasetRef) -> Option<Changes> {
         let head = wait(self.reference.head(at)).unwrap().head?;
         let before = wait(self.reference.heads(&at.owner)).unwrap().holdings;
-        let floor = before.floor.raised(head.sync_count, head.generation);
+        let floor = before.floor.raised(head.sync_count, head.generation, head.deleted_on);
         let after = Holdings { version: before.version.next(), floor, ..before };
         let writes = vec![Write::RemoveHead(at.clone()), Write::PutHoldings(at.owner.clone(), after)];
         Some(self.in_pool(pool, writes))

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use carryall_core::changes::{Expect, Setting, Write};
-use carryall_core::ids::SyncCount;
-use carryall_core::model::{BulkPublishStatus, PoolRef, Sweep};
+use carryall_core::ids::{Generation, SyncCount};
+use carryall_core::model::{BulkPublishStatus, Floor, Holdings, PoolRef, Sweep};
 use carryall_core::outbox::LaneRef;
 use carryall_core::time::UnixMillis;
 use carryall_store::{DirLock, OpenError, StoreOptions, StoreUrl, open, open_locked};
@@ -17,8 +17,8 @@ use crate::outbox_sample::{
     positions, remove, set_due, setting, snapshot, stream_of, updated, waiting,
 };
 use crate::sample::{
-    AnyStore, create_pool, dataset, delete, identity, must_commit, must_write, open_embedded, owner,
-    pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool, update, wait,
+    AnyStore, DELETED_ON, create_pool, dataset, delete, identity, must_commit, must_write, open_embedded,
+    owner, pool_ref, prefs, put_pool, reclaim_all, record, records, remove_pool, update, wait,
 };
 
 fn refusal(dir: &Path) -> OpenError {
@@ -52,6 +52,23 @@ fn everything_is_there_after_closing_and_opening() {
 }
 
 #[test]
+fn the_dates_of_a_marker_and_of_a_floor_are_there_after_closing_and_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_embedded(dir.path());
+    let at = prefs(&store);
+    update(&store, &at, &[("k", Some("v"))]);
+    delete(&store, &at);
+    let floor = Floor { sync_count: SyncCount(9), generation: Generation(4), deleted_on: UnixMillis(60) };
+    let holdings = Holdings { floor, ..wait(store.heads(&at.owner)).unwrap().holdings };
+    must_write(&store, vec![], vec![Write::PutHoldings(at.owner.clone(), holdings)]);
+    drop(store);
+    let store = open_embedded(dir.path());
+    assert_eq!(wait(store.head(&at)).unwrap().head.unwrap().deleted_on, DELETED_ON);
+    let absent = wait(store.head(&dataset(&at.owner, "absent"))).unwrap();
+    assert_eq!((absent.head, absent.floor), (None, floor));
+}
+
+#[test]
 fn a_second_holder_is_refused_while_the_first_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_embedded(dir.path());
@@ -69,11 +86,11 @@ fn a_second_holder_is_refused_while_the_first_is_there() {
 fn a_newer_format_is_refused_untouched() {
     let dir = tempfile::tempdir().unwrap();
     drop(open_embedded(dir.path()));
-    fs::write(dir.path().join("format"), "5\n").unwrap();
+    fs::write(dir.path().join("format"), "6\n").unwrap();
     let journal = dir.path().join("store/0.jnl");
     fs::write(&journal, b"what a newer version writes").unwrap();
     let error = refusal(dir.path());
-    assert!(matches!(error, OpenError::NewerVersion { found: 5, understood: 4, .. }), "{error}");
+    assert!(matches!(error, OpenError::NewerVersion { found: 6, understood: 5, .. }), "{error}");
     assert_eq!(fs::read(&journal).unwrap(), b"what a newer version writes");
     fs::write(dir.path().join("format"), "soon\n").unwrap();
     assert!(matches!(refusal(dir.path()), OpenError::Damaged { .. }));

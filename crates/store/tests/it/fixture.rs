@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use carryall_core::changes::{Expect, Setting, Write};
-use carryall_core::ids::{AccessKeyId, DatasetName, SyncCount};
-use carryall_core::model::{BulkPublishStatus, DatasetRef, DeveloperKey, Sweep};
+use carryall_core::ids::{AccessKeyId, DatasetName, Generation, SyncCount};
+use carryall_core::model::{
+    BulkPublishStatus, DatasetRef, DeveloperKey, Floor, Holdings, IdentityRef, Sweep,
+};
 use carryall_core::outbox::{Entered, Event, EventBody, LaneRef, Page, Position, Sink};
 use carryall_core::store::Health;
 use carryall_core::time::UnixMillis;
@@ -16,8 +18,8 @@ use crate::outbox_sample::{
     snapshot, stream_of, updated, waiting,
 };
 use crate::sample::{
-    AnyStore, create_pool, dataset, delete, identity, must_write, open_embedded, owner, pool, pool_ref,
-    reclaim_all, record, records, update, wait,
+    AnyStore, DELETED_ON, create_pool, dataset, delete, identity, must_write, open_embedded, owner, pool,
+    pool_ref, reclaim_all, record, records, update, wait,
 };
 
 /// Set to write the fixture of the present format instead of reading it.
@@ -42,6 +44,14 @@ fn place() -> (DatasetRef, [LaneRef; 2]) {
     let lanes = [stream_of(&at), device_lane(&at, "d\u{0}1")];
     (at, lanes)
 }
+
+/// The identity that has a floor since format 5.
+fn of_floor() -> IdentityRef {
+    owner(&pool_ref("a", 1), "a:2")
+}
+
+const FLOOR: Floor =
+    Floor { sync_count: SyncCount(9), generation: Generation(4), deleted_on: UnixMillis(60) };
 
 /// The events that wait in the dataset's stream: one of each kind.
 fn events(stream: &LaneRef) -> Vec<Event> {
@@ -88,6 +98,8 @@ fn write(dir: &Path) {
     append(&store, &Event { body: EventBody::Notice, ..updated(&lanes[1], 2, 8) });
     set_due(&store, &lanes[1], parked(11));
     append(&store, &page());
+    let holdings = Holdings { floor: FLOOR, ..Holdings::default() };
+    must_write(&store, vec![], vec![Write::PutHoldings(of_floor(), holdings)]);
     drop(store);
     // Opened once more, the journal gives back the room that it reserved.
     drop(open_embedded(dir));
@@ -155,16 +167,25 @@ fn check_tombstones(store: &AnyStore, key_bytes: Option<u64>) {
     assert_eq!(life.tombstones_forgotten_through, SyncCount::ZERO);
 }
 
+/// Markers of deleted names and floors have dates since format 5.
+fn check_dates(store: &AnyStore, deleted_on: UnixMillis, floor: UnixMillis) {
+    let (at, _) = place();
+    let marker = wait(store.head(&dataset(&at.owner, "deleted"))).unwrap().head.unwrap();
+    assert_eq!(marker.deleted_on, deleted_on);
+    assert_eq!(wait(store.heads(&of_floor())).unwrap().holdings.floor.deleted_on, floor);
+}
+
 #[test]
-fn a_directory_of_format_1_is_used_and_is_of_format_4_then() {
+fn a_directory_of_format_1_is_used_and_is_of_format_5_then() {
     let dir = tempfile::tempdir().unwrap();
     copy(&fixture(1), dir.path());
     // What a crash leaves that came while an earlier start was raising the number.
     fs::write(dir.path().join("format.new"), b"").unwrap();
     assert_eq!(format_of(dir.path()), "1\n");
     let store = open_embedded(dir.path());
-    assert_eq!(format_of(dir.path()), "4\n", "before anything is written that format 1 does not know");
+    assert_eq!(format_of(dir.path()), "5\n", "before anything is written that format 1 does not know");
     check_tombstones(&store, None);
+    check_dates(&store, UnixMillis(0), UnixMillis(0));
     check(&store);
     let (at, [stream, _]) = place();
     assert_eq!((waiting(&store, &at.owner.pool), lane(&store, &stream)), (0, None));
@@ -174,43 +195,54 @@ fn a_directory_of_format_1_is_used_and_is_of_format_4_then() {
     assert_eq!((waiting(&store, &at.owner.pool), positions(&store, &stream).len()), (1, 1));
     assert_eq!(wait(store.pool_usage(&at.owner.pool)).unwrap().data_bytes, 5);
     drop(store);
-    assert_eq!(format_of(dir.path()), "4\n");
+    assert_eq!(format_of(dir.path()), "5\n");
 }
 
-/// A directory of `format` is used, and is of format 4 then.
-fn opens_and_is_of_format_4_then(format: u32, tombstone_key_bytes: Option<u64>) {
+/// A directory of `format` is used, and is of format 5 then.
+fn opens_and_is_of_format_5_then(
+    format: u32,
+    tombstone_key_bytes: Option<u64>,
+    published: &BulkPublishStatus,
+) {
     let dir = tempfile::tempdir().unwrap();
     copy(&fixture(format), dir.path());
     assert_eq!(format_of(dir.path()), format!("{format}\n"));
     let store = open_embedded(dir.path());
-    assert_eq!(format_of(dir.path()), "4\n");
+    assert_eq!(format_of(dir.path()), "5\n");
     check_tombstones(&store, tombstone_key_bytes);
-    check_outbox(&store, &interrupted());
+    check_dates(&store, UnixMillis(0), UnixMillis(0));
+    check_outbox(&store, published);
     check(&store);
-    check_outbox(&store, &interrupted());
+    check_outbox(&store, published);
 }
 
 #[test]
-fn a_directory_of_format_2_is_used_and_is_of_format_4_then() {
-    opens_and_is_of_format_4_then(2, None);
+fn a_directory_of_format_2_is_used_and_is_of_format_5_then() {
+    opens_and_is_of_format_5_then(2, None, &interrupted());
 }
 
 #[test]
-fn a_directory_of_format_3_is_used_and_is_of_format_4_then() {
-    opens_and_is_of_format_4_then(3, Some("removed".len() as u64));
+fn a_directory_of_format_3_is_used_and_is_of_format_5_then() {
+    opens_and_is_of_format_5_then(3, Some("removed".len() as u64), &interrupted());
 }
 
 #[test]
-fn a_directory_of_format_4_opens_and_holds_what_was_stored() {
+fn a_directory_of_format_4_is_used_and_is_of_format_5_then() {
+    opens_and_is_of_format_5_then(4, Some("removed".len() as u64), &BulkPublishStatus::InProgress);
+}
+
+#[test]
+fn a_directory_of_format_5_opens_and_holds_what_was_stored() {
     if std::env::var_os(WRITE).is_some() {
-        fs::remove_dir_all(fixture(4)).ok();
-        write(&fixture(4));
+        fs::remove_dir_all(fixture(5)).ok();
+        write(&fixture(5));
     }
     let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(4), dir.path());
-    assert_eq!(format_of(dir.path()), "4\n");
+    copy(&fixture(5), dir.path());
+    assert_eq!(format_of(dir.path()), "5\n");
     let store = open_embedded(dir.path());
     check_tombstones(&store, Some("removed".len() as u64));
+    check_dates(&store, DELETED_ON, FLOOR.deleted_on);
     let under_way = BulkPublishStatus::InProgress;
     check_outbox(&store, &under_way);
     let page = page();

@@ -58,6 +58,7 @@ over_every_store! {
         forgotten_records_are_gone_while_the_dataset_lives_on,
         records_without_a_dataset_are_refused_whole,
         a_raised_floor_is_seen_under_every_name,
+        the_date_of_a_deletion_is_kept_with_the_marker,
         heads_come_in_the_order_of_names_with_deleted_ones,
         one_identity_never_sees_another,
         a_removed_pool_is_gone_at_once,

@@ -142,6 +142,7 @@ pub(crate) fn head(generation: u64, sync_count: u64, life: Option<Life>) -> Head
         generation: Generation(generation),
         sync_count: SyncCount(sync_count),
         deleted_at: SyncCount::ZERO,
+        deleted_on: UnixMillis(0),
         used_sessions: UsedSessions::default(),
         life,
     }
@@ -167,7 +168,7 @@ pub(crate) fn update_of(store: &AnyStore, at: &DatasetRef, patches: &[Patch<'_>]
     let view = wait(store.dataset(at, &keys)).unwrap();
     let before = view.head.clone().unwrap_or_else(|| view.holdings.floor.head());
     let count = before.sync_count.next();
-    let mut after = Head { sync_count: count, ..before.clone() };
+    let mut after = Head { sync_count: count, deleted_on: UnixMillis(0), ..before.clone() };
     let mut bytes = 0;
     let mut records = Vec::new();
     let now = after.life.get_or_insert_with(|| life(0, 0));
@@ -212,6 +213,9 @@ pub(crate) fn update(store: &AnyStore, at: &DatasetRef, patches: &[Patch<'_>]) {
     must_commit(store, update_of(store, at, patches));
 }
 
+/// The date of every deletion.
+pub(crate) const DELETED_ON: UnixMillis = UnixMillis(50);
+
 /// The commit of the deletion of a dataset that exists.
 pub(crate) fn deletion_of(store: &AnyStore, at: &DatasetRef) -> Changes {
     let view = wait(store.dataset(at, &[])).unwrap();
@@ -221,12 +225,12 @@ pub(crate) fn deletion_of(store: &AnyStore, at: &DatasetRef) -> Changes {
         generation: before.generation.next(),
         sync_count: count,
         deleted_at: count,
+        deleted_on: DELETED_ON,
         used_sessions: UsedSessions::default(),
         life: None,
     };
     let bytes = before.life.as_ref().map_or(0, |life| life.data_bytes);
-    let usage =
-        UsageDelta { data_bytes: -bytes.cast_signed(), sync_sessions: 0, modified: Some(UnixMillis(50)) };
+    let usage = UsageDelta { data_bytes: -bytes.cast_signed(), sync_sessions: 0, modified: Some(DELETED_ON) };
     let holdings = Holdings {
         version: view.holdings.version.next(),
         datasets: view.holdings.datasets.saturating_sub(1),

@@ -3,6 +3,7 @@
 use carryall_core::ids::{Generation, SessionId, SyncCount};
 use carryall_core::model::{Head, Life, UsedSessions, Writer};
 use carryall_core::store::StoreError;
+use carryall_core::time::UnixMillis;
 
 use super::bytes::Reader;
 use crate::embedded::keys::LifeId;
@@ -14,8 +15,11 @@ pub(crate) struct StoredHead {
     pub(crate) life: Option<LifeId>,
 }
 
-/// The layout of head rows that counts the bytes of tombstones' keys and says which are forgotten.
-const HEAD_VERSION: u8 = 2;
+/// The layout of head rows that counts the bytes of tombstones' keys and says which are forgotten. Rows without a date
+/// of deletion, which are those of existing datasets, still have it.
+const COUNTED_VERSION: u8 = 2;
+/// The layout that has the date of the deletion too.
+const DATED_VERSION: u8 = 3;
 /// In the place of the bytes of tombstones' keys: they are not known.
 const UNKNOWN_BYTES: u64 = u64::MAX;
 
@@ -24,10 +28,14 @@ impl StoredHead {
         let head = &self.head;
         let used = head.used_sessions.iter();
         let mut row = Vec::with_capacity(96 + 8 * used.len());
-        row.push(HEAD_VERSION);
+        let is_dated = head.deleted_on != UnixMillis(0);
+        row.push(if is_dated { DATED_VERSION } else { COUNTED_VERSION });
         row.extend(head.generation.0.to_be_bytes());
         row.extend(head.sync_count.0.to_be_bytes());
         row.extend(head.deleted_at.0.to_be_bytes());
+        if is_dated {
+            row.extend(head.deleted_on.0.to_be_bytes());
+        }
         row.extend(self.life.map_or(0, |life| life.0).to_be_bytes());
         row.push(u8::try_from(used.len()).unwrap_or(u8::MAX));
         for session in used {
@@ -48,10 +56,11 @@ impl StoredHead {
     }
 
     pub(crate) fn from_row(row: &[u8]) -> Result<Self, StoreError> {
-        let (mut reader, version) = Reader::open_up_to(HEAD_VERSION, "head", row)?;
+        let (mut reader, version) = Reader::open_up_to(DATED_VERSION, "head", row)?;
         let generation = Generation(reader.u64()?);
         let sync_count = SyncCount(reader.u64()?);
         let deleted_at = SyncCount(reader.u64()?);
+        let deleted_on = if version < DATED_VERSION { UnixMillis(0) } else { reader.time()? };
         let life_id = reader.u64()?;
         let used = reader.u8()?;
         let used_sessions =
@@ -60,7 +69,7 @@ impl StoredHead {
             let (created, modified) = (reader.time()?, reader.time()?);
             let (records, tombstones, data_bytes) = (reader.u32()?, reader.u32()?, reader.u64()?);
             let (key_bytes, forgotten_through) =
-                if version < HEAD_VERSION { (UNKNOWN_BYTES, 0) } else { (reader.u64()?, reader.u64()?) };
+                if version < COUNTED_VERSION { (UNKNOWN_BYTES, 0) } else { (reader.u64()?, reader.u64()?) };
             Some(Life {
                 created,
                 modified,
@@ -75,14 +84,13 @@ impl StoredHead {
             reader.end()?;
             None
         };
-        let head = Head { generation, sync_count, deleted_at, used_sessions, life };
+        let head = Head { generation, sync_count, deleted_at, deleted_on, used_sessions, life };
         Ok(Self { head, life: (life_id != 0).then_some(LifeId(life_id)) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use carryall_core::time::UnixMillis;
     use proptest::prelude::*;
 
     use super::*;
@@ -105,12 +113,14 @@ mod tests {
 
     fn stored_head() -> impl Strategy<Value = StoredHead> {
         let sessions = proptest::collection::vec(any::<u64>(), 0..=32);
-        (any::<(u64, u64, u64, u64)>(), sessions, proptest::option::of(life())).prop_map(
-            |(numbers, sessions, life)| StoredHead {
+        let deleted_on = prop_oneof![Just(0), any::<i64>()];
+        (any::<(u64, u64, u64, u64)>(), deleted_on, sessions, proptest::option::of(life())).prop_map(
+            |(numbers, deleted_on, sessions, life)| StoredHead {
                 head: Head {
                     generation: Generation(numbers.0),
                     sync_count: SyncCount(numbers.1),
                     deleted_at: SyncCount(numbers.2),
+                    deleted_on: UnixMillis(deleted_on),
                     used_sessions: sessions.into_iter().map(SessionId).collect(),
                     life,
                 },
