@@ -396,3 +396,65 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Floor, Life, Writer};
+
+    fn head(count: u64, alive: bool) -> Head {
+        let floor = Floor { sync_count: SyncCount(count), ..Floor::default() };
+        let life = alive.then(|| Life {
+            created: UnixMillis(0),
+            modified: UnixMillis(0),
+            modified_by: Writer::from("d"),
+            records: 1,
+            tombstones: 0,
+            tombstone_key_bytes: Some(0),
+            tombstones_forgotten_through: SyncCount::ZERO,
+            data_bytes: 1,
+        });
+        Head { life, ..floor.head() }
+    }
+
+    fn may_match(head: Option<&Head>, after: RecordCursor, through: Option<u64>) -> bool {
+        let range = ListingRange { after, through: through.map(SyncCount), max: None, bytes_max: 1 };
+        range.may_match(head)
+    }
+
+    #[test]
+    fn only_a_dataset_that_exists_and_has_changed_after_the_start_may_have_records() {
+        let (alive, deleted) = (head(5, true), head(5, false));
+        let behind = |count| RecordCursor::Count(SyncCount(count));
+        for (head, count, expected) in [
+            (None, 0, false),
+            (Some(&deleted), 0, false),
+            (Some(&deleted), 3, false),
+            (Some(&alive), 0, true),
+            (Some(&alive), 4, true),
+            (Some(&alive), 5, false),
+            (Some(&alive), 9, false),
+        ] {
+            assert_eq!(may_match(head, behind(count), None), expected, "{head:?}, after {count}");
+        }
+    }
+
+    #[test]
+    fn a_later_page_ends_at_the_count_of_the_first_and_may_begin_within_one_count() {
+        let alive = head(5, true);
+        let key = RecordKey::from_stored("k");
+        for (count, through, after_count, after_record) in [
+            (3, Some(4), true, true),
+            (4, Some(4), false, true),
+            (5, Some(4), false, false),
+            (5, Some(9), false, true),
+            (5, None, false, true),
+            (6, None, false, false),
+        ] {
+            let behind = RecordCursor::Count(SyncCount(count));
+            assert_eq!(may_match(Some(&alive), behind, through), after_count, "{count}, {through:?}");
+            let behind = RecordCursor::Record(SyncCount(count), key.clone());
+            assert_eq!(may_match(Some(&alive), behind, through), after_record, "{count}, {through:?}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::ids::{Generation, SyncCount};
 use crate::limits::RECORDS_PER_PAGE_MAX;
 use crate::model::{DatasetRef, Head, Record};
 use crate::refusal::{Refusal, TokenTrouble};
-use crate::store::{ListingRange, RecordCursor, RecordRange};
+use crate::store::{ListingRange, RecordCursor};
 use crate::time::UnixMillis;
 
 /// The decision on one page of a listing.
@@ -18,13 +18,11 @@ pub struct Listing {
     pub deleted_after: bool,
     /// The count that every page of the listing reports.
     pub dataset_sync_count: SyncCount,
-    /// The generation to read. Its life may end before the read.
+    /// The generation of the session that the listing begins.
     pub generation: Generation,
     /// True if a tombstone was forgotten above the count that the client named, so that the client may keep a
     /// removed record.
     pub below_forgotten: bool,
-    /// The records to read; `None` if there can be none.
-    pub range: Option<RecordRange>,
 }
 
 /// The start of a page: the first page of a listing, or a later one.
@@ -91,13 +89,11 @@ pub fn range(begin: Begin<'_>, records_max: Option<u32>, bytes_max: usize) -> Li
     ListingRange { after, through, max, bytes_max }
 }
 
-/// Decides one page. `records_max` is the requested page size, if any.
-pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result<Listing, Refusal> {
-    // One more than the page, so that a next page is announced only if it has something.
-    let max = records_max.map(|max| max.min(RECORDS_PER_PAGE_MAX) as usize + 1);
+/// Decides one page.
+pub fn decide(head: &Head, begin: Begin<'_>) -> Result<Listing, Refusal> {
     let forgotten = head.life.as_ref().map_or(SyncCount::ZERO, |life| life.tombstones_forgotten_through);
-    let (after, through, deleted_after, below_forgotten) = match begin {
-        Begin::After(page) => (page.cursor(), page.dataset_sync_count, page.deleted_after, false),
+    let (dataset_sync_count, deleted_after, below_forgotten) = match begin {
+        Begin::After(page) => (page.dataset_sync_count, page.deleted_after, false),
         Begin::First { last_sync_count } => {
             // A name that was never used has no count to compare with, so that clients recover after a server
             // was rebuilt.
@@ -109,18 +105,15 @@ pub fn decide(head: &Head, begin: Begin<'_>, records_max: Option<u32>) -> Result
             // A client that learns of a deletion drops everything, and one that names zero has nothing.
             let below_forgotten =
                 last_sync_count > SyncCount::ZERO && last_sync_count < forgotten && !deleted_after;
-            (RecordCursor::Count(last_sync_count), head.sync_count, deleted_after, below_forgotten)
+            (head.sync_count, deleted_after, below_forgotten)
         }
     };
-    let nothing_new = matches!(after, RecordCursor::Count(count) if count >= through);
-    let range = (head.life.is_some() && !nothing_new).then_some(RecordRange { after, through, max });
     Ok(Listing {
         exists: head.life.is_some(),
         deleted_after,
-        dataset_sync_count: through,
+        dataset_sync_count,
         generation: head.generation,
         below_forgotten,
-        range,
     })
 }
 
@@ -133,16 +126,17 @@ pub struct Loaded {
     pub more: bool,
 }
 
-/// Cuts `records` to the page size and to those that fit, and returns the start of the next page, if there is
-/// one.
+/// Cuts `records`, which were read with `range`, to the page size and to those that fit, and returns the start
+/// of the next page, if there is one.
 pub fn cut(
     records: &mut Vec<Record>,
     listing: &Listing,
+    range: &ListingRange,
     loaded: Loaded,
     last_sync_count: SyncCount,
     session: &Session,
 ) -> Option<RecordsPage> {
-    let asked = listing.range.as_ref()?.max.map_or(usize::MAX, |max| max - 1);
+    let asked = range.max.map_or(usize::MAX, |max| max - 1);
     let max = asked.min(loaded.fitting);
     if records.len() <= max && !loaded.more {
         return None;
@@ -185,10 +179,10 @@ mod tests {
     }
 
     fn first(head: &Head, count: u64) -> Result<Listing, Refusal> {
-        decide(head, Begin::First { last_sync_count: SyncCount(count) }, None)
+        decide(head, Begin::First { last_sync_count: SyncCount(count) })
     }
 
-    /// Maps (head, LastSyncCount) to (exists, deleted after, count, whether records are read).
+    /// Maps (head, LastSyncCount) to (exists, deleted after, count).
     #[test]
     fn every_row_of_the_truth_table() {
         let never = Floor::default().head();
@@ -196,27 +190,22 @@ mod tests {
         let deleted = head(6, 6, false);
         let recreated = head(7, 6, true);
         let cases = [
-            (&never, 0, (false, false, 0, false)),
-            (&never, 9, (false, false, 0, false)),
-            (&alive, 0, (true, false, 5, true)),
-            (&alive, 3, (true, false, 5, true)),
-            (&alive, 5, (true, false, 5, false)),
-            (&deleted, 0, (false, false, 6, false)),
-            (&deleted, 3, (false, true, 6, false)),
-            (&deleted, 6, (false, false, 6, false)),
-            (&recreated, 0, (true, false, 7, true)),
-            (&recreated, 3, (true, true, 7, true)),
-            (&recreated, 6, (true, false, 7, true)),
-            (&recreated, 7, (true, false, 7, false)),
+            (&never, 0, (false, false, 0)),
+            (&never, 9, (false, false, 0)),
+            (&alive, 0, (true, false, 5)),
+            (&alive, 3, (true, false, 5)),
+            (&alive, 5, (true, false, 5)),
+            (&deleted, 0, (false, false, 6)),
+            (&deleted, 3, (false, true, 6)),
+            (&deleted, 6, (false, false, 6)),
+            (&recreated, 0, (true, false, 7)),
+            (&recreated, 3, (true, true, 7)),
+            (&recreated, 6, (true, false, 7)),
+            (&recreated, 7, (true, false, 7)),
         ];
         for (head, count, expected) in cases {
             let listing = first(head, count).unwrap();
-            let told = (
-                listing.exists,
-                listing.deleted_after,
-                listing.dataset_sync_count.0,
-                listing.range.is_some(),
-            );
+            let told = (listing.exists, listing.deleted_after, listing.dataset_sync_count.0);
             assert_eq!(told, expected, "head {head:?}, LastSyncCount {count}");
         }
     }
@@ -249,8 +238,7 @@ mod tests {
     #[test]
     fn a_page_size_above_the_ceiling_means_the_ceiling() {
         let begin = Begin::First { last_sync_count: SyncCount::ZERO };
-        let listing = decide(&head(5, 0, true), begin, Some(5000)).unwrap();
-        assert_eq!(listing.range.unwrap().max, Some(1025));
+        assert_eq!(range(begin, Some(5000), 0).max, Some(1025));
     }
 
     fn record(count: u64) -> Record {
@@ -267,7 +255,8 @@ mod tests {
     /// The number of records on a page, and the count after which the next page begins.
     fn page(asked: Option<u32>, loaded: Loaded) -> (usize, Option<u64>) {
         let begin = Begin::First { last_sync_count: SyncCount::ZERO };
-        let listing = decide(&head(5, 0, true), begin, asked).unwrap();
+        let listing = decide(&head(5, 0, true), begin).unwrap();
+        let range = range(begin, asked, usize::MAX);
         let pool = crate::ids::PoolIncarnation(1);
         let session = Session {
             pool,
@@ -279,7 +268,7 @@ mod tests {
             expires: UnixMillis(1),
         };
         let mut records: Vec<Record> = (1..=5).map(record).collect();
-        let next = cut(&mut records, &listing, loaded, SyncCount::ZERO, &session);
+        let next = cut(&mut records, &listing, &range, loaded, SyncCount::ZERO, &session);
         (records.len(), next.map(|next| next.after_count.0))
     }
 

@@ -6,7 +6,7 @@ use carryall_core::limits::{RECORDS_PER_PAGE_MAX, SESSION_SECONDS_MAX};
 use carryall_core::model::{DatasetRef, Head, Record};
 use carryall_core::refusal::{Refusal, TokenTrouble};
 use carryall_core::rules::list_records::{self, Begin, Listing, Loaded};
-use carryall_core::store::Listing as FoundListing;
+use carryall_core::store::{Listing as FoundListing, ListingRange};
 use carryall_core::violation::{Constraint, Violation};
 use carryall_wire::ops::sync::ListRecords;
 use carryall_wire::ops::sync::list_records::{Input, Output};
@@ -46,7 +46,8 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
         Some(page) => Begin::After(page),
         None => Begin::First { last_sync_count: asked.last_sync_count },
     };
-    let found = load(call, at, begin, asked.max).await?;
+    let range = list_records::range(begin, asked.max, call.app.config.limits.page_bytes_max);
+    let found = load(call, at, &range).await?;
     let (head, mut records) = (found.head.effective(), found.records);
     if let Some(session) = &asked.session {
         list_records::check_session(session, at, &head, call.now)?;
@@ -54,7 +55,7 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
     if let Some(page) = &asked.page {
         list_records::check_page(page, at, asked.last_sync_count, &head, call.now)?;
     }
-    let listing = list_records::decide(&head, begin, asked.max)?;
+    let listing = list_records::decide(&head, begin)?;
     if listing.below_forgotten {
         call.app.metrics.listed_below_forgotten();
     }
@@ -64,7 +65,7 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
         None => begin_session(call, at, &listing),
     };
     let loaded = Loaded { fitting: fitting(&records, records_bytes_max(call)), more: found.more };
-    let next = list_records::cut(&mut records, &listing, loaded, asked.last_sync_count, &session);
+    let next = list_records::cut(&mut records, &listing, &range, loaded, asked.last_sync_count, &session);
     Ok(Output {
         count: records.len() as u64,
         records: records.into_iter().map(super::record).collect(),
@@ -80,26 +81,18 @@ async fn read(call: &Call<'_>, at: &DatasetRef, asked: &Asked) -> Result<Output,
 
 /// Loads the records of a page. Most pages are small, both as stored and as JSON. A large one is dropped, and
 /// loaded again after its memory is charged, off the worker threads.
-async fn load(
-    call: &Call<'_>,
-    at: &DatasetRef,
-    begin: Begin<'_>,
-    max: Option<u32>,
-) -> Result<FoundListing, Failure> {
+async fn load(call: &Call<'_>, at: &DatasetRef, range: &ListingRange) -> Result<FoundListing, Failure> {
     let reads = call.app.state.reads();
-    let range = list_records::range(begin, max, SMALL_BYTES_MAX);
-    let asked = range.max;
-    let found = reads.listing(at, range).await?;
-    let is_whole = !found.more || asked.is_some_and(|asked| found.records.len() >= asked);
+    let small = ListingRange { bytes_max: SMALL_BYTES_MAX, ..range.clone() };
+    let found = reads.listing(at, small).await?;
+    let is_whole = !found.more || range.max.is_some_and(|max| found.records.len() >= max);
     if is_whole && fit(&found.records, SMALL_BYTES_MAX) {
         return Ok(found);
     }
     let expected_bytes = expected_bytes(&found.head.effective());
     drop(found);
-    let page_bytes_max = call.app.config.limits.page_bytes_max;
     call.build(expected_bytes).await?;
-    let range = list_records::range(begin, max, page_bytes_max);
-    Ok(await_off_the_worker(reads.listing(at, range)).await?)
+    Ok(await_off_the_worker(reads.listing(at, range.clone())).await?)
 }
 
 /// The size of a dataset as JSON, in bytes, if its text needs no escapes. It is more than the small answer that was not
