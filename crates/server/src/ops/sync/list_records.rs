@@ -90,6 +90,7 @@ async fn load(call: &Call<'_>, at: &DatasetRef, range: &ListingRange) -> Result<
         return Ok(found);
     }
     let expected_bytes = expected_bytes(&found.head.effective());
+    // Nothing is awaited between the read and here, so each worker thread has at most one uncharged large record.
     drop(found);
     call.build(expected_bytes).await?;
     Ok(await_off_the_worker(reads.listing(at, range.clone())).await?)
