@@ -296,6 +296,7 @@ mod tests {
         let mut other = holding(&capacity, 2).await;
         assert_eq!(poll_immediate(other.build(&capacity, 8 * MIB)).await, Some(Ok(())));
     }
+
     fn guest(number: u8) -> Caller {
         let pool = PoolId::parse("us-east-1:0").unwrap();
         let identity = IdentityId::parse(&format!("us-east-1:{number}")).unwrap();
@@ -319,6 +320,25 @@ mod tests {
         assert!(!unread.is_empty());
         let mut other = capacity.admit(Some(&guest(10)), source(2)).await.ok().unwrap();
         assert_eq!(other.build(&capacity, 8 * MIB).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_records_of_answers_being_built_have_memory_that_unread_answers_cannot_use_up() {
+        let mut config = Config::check(Settings::default()).unwrap();
+        config.limits.admission_wait_milliseconds_max = 1;
+        let capacity = Capacity::new(&config);
+        let mut unread = Vec::new();
+        for last in 1.. {
+            let mut holding = holding(&capacity, last).await;
+            if holding.pay_answer(&capacity, 8 * MIB).await.is_err() {
+                break;
+            }
+            unread.push(holding);
+        }
+        let total_bytes = config.limits.answers_in_flight_bytes_max;
+        let large_bytes = total_bytes - reserve_bytes(total_bytes);
+        let answers = unread.len() + building_max(&config.limits) as usize;
+        assert!(answers * 8 * MIB <= large_bytes, "{answers} answers");
     }
 
     #[tokio::test]

@@ -68,7 +68,7 @@ async fn resume_lanes(app: Arc<App>, named: Arc<Mutex<mpsc::Receiver<PoolId>>>) 
 mod tests {
     use carryall_core::changes::{Changes, Expect, Write};
     use carryall_core::ids::{DatasetName, IdentityId, SyncCount};
-    use carryall_core::model::{DatasetRef, IdentityRef, PoolRef};
+    use carryall_core::model::{CognitoStreams, DatasetRef, IdentityRef, PoolRef};
     use carryall_core::outbox::{Due, Event, EventBody, LaneRef, LaneState, Parked, Position, Sink};
     use carryall_core::store::{Store, StoreError};
     use carryall_core::time::UnixMillis;
@@ -134,9 +134,16 @@ mod tests {
             put_event(&app, lane(&at, number)).await;
             park(&app, lane(&at, number)).await;
         }
-        // Streaming is still off in the view of a pool that has a stream without a status, so nothing is
-        // resumed.
+        // The stream has no status, so it is off and nothing is resumed: no commit leaves the scan unfinished.
+        let mut pool = app.state.reads().pool(&at.id).await.unwrap().unwrap();
+        pool.streams =
+            Some(CognitoStreams { stream_name: Some("s".to_owned()), ..CognitoStreams::default() });
+        let changes = Changes { expect: Vec::new(), write: vec![Write::PutPool(Box::new(pool))] };
+        assert!(app.state.commit(changes).await.unwrap().is_done());
         assert!(resume::all(&app).now_or_never().is_none());
+        resume::all(&app).await;
+        let parked = app.state.reads().lanes_parked(None, None, usize::MAX).await.unwrap();
+        assert_eq!(parked.len(), resume::LANES_PER_PAGE + 1);
     }
 
     #[tokio::test]
