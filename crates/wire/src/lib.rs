@@ -9,7 +9,7 @@
 pub mod codec;
 pub mod effects;
 pub mod fault;
-pub mod json_size;
+pub mod json_text;
 pub mod limits;
 mod member;
 pub mod names;

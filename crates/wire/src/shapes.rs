@@ -10,7 +10,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::json_size;
+use crate::json_text::{self, Sink};
 use crate::limits;
 use crate::member;
 use crate::timestamp::Timestamp;
@@ -94,16 +94,17 @@ pub struct Record {
 }
 
 impl Record {
-    /// The size of the record in a listing or an update, in bytes of JSON.
-    pub fn json_bytes(&self) -> usize {
-        json_size::record(
+    /// Writes the record as JSON, for a listing or an update.
+    pub fn write_json(&self, sink: &mut impl Sink) {
+        json_text::record(
+            sink,
             &self.key,
             self.value.as_deref(),
             self.sync_count,
             self.last_modified_date,
             self.last_modified_by.as_deref(),
             self.device_last_modified_date,
-        )
+        );
     }
 }
 

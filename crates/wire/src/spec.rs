@@ -178,6 +178,11 @@ pub trait Operation {
     fn json_bytes(_output: &Self::Output) -> Option<usize> {
         None
     }
+
+    /// Appends an output as JSON. An operation that reports a size writes exactly that many bytes.
+    fn write_json(output: &Self::Output, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(out, output)
+    }
 }
 
 /// Work to do for an operation that is known by name only.

@@ -147,9 +147,10 @@ async fn run<O: Handler>(
     exchange.dialect = decoded.dialect;
     authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&decoded.input))?;
     let output = O::handle(call, decoded.input).await?;
-    let answer_bytes = O::json_bytes(&output).unwrap_or(0);
+    let json_bytes = O::json_bytes(&output);
+    let answer_bytes = json_bytes.unwrap_or(0);
     call.pay_answer(answer_bytes).await?;
-    let encode = || codec::encode::<O>(decoded.dialect, &exchange.request_id, &output);
+    let encode = || codec::encode::<O>(decoded.dialect, &exchange.request_id, &output, json_bytes);
     let encoded = if answer_bytes > SMALL_BYTES_MAX { off_the_worker(encode) } else { encode() };
     call.built().await;
     encoded.map_err(|error| Failure::Unmodelled(error.to_string()))

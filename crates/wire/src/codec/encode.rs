@@ -35,19 +35,19 @@ impl std::fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-/// Encodes a success. The request id goes into the body in the dialects that have a member for it.
+/// Encodes a success. The request id goes into the body in the dialects that have a member for it. `json_bytes` is
+/// [`Operation::json_bytes`] of the output, which the caller has computed to reserve memory.
 pub fn encode<O: Operation>(
     dialect: Dialect,
     request_id: &str,
     output: &O::Output,
+    json_bytes: Option<usize>,
 ) -> Result<Answer, EncodeError> {
     let body = match dialect {
         Dialect::Rest | Dialect::Rpc(Wrapping::Bare) | Dialect::Json => {
-            json::written(output, O::json_bytes(output)).map_err(json_error)
+            json::written::<O>(output, json_bytes).map_err(json_error)
         }
-        Dialect::Rpc(Wrapping::Enveloped) => {
-            envelope::seal(O::SPEC.name, output, O::json_bytes(output)).map_err(json_error)
-        }
+        Dialect::Rpc(Wrapping::Enveloped) => envelope::seal::<O>(output, json_bytes).map_err(json_error),
         Dialect::Query => {
             xml::success(O::SPEC.name, request_id, output).map_err(|error| EncodeError(error.to_string()))
         }
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_member_of_a_listing_is_there_even_when_there_is_nothing_to_say() {
-        let answer = encode::<ListRecords>(Dialect::Rest, "id", &empty_listing()).expect("writable");
+        let answer = encode::<ListRecords>(Dialect::Rest, "id", &empty_listing(), None).expect("writable");
         assert_eq!(
             text(&answer),
             r#"{"Records":[],"NextToken":null,"Count":0,"DatasetSyncCount":0,"LastModifiedBy":null,"MergedDatasetNames":[],"DatasetExists":false,"DatasetDeletedAfterRequestedSyncCount":false,"SyncSessionToken":"t"}"#
@@ -145,16 +145,16 @@ mod tests {
 
     #[test]
     fn an_enveloped_answer_names_its_type_and_a_bare_one_does_not() {
-        let enveloped =
-            encode::<SetCognitoEvents>(Dialect::Rpc(Wrapping::Enveloped), "id", &Empty {}).expect("writable");
+        let enveloped = encode::<SetCognitoEvents>(Dialect::Rpc(Wrapping::Enveloped), "id", &Empty {}, None)
+            .expect("writable");
         assert_eq!(
             text(&enveloped),
             r#"{"Output":{"__type":"com.amazonaws.cognito.sync.model#SetCognitoEventsResponse"},"Version":"1.0"}"#
         );
-        let bare =
-            encode::<SetCognitoEvents>(Dialect::Rpc(Wrapping::Bare), "id", &Empty {}).expect("writable");
+        let bare = encode::<SetCognitoEvents>(Dialect::Rpc(Wrapping::Bare), "id", &Empty {}, None)
+            .expect("writable");
         assert_eq!(text(&bare), "{}");
-        let answer = encode::<ListRecords>(Dialect::Rpc(Wrapping::Enveloped), "id", &empty_listing())
+        let answer = encode::<ListRecords>(Dialect::Rpc(Wrapping::Enveloped), "id", &empty_listing(), None)
             .expect("writable");
         let head =
             r#"{"Output":{"__type":"com.amazonaws.cognito.sync.model#ListRecordsResponse","Records":[]"#;
@@ -164,12 +164,12 @@ mod tests {
     #[test]
     fn identity_answers_in_its_own_content_type() {
         let output = get_id::Output { identity_id: "us-east-1:02".to_owned() };
-        let answer = encode::<GetId>(Dialect::Json, "id", &output).expect("writable");
+        let answer = encode::<GetId>(Dialect::Json, "id", &output, None).expect("writable");
         assert_eq!(
             (text(&answer), answer.content_type),
             (r#"{"IdentityId":"us-east-1:02"}"#, "application/x-amz-json-1.1")
         );
-        let answer = encode::<DeleteIdentityPool>(Dialect::Json, "id", &Empty {}).expect("writable");
+        let answer = encode::<DeleteIdentityPool>(Dialect::Json, "id", &Empty {}, None).expect("writable");
         assert_eq!(text(&answer), "{}");
     }
 
@@ -180,7 +180,7 @@ mod tests {
             account: "000000000000".to_owned(),
             arn: "arn:aws:iam::000000000000:root".to_owned(),
         };
-        let answer = encode::<GetCallerIdentity>(Dialect::Query, "<id>", &output).expect("writable");
+        let answer = encode::<GetCallerIdentity>(Dialect::Query, "<id>", &output, None).expect("writable");
         assert_eq!(answer.content_type, "text/xml");
         assert_eq!(
             text(&answer),

@@ -5,18 +5,17 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Wrapping;
-use super::json;
+use super::json::{self, SMALL_ANSWER_BYTES};
 use super::rejection::Rejection;
 use crate::member;
-use crate::spec::OperationName;
+use crate::spec::{Operation, OperationName};
 
 const NAMESPACE: &str = "com.amazonaws.cognito.sync.model#";
 const SERVICE: &str = "com.amazonaws.cognito.sync.model#AWSCognitoSyncService";
-const VERSION: &str = "1.0";
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -48,31 +47,25 @@ pub(super) fn open(operation: OperationName, text: &str) -> Result<(Wrapping, &s
     Ok((Wrapping::Enveloped, envelope.input.map_or("{}", RawValue::get)))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Sealed<'o, O> {
-    output: Typed<'o, O>,
-    version: &'static str,
-}
+/// The end of an envelope, after the answer.
+const CLOSING: &str = r#","Version":"1.0"}"#;
 
-#[derive(Serialize)]
-struct Typed<'o, O> {
-    #[serde(rename = "__type")]
-    kind: String,
-    #[serde(flatten)]
-    members: &'o O,
-}
-
-/// An envelope without the name of its type and without the members; the members bring one brace too many.
-const ENVELOPE: &str = r#"{"Output":{"__type":"",},"Version":"1.0"}"#;
-
-/// Wraps an answer in its envelope. `json_bytes` is the answer's own size, if known.
-pub(super) fn seal<O: Serialize>(
-    operation: OperationName,
-    output: &O,
+/// Encodes an answer in its envelope. `json_bytes` is the answer's own size, if known.
+pub(super) fn seal<O: Operation>(
+    output: &O::Output,
     json_bytes: Option<usize>,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let kind = format!("{NAMESPACE}{}Response", operation.as_str());
-    let json_bytes = json_bytes.map(|bytes| ENVELOPE.len() + kind.len() + bytes - "{}".len());
-    json::written(&Sealed { output: Typed { kind, members: output }, version: VERSION }, json_bytes)
+    let opening = format!(r#"{{"Output":{{"__type":"{NAMESPACE}{}Response""#, O::SPEC.name.as_str());
+    let members_bytes = json_bytes.unwrap_or(SMALL_ANSWER_BYTES);
+    let mut bytes = Vec::with_capacity(opening.len() + members_bytes + CLOSING.len());
+    bytes.extend_from_slice(opening.as_bytes());
+    O::write_json(output, &mut bytes)?;
+    // The members follow the type in the same object.
+    if bytes.ends_with(b"{}") {
+        bytes.remove(opening.len());
+    } else if let Some(brace) = bytes.get_mut(opening.len()) {
+        *brace = b',';
+    }
+    bytes.extend_from_slice(CLOSING.as_bytes());
+    Ok(bytes)
 }

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Serialize;
+use memchr::{memchr, memchr2_iter};
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -15,10 +15,11 @@ use serde_json::{Map, Value};
 use super::bound::{Bound, BoundValue};
 use super::rejection::{JSON_DEPTH_MAX, Rejection, echo};
 use crate::limits;
+use crate::spec::Operation;
 use crate::timestamp::STRING_DATE_MESSAGE;
 
 /// The bytes reserved for an answer of unknown size.
-const SMALL_ANSWER_BYTES: usize = 128;
+pub(super) const SMALL_ANSWER_BYTES: usize = 128;
 
 /// Returns a body as text after checking, in ignored members too, that it is UTF-8, not too deep and free of
 /// unpaired surrogates. An empty body stands for an empty object.
@@ -40,7 +41,9 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Rejection> {
 /// alone. The parser finds this only in strings that it builds, and it builds none for an ignored member.
 fn has_unpaired_surrogate(text: &str) -> bool {
     let mut rest = text;
-    while let Some((_, escape)) = rest.find('\\').and_then(|start| rest.split_at_checked(start)) {
+    while let Some((_, escape)) =
+        memchr(b'\\', rest.as_bytes()).and_then(|start| rest.split_at_checked(start))
+    {
         let length = match (surrogate(escape), escape.get(6..).and_then(surrogate)) {
             (None, _) => 2,
             (Some(Surrogate::Leading), Some(Surrogate::Trailing)) => 12,
@@ -70,7 +73,7 @@ fn surrogate(text: &str) -> Option<Surrogate> {
 /// True if a body nests too deep. Counting brackets is cheap and decides nearly every body; only a body with
 /// many brackets is scanned. Broken JSON may be misjudged either way; the parser refuses it in any case.
 fn is_too_deep(body: &[u8]) -> bool {
-    let opening = body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    let opening = memchr2_iter(b'{', b'[', body).take(JSON_DEPTH_MAX + 1).count();
     if opening <= JSON_DEPTH_MAX {
         return false;
     }
@@ -115,13 +118,13 @@ pub(super) fn members_of<T: DeserializeOwned>(tree: Map<String, Value>) -> Resul
     read(&Bound::none(), |visitor| Value::Object(tree).deserialize_map(visitor))
 }
 
-/// Serializes a value; if its size is known, into a buffer of exactly that size.
-pub(super) fn written<T: Serialize>(
-    value: &T,
+/// Encodes an output; if its size is known, into a buffer of exactly that size.
+pub(super) fn written<O: Operation>(
+    output: &O::Output,
     json_bytes: Option<usize>,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::with_capacity(json_bytes.unwrap_or(SMALL_ANSWER_BYTES));
-    serde_json::to_writer(&mut bytes, value)?;
+    O::write_json(output, &mut bytes)?;
     Ok(bytes)
 }
 

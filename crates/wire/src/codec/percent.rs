@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything except the unreserved characters, so a colon becomes `%3A` as all SDKs send it.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -17,13 +17,28 @@ pub(super) fn encode(text: &str) -> impl std::fmt::Display + '_ {
 
 /// Decodes one path segment, in which a plus is a plus.
 pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
+    let Some((plain, mut escape)) = text.split_once('%') else {
         return Some(Cow::Borrowed(text));
+    };
+    let mut decoded = Vec::with_capacity(text.len());
+    decoded.extend_from_slice(plain.as_bytes());
+    loop {
+        let (digits, rest) = escape.split_at_checked(2)?;
+        decoded.push(byte_of(digits)?);
+        let Some((plain, next)) = rest.split_once('%') else {
+            decoded.extend_from_slice(rest.as_bytes());
+            return String::from_utf8(decoded).ok().map(Cow::Owned);
+        };
+        decoded.extend_from_slice(plain.as_bytes());
+        escape = next;
     }
-    if !escapes_are_whole(text.as_bytes()) {
-        return None;
-    }
-    percent_decode_str(text).decode_utf8().ok()
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn byte_of(digits: &str) -> Option<u8> {
+    // The parser of numbers would accept a sign.
+    let are_digits = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    are_digits.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// Decodes one name or value of a query or a form, in which a plus is a space. Signatures decode a query
@@ -40,17 +55,6 @@ pub(super) fn decode_plus(text: &str) -> Option<Cow<'_, str>> {
 /// The names and values of a query or form, still encoded.
 pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-}
-
-fn escapes_are_whole(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
-        match rest.get(at + 1..at + 3) {
-            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => rest = &rest[at + 3..],
-            _ => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]

@@ -196,6 +196,11 @@ fn push_header(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) {
 
 /// Appends a header's value, trimmed, with one space for each run of white space inside.
 fn push_folded(value: &[u8], out: &mut Vec<u8>) {
+    if !value.contains(&b' ') && !value.contains(&b'\t') {
+        // A token, which may be long.
+        out.extend_from_slice(value);
+        return;
+    }
     let mut words = value.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     if let Some(first) = words.next() {
         out.extend_from_slice(first);

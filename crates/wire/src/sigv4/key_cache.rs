@@ -1,10 +1,11 @@
 //! A bounded cache of derived signing keys, so that a request costs one HMAC instead of five. A key that is
 //! not cached is derived. A changed secret never matches the entry of an earlier one.
 
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::digest;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use lru::LruCache;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -15,24 +16,40 @@ use super::signing_key::SigningKey;
 /// The number of signing keys in a default cache, at about a kilobyte each.
 pub const KEY_CACHE_ENTRIES_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
-/// A hash of access key id, secret, day, region and service. Entries are found without allocation, and
-/// another secret for the same id is another entry.
-type Fingerprint = [u8; 32];
+/// A hash of access key id, secret, day, region and service, of a secret function. Entries are found without
+/// allocation, and the parts are compared afterwards.
+type Fingerprint = u64;
 
 struct Entry {
     access_key_id: Box<str>,
+    secret: SecretString,
+    day: Box<str>,
+    region: Box<str>,
+    service: Box<str>,
     key: Arc<SigningKey>,
+}
+
+impl Entry {
+    fn is_of(&self, access_key_id: &str, scope: &Scope<'_>, secret: &SecretString) -> bool {
+        let (own, other) = (self.secret.expose_secret().as_bytes(), secret.expose_secret().as_bytes());
+        *self.access_key_id == *access_key_id
+            && *self.day == *scope.day
+            && *self.region == *scope.region
+            && *self.service == *scope.service
+            && verify_slices_are_equal(own, other).is_ok()
+    }
 }
 
 /// Signing keys by access key id, secret and scope; the least recently used key is evicted first.
 pub struct KeyCache {
+    hashing: RandomState,
     entries: Mutex<LruCache<Fingerprint, Entry>>,
 }
 
 impl KeyCache {
     /// Creates an empty cache of at most this many keys.
     pub fn new(entries_count_max: NonZeroUsize) -> Self {
-        Self { entries: Mutex::new(LruCache::new(entries_count_max)) }
+        Self { hashing: RandomState::new(), entries: Mutex::new(LruCache::new(entries_count_max)) }
     }
 
     /// The signing key of this authentication under this secret, from the cache or derived.
@@ -57,13 +74,23 @@ impl KeyCache {
     }
 
     fn key_of(&self, access_key_id: &str, scope: &Scope<'_>, secret: &SecretString) -> Arc<SigningKey> {
-        let fingerprint = fingerprint(access_key_id, scope, secret);
-        if let Some(entry) = self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(&fingerprint) {
+        let parts = (access_key_id, secret.expose_secret(), &scope.day, &scope.region, &scope.service);
+        let fingerprint = self.hashing.hash_one(parts);
+        if let Some(entry) = self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(&fingerprint)
+            && entry.is_of(access_key_id, scope, secret)
+        {
             return Arc::clone(&entry.key);
         }
         // Derived outside the lock: two requests may both derive the key, and both get the same one.
         let key = Arc::new(SigningKey::derive(secret, scope));
-        let entry = Entry { access_key_id: access_key_id.into(), key: Arc::clone(&key) };
+        let entry = Entry {
+            access_key_id: access_key_id.into(),
+            secret: secret.clone(),
+            day: (*scope.day).into(),
+            region: (*scope.region).into(),
+            service: (*scope.service).into(),
+            key: Arc::clone(&key),
+        };
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).put(fingerprint, entry);
         key
     }
@@ -73,18 +100,6 @@ impl Default for KeyCache {
     fn default() -> Self {
         Self::new(KEY_CACHE_ENTRIES_COUNT_MAX)
     }
-}
-
-fn fingerprint(access_key_id: &str, scope: &Scope<'_>, secret: &SecretString) -> Fingerprint {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in [access_key_id, secret.expose_secret(), &scope.day, &scope.region, &scope.service] {
-        // The length prefix keeps lists of parts apart whose concatenations are equal.
-        context.update(&part.len().to_le_bytes());
-        context.update(part.as_bytes());
-    }
-    let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(context.finish().as_ref());
-    fingerprint
 }
 
 #[cfg(test)]

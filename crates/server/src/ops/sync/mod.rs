@@ -20,7 +20,8 @@ mod update_records;
 
 use carryall_core::ids::{DatasetName, IdentityId};
 use carryall_core::model::{Life, Pool, PoolUsage, Record, StreamingStatus};
-use carryall_wire::{json_size, shapes};
+use carryall_wire::json_text::{self, Size};
+use carryall_wire::shapes;
 
 use super::timestamp;
 
@@ -53,7 +54,7 @@ fn json_bytes_bound(record: &Record) -> usize {
 fn json_bytes(record: &Record) -> usize {
     let (modified, device_modified) = (timestamp(record.modified), timestamp(record.device_modified));
     let (key, value, by) = (record.key.as_str(), record.value.as_deref(), Some(&*record.modified_by));
-    json_size::record(key, value, record.sync_count.0, modified, by, device_modified)
+    Size::of(|size| json_text::record(size, key, value, record.sync_count.0, modified, by, device_modified))
 }
 
 fn record(record: Record) -> shapes::Record {

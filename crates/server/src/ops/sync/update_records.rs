@@ -17,7 +17,7 @@ use carryall_core::rules::update_records::{self, Decision, Forgotten};
 use carryall_core::store::{DatasetView, ListingRange, StoreError, WholeDataset};
 use carryall_core::time::UnixMillis;
 use carryall_core::violation::{Constraint, Violation};
-use carryall_wire::json_size;
+use carryall_wire::json_text::Size;
 use carryall_wire::limits::{Limit, RecordPatches};
 use carryall_wire::ops::sync::UpdateRecords;
 use carryall_wire::ops::sync::update_records::{Input, Output, RecordPatch};
@@ -69,10 +69,9 @@ impl Handler for UpdateRecords {
 
 /// The size of the answer to an update as JSON, in bytes, rounded up.
 fn answer_bytes(request: &update_records::UpdateRecords) -> usize {
-    let frame_bytes = super::FRAME_BYTES_MAX + json_size::text(&request.writer);
-    let text_bytes = |patch: &Patch| {
-        json_size::text(patch.key.as_str()) + patch.value.as_deref().map_or(0, json_size::text)
-    };
+    let frame_bytes = super::FRAME_BYTES_MAX + Size::of_text(&request.writer);
+    let text_bytes =
+        |patch: &Patch| Size::of_text(patch.key.as_str()) + patch.value.as_deref().map_or(0, Size::of_text);
     request.patches.iter().map(|patch| text_bytes(patch) + frame_bytes).sum()
 }
 
@@ -95,21 +94,6 @@ fn whole_bytes(head: Option<&Head>) -> usize {
 /// the old and the new value of each.
 fn shown_bytes(records: &[Record], request: &update_records::UpdateRecords) -> usize {
     records_bytes(records) * 3 + answer_bytes(request)
-}
-
-/// The memory of an update while its function is called, in bytes.
-fn called_bytes(records: &[Record], request: &update_records::UpdateRecords) -> usize {
-    shown_bytes(records, request) + answer_bytes(request)
-}
-
-/// The memory of an update whose function has answered `function_bytes` so far, in bytes: the records of its dataset,
-/// and the answer as JSON and decoded. The event is no longer needed, so its memory pays for an answer of its size.
-fn answered_bytes(
-    records: &[Record],
-    request: &update_records::UpdateRecords,
-    function_bytes: usize,
-) -> usize {
-    called_bytes(records, request).max(records_bytes(records) + function_bytes.saturating_mul(2))
 }
 
 /// The function that has to see the update first. Developers' updates are not shown to it.
@@ -224,8 +208,7 @@ async fn decide_with_trigger(
     }
     let json = event_json(call, request, &stored.records).await?;
     let shown = (stored.records.as_slice(), &request.patches);
-    let pay = |function_bytes| call.pay_answer(answered_bytes(&stored.records, request, function_bytes));
-    let triggered = sync_trigger::call(app, function, at, json, shown, pay).await?;
+    let triggered = sync_trigger::call(app, function, at, json, shown).await?;
     let edited = update_records::UpdateRecords { patches: triggered.patches, ..request.clone() };
     let view = stored.view_of(&edited.patches.keys());
     let effects = call.effects(&at.owner).await?;
@@ -280,7 +263,7 @@ async fn event_json(
     records: &[Record],
 ) -> Result<Bytes, Failure> {
     let shown_bytes = shown_bytes(records, request);
-    let all_bytes = called_bytes(records, request);
+    let all_bytes = shown_bytes + answer_bytes(request);
     let build = || sync_trigger::event_json(call.app, &request.at, records, &request.patches);
     if shown_bytes <= SMALL_BYTES_MAX {
         call.pay_answer(all_bytes).await?;

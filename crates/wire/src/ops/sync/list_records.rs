@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
-use crate::json_size;
+use crate::json_text::{Sink, Size};
 use crate::member;
 use crate::shapes::Record;
 use crate::spec::{
@@ -47,7 +47,12 @@ impl Operation for ListRecords {
     type Output = Output;
 
     fn json_bytes(output: &Output) -> Option<usize> {
-        Some(output.json_bytes())
+        Some(Size::of(|size| output.write_json(size)))
+    }
+
+    fn write_json(output: &Output, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        output.write_json(out);
+        Ok(())
     }
 }
 
@@ -97,25 +102,28 @@ pub struct Output {
     pub sync_session_token: String,
 }
 
-/// An answer without its nine values.
-const OUTPUT_MEMBERS: &str = concat!(
-    r#"{"Records":,"NextToken":,"Count":,"DatasetSyncCount":,"LastModifiedBy":,"MergedDatasetNames":,"#,
-    r#""DatasetExists":,"DatasetDeletedAfterRequestedSyncCount":,"SyncSessionToken":}"#,
-);
-
 impl Output {
-    /// The size of the answer, in bytes of JSON without an envelope.
-    pub fn json_bytes(&self) -> usize {
-        OUTPUT_MEMBERS.len()
-            + json_size::list(self.records.iter().map(Record::json_bytes))
-            + json_size::optional_text(self.next_token.as_deref())
-            + json_size::number(self.count)
-            + json_size::number(self.dataset_sync_count)
-            + json_size::optional_text(self.last_modified_by.as_deref())
-            + json_size::list(self.merged_dataset_names.iter().map(|name| json_size::text(name)))
-            + json_size::boolean(self.dataset_exists)
-            + json_size::boolean(self.dataset_deleted_after_requested_sync_count)
-            + json_size::text(&self.sync_session_token)
+    /// Writes the answer as JSON, without an envelope.
+    pub fn write_json(&self, sink: &mut impl Sink) {
+        sink.raw(r#"{"Records":"#);
+        sink.list(&self.records, |sink, record| record.write_json(sink));
+        sink.raw(r#","NextToken":"#);
+        sink.optional_text(self.next_token.as_deref());
+        sink.raw(r#","Count":"#);
+        sink.number(self.count);
+        sink.raw(r#","DatasetSyncCount":"#);
+        sink.number(self.dataset_sync_count);
+        sink.raw(r#","LastModifiedBy":"#);
+        sink.optional_text(self.last_modified_by.as_deref());
+        sink.raw(r#","MergedDatasetNames":"#);
+        sink.list(&self.merged_dataset_names, |sink, name| sink.text(name));
+        sink.raw(r#","DatasetExists":"#);
+        sink.boolean(self.dataset_exists);
+        sink.raw(r#","DatasetDeletedAfterRequestedSyncCount":"#);
+        sink.boolean(self.dataset_deleted_after_requested_sync_count);
+        sink.raw(r#","SyncSessionToken":"#);
+        sink.text(&self.sync_session_token);
+        sink.raw("}");
     }
 }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
-use crate::json_size;
+use crate::json_text::{Sink, Size};
 use crate::limits;
 use crate::member;
 use crate::shapes::Record;
@@ -49,7 +49,12 @@ impl Operation for UpdateRecords {
     type Output = Output;
 
     fn json_bytes(output: &Output) -> Option<usize> {
-        Some(output.json_bytes())
+        Some(Size::of(|size| output.write_json(size)))
+    }
+
+    fn write_json(output: &Output, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        output.write_json(out);
+        Ok(())
     }
 }
 
@@ -83,9 +88,11 @@ pub struct Output {
 }
 
 impl Output {
-    /// The size of the answer, in bytes of JSON without an envelope.
-    pub fn json_bytes(&self) -> usize {
-        r#"{"Records":}"#.len() + json_size::list(self.records.iter().map(Record::json_bytes))
+    /// Writes the answer as JSON, without an envelope.
+    pub fn write_json(&self, sink: &mut impl Sink) {
+        sink.raw(r#"{"Records":"#);
+        sink.list(&self.records, |sink, record| record.write_json(sink));
+        sink.raw("}");
     }
 }
 
