@@ -1,11 +1,15 @@
 //! The log on standard error: text on a terminal, JSON lines otherwise. Libraries that log through the `log`
 //! crate are included.
 
+mod json_line;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use self::json_line::JsonLine;
 
 /// The filter of `directives`: levels by target, such as `info,fjall=debug`. A bare level is that of this
 /// program; libraries then log warnings and errors only.
@@ -26,8 +30,7 @@ pub fn begin(directives: &str) {
     if std::io::stderr().is_terminal() {
         builder.with_target(false).finish().with(filter).init();
     } else {
-        let lines = builder.json().flatten_event(true).with_ansi(false);
-        lines.with_current_span(false).with_span_list(false).finish().with(filter).init();
+        builder.with_ansi(false).event_format(JsonLine).finish().with(filter).init();
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
