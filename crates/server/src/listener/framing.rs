@@ -6,6 +6,7 @@
 //! of known length is left out of the copy, because it may arrive after the answer, and the next head follows it.
 //! Otherwise this module does not decide where a message begins or ends; if it cannot tell, it reports that.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::task::{Context, Poll};
 
 use http::Request;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::lock::Lock;
@@ -24,28 +26,20 @@ const LENGTH_TWICE: &str = "A request may not have more than one Content-Length.
 /// The largest part of the copy that an idle connection keeps, in bytes.
 const IDLE_BYTES_MAX: usize = 4096;
 
-/// The reason why the end of `request` is ambiguous, if it is. `received` has its head as received.
-pub fn refusal<B>(request: &Request<B>, received: &Received) -> Option<&'static str> {
-    let headers = request.headers();
-    let lengths = || {
-        let head = received.head(request.method().as_str(), &request.uri().to_string());
-        head.map(|(lengths, _)| lengths)
-    };
-    if headers.contains_key(TRANSFER_ENCODING) {
-        let only_coding = Lengths { content_lengths: 0, transfer_encoding: true };
-        return (lengths() != Some(only_coding)).then_some(TWO_LENGTHS);
-    }
-    // If the head is not there, the lengths are equal: the HTTP library refuses different ones.
-    let twice =
-        headers.contains_key(CONTENT_LENGTH) && lengths().is_some_and(|lengths| lengths.content_lengths > 1);
-    twice.then_some(LENGTH_TWICE)
-}
-
 /// The headers of a whole head that announce where its body ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Lengths {
     content_lengths: usize,
     transfer_encoding: bool,
+}
+
+/// The framing of a request, as far as it is known when the head arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framing {
+    /// The reason why the end of the request is ambiguous, if it is.
+    pub refusal: Option<&'static str>,
+    /// The end of the body.
+    pub end: BodyEnd,
 }
 
 /// The end of a request's body, as far as it is known when the head arrives.
@@ -90,15 +84,26 @@ impl Received {
         copy.further_bytes += (read.len() - room) as u64;
     }
 
-    /// Clears the copy, and leaves the rest of the body of `request` out of the next one. Called once the head of
-    /// `request` was examined.
-    pub fn begin_body<B>(&self, request: &Request<B>) -> BodyEnd {
-        let head_bytes = self.head(request.method().as_str(), &request.uri().to_string()).map(|(_, end)| end);
-        let body_bytes =
-            request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    /// Examines the head of `request`, which has just arrived. Clears the copy, and leaves the rest of the request's
+    /// body out of the next one.
+    pub fn examine<B>(&self, request: &Request<B>) -> Framing {
+        let headers = request.headers();
+        let (is_coded, length) = (headers.contains_key(TRANSFER_ENCODING), headers.get(CONTENT_LENGTH));
         let mut copy = self.copy.lock();
-        let end = match (head_bytes, body_bytes) {
-            (Some(head_bytes), Some(body_bytes)) => {
+        let head = (is_coded || length.is_some()).then(|| copy.head(request)).flatten();
+        let lengths = head.map(|(lengths, _)| lengths);
+        let only_coding = Lengths { content_lengths: 0, transfer_encoding: true };
+        let refusal = if is_coded && lengths != Some(only_coding) {
+            Some(TWO_LENGTHS)
+        } else if !is_coded && lengths.is_some_and(|lengths| lengths.content_lengths > 1) {
+            // If the head is not there, the lengths are equal: the HTTP library refuses different ones.
+            Some(LENGTH_TWICE)
+        } else {
+            None
+        };
+        let body_bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let end = match (head, body_bytes) {
+            (Some((_, head_bytes)), Some(body_bytes)) => {
                 let here = (copy.bytes.len() - head_bytes) as u64 + copy.further_bytes;
                 copy.body_bytes = u64::saturating_sub(body_bytes, here);
                 BodyEnd::Known
@@ -106,30 +111,33 @@ impl Received {
             (None, _) | (_, None) => BodyEnd::Unknown,
         };
         copy.clear();
-        end
+        Framing { refusal, end }
     }
 
     /// Clears the copy. Called when an answer is ready.
     pub fn clear(&self) {
         self.copy.lock().clear();
     }
-
-    /// The lengths of the last received head and its size in bytes, if it is there as a whole. `method` and `target`
-    /// are those of the request, so that the rest of another head is not mistaken for it.
-    fn head(&self, method: &str, target: &str) -> Option<(Lengths, usize)> {
-        let copy = self.copy.lock();
-        let begins = copy
-            .bytes
-            .trim_ascii_start()
-            .strip_prefix(method.as_bytes())
-            .and_then(|rest| rest.strip_prefix(b" "))
-            .and_then(|rest| rest.strip_prefix(target.as_bytes()))
-            .is_some_and(|rest| rest.starts_with(b" "));
-        begins.then(|| head(&copy.bytes)).flatten()
-    }
 }
 
 impl Copied {
+    /// The lengths of the last received head and its size in bytes, if it is there as a whole and is that of `request`
+    /// and not the rest of another head.
+    fn head<B>(&self, request: &Request<B>) -> Option<(Lengths, usize)> {
+        let target = match (request.uri().authority(), request.uri().path_and_query()) {
+            (None, Some(target)) => Cow::Borrowed(target.as_str()),
+            (Some(_), _) | (None, None) => Cow::Owned(request.uri().to_string()),
+        };
+        let is_of_request = self
+            .bytes
+            .trim_ascii_start()
+            .strip_prefix(request.method().as_str().as_bytes())
+            .and_then(|rest| rest.strip_prefix(b" "))
+            .and_then(|rest| rest.strip_prefix(target.as_bytes()))
+            .is_some_and(|rest| rest.starts_with(b" "));
+        is_of_request.then(|| head(&self.bytes)).flatten()
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(IDLE_BYTES_MAX);
@@ -141,15 +149,14 @@ impl Copied {
 /// is incomplete.
 fn head(bytes: &[u8]) -> Option<(Lengths, usize)> {
     let mut lengths = Lengths::default();
-    let lines = bytes.trim_ascii_start();
-    let mut end = bytes.len() - lines.len();
-    for line in lines.split_inclusive(|byte| *byte == b'\n') {
-        end += line.len();
-        let line = line.strip_suffix(b"\n")?.trim_ascii_end();
+    let mut rest = bytes.trim_ascii_start();
+    while let Some((line, next)) = memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end + 1)) {
+        let line = line.trim_ascii_end();
+        rest = next;
         if line.is_empty() {
-            return Some((lengths, end));
+            return Some((lengths, bytes.len() - rest.len()));
         }
-        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let name = memchr(b':', line).and_then(|end| line.get(..end)).unwrap_or(line);
         lengths.transfer_encoding |= name.eq_ignore_ascii_case(b"transfer-encoding");
         lengths.content_lengths += usize::from(name.eq_ignore_ascii_case(b"content-length"));
     }
@@ -219,7 +226,7 @@ mod tests {
     fn refusal_of(request: &Request<()>, head: &[u8]) -> Option<&'static str> {
         let received = Received::new(1000);
         received.add(head);
-        refusal(request, &received)
+        received.examine(request).refusal
     }
 
     #[test]
@@ -272,10 +279,10 @@ mod tests {
         received.add(b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n");
         received.clear();
         received.add(b"Transfer-Encoding: chunked\r\n\r\n");
-        assert_eq!(refusal(&chunked, &received), Some(TWO_LENGTHS));
+        assert_eq!(received.examine(&chunked).refusal, Some(TWO_LENGTHS));
         received.clear();
         received.add(b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
-        assert_eq!(refusal(&chunked, &received), None);
+        assert_eq!(received.examine(&chunked).refusal, None);
     }
 
     #[test]
@@ -294,13 +301,12 @@ mod tests {
         let chunked = request(&[("Transfer-Encoding", "chunked")]);
         let received = Received::new(60);
         received.add(b"\r\nPOST /x HTTP/1.1\r\nContent-Length: 12\r\n\r\n0123");
-        assert_eq!(received.begin_body(&sized), BodyEnd::Known);
+        assert_eq!(received.examine(&sized).end, BodyEnd::Known);
         received.add(b"456");
         received.clear();
         received.add(b"789ABPOST /x HTTP/1.1\r\nTransfer-Encoding: ");
         received.add(b"chunked\r\n\r\n2");
-        assert_eq!(refusal(&chunked, &received), None);
-        assert_eq!(received.begin_body(&chunked), BodyEnd::Unknown);
+        assert_eq!(received.examine(&chunked), Framing { refusal: None, end: BodyEnd::Unknown });
     }
 
     #[test]
@@ -309,7 +315,7 @@ mod tests {
         let received = Received::new(50);
         received.add(b"POST /x HTTP/1.1\r\nContent-Length: 100\r\n\r\n");
         received.add(&[b'a'; 99]);
-        assert_eq!(received.begin_body(&sized), BodyEnd::Known);
+        assert_eq!(received.examine(&sized).end, BodyEnd::Known);
         received.add(b"ab");
         assert_eq!(received.copy.lock().bytes, b"b");
     }
@@ -317,7 +323,7 @@ mod tests {
     #[test]
     fn the_end_of_a_body_is_unknown_if_its_head_is_not_there() {
         let received = Received::new(50);
-        assert_eq!(received.begin_body(&request(&[("Content-Length", "100")])), BodyEnd::Unknown);
+        assert_eq!(received.examine(&request(&[("Content-Length", "100")])).end, BodyEnd::Unknown);
         received.add(b"a");
         assert_eq!(received.copy.lock().bytes, b"a");
     }

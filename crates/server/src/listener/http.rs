@@ -29,7 +29,7 @@ use crate::app::App;
 use crate::capacity::{Admitted, Busy, Place, Use};
 use crate::config::LimitSettings;
 use crate::failure::Failure;
-use crate::listener::framing::{self, BodyEnd, Received, Tapped};
+use crate::listener::framing::{BodyEnd, Received, Tapped};
 use crate::listener::outgoing::{Held, HeldBody, Outgoing, Pace, Paced};
 use crate::listener::{drain, socket};
 use crate::live::{self, LiveBody};
@@ -227,10 +227,10 @@ impl Http {
         let client = self.app.capacity.proxies().client(peer.ip(), request.headers());
         let arrival = Arrival { peer: *peer, client, received: Instant::now() };
         let asks_first = request.headers().contains_key(EXPECT);
-        let framing = framing::refusal(&request, received);
+        let framing = received.examine(&request);
         // A client that asks first may never send its body, so the next request could be taken for it.
-        let is_last = received.begin_body(&request) == BodyEnd::Unknown || asks_first;
-        let answer = if let Some(message) = framing {
+        let is_last = framing.end == BodyEnd::Unknown || asks_first;
+        let answer = if let Some(message) = framing.refusal {
             let response = self.misframed(arrival, message);
             Either::Left(Answered { response, holding: None, unread: Some(request.into_body()) })
         } else if let Some(probe) = Probe::of(request.method(), request.uri().path()) {
