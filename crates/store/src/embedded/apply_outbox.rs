@@ -1,13 +1,13 @@
 //! The part of a commit that changes the outbox, in the same two steps as the rest: first the reads, which may fail,
 //! then the changes, which cannot.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use carryall_core::ids::PoolIncarnation;
 use carryall_core::model::PoolUsage;
 use carryall_core::outbox::{Event, LaneRef, Position};
 use carryall_core::store::StoreError;
+use foldhash::HashMap;
 
 use super::outbox_keys;
 use super::rows;

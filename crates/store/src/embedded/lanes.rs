@@ -1,10 +1,9 @@
 //! The lanes that the present batch touches, decoded: however many members of the batch change one, it is read once,
 //! and its row and its mark are written once.
 
-use std::collections::HashMap;
-
 use carryall_core::ids::PoolIncarnation;
 use carryall_core::outbox::{Event, Lane, LaneRef, LaneState, Position};
+use foldhash::HashMap;
 
 use super::outbox_keys;
 use super::rows;

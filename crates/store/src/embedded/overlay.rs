@@ -1,10 +1,9 @@
 //! The changes of the present batch, laid over the engine's rows: later members of a batch are checked against the
 //! earlier ones, and each row is written once however many of them change it.
 
-use std::collections::{HashMap, HashSet};
-
 use carryall_core::ids::PoolIncarnation;
 use carryall_core::model::{DatasetRef, IdentityRef};
+use foldhash::{HashMap, HashSet};
 
 use super::heads::KnownHead;
 use super::keys;

@@ -4,7 +4,6 @@
 //! A refusal waits for the sync too: the state that it lost against is not durable before, and a caller that reloads
 //! after a conflict must find it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -13,6 +12,7 @@ use carryall_core::changes::Changes;
 use carryall_core::ids::{PoolId, PoolIncarnation, Version};
 use carryall_core::model::PoolUsage;
 use carryall_core::store::{Committed, StoreError};
+use foldhash::HashMap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::acknowledged::Acknowledged;
@@ -81,8 +81,8 @@ impl Writer {
         Ok(Self {
             engine,
             overlay: Overlay::default(),
-            pools: HashMap::new(),
-            usage: HashMap::new(),
+            pools: HashMap::default(),
+            usage: HashMap::default(),
             acknowledged,
             next_id,
             leased_ids_end: next_id,
