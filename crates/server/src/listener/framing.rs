@@ -45,7 +45,7 @@ pub struct Framing {
 /// The end of a request's body, as far as it is known when the head arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyEnd {
-    /// The body has a length, so the next head is found even if the body is left unread.
+    /// There is no body, or it has a length, so the next head is found even if the body is left unread.
     Known,
     /// The body is chunked, or its head was sent before the answer to the request ahead of it.
     Unknown,
@@ -66,6 +66,11 @@ struct Copied {
     further_bytes: u64,
     /// The bytes of a body that are still to arrive.
     body_bytes: u64,
+    /// True if the last byte that arrived is in the middle of a line.
+    in_line: bool,
+    /// True if the copy begins in the middle of a line, where no head begins: the rest of a line of a head could be made
+    /// to look like one.
+    begins_in_line: bool,
 }
 
 impl Received {
@@ -82,6 +87,9 @@ impl Received {
         let room = self.bytes_max.saturating_sub(copy.bytes.len()).min(read.len());
         copy.bytes.extend_from_slice(&read[..room]);
         copy.further_bytes += (read.len() - room) as u64;
+        if let Some(last) = read.last() {
+            copy.in_line = *last != b'\n';
+        }
     }
 
     /// Examines the head of `request`, which has just arrived. Clears the copy, and leaves the rest of the request's
@@ -93,7 +101,7 @@ impl Received {
         let head = (is_coded || length.is_some()).then(|| copy.head(request)).flatten();
         let lengths = head.map(|(lengths, _)| lengths);
         let only_coding = Lengths { content_lengths: 0, transfer_encoding: true };
-        let refusal = if is_coded && lengths != Some(only_coding) {
+        let refusal = if is_coded && (lengths != Some(only_coding) || copy.begins_in_line) {
             Some(TWO_LENGTHS)
         } else if !is_coded && lengths.is_some_and(|lengths| lengths.content_lengths > 1) {
             // If the head is not there, the lengths are equal: the HTTP library refuses different ones.
@@ -106,9 +114,16 @@ impl Received {
             (Some((_, head_bytes)), Some(body_bytes)) => {
                 let here = (copy.bytes.len() - head_bytes) as u64 + copy.further_bytes;
                 copy.body_bytes = u64::saturating_sub(body_bytes, here);
+                copy.in_line &= here > body_bytes;
                 BodyEnd::Known
             }
-            (None, _) | (_, None) => BodyEnd::Unknown,
+            (None, Some(_)) => {
+                // The last byte is most likely that of the body, which does not end a line.
+                copy.in_line = false;
+                BodyEnd::Unknown
+            }
+            (_, None) if is_coded => BodyEnd::Unknown,
+            (_, None) => BodyEnd::Known,
         };
         copy.clear();
         Framing { refusal, end }
@@ -142,6 +157,7 @@ impl Copied {
         self.bytes.clear();
         self.bytes.shrink_to(IDLE_BYTES_MAX);
         self.further_bytes = 0;
+        self.begins_in_line = self.in_line;
     }
 }
 
@@ -283,6 +299,56 @@ mod tests {
         received.clear();
         received.add(b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
         assert_eq!(received.examine(&chunked).refusal, None);
+    }
+
+    #[test]
+    fn the_rest_of_a_line_that_looks_like_a_head_is_not_vouched_for() {
+        let chunked = request(&[("Transfer-Encoding", "chunked")]);
+        let received = Received::new(1000);
+        received.add(b"POST /x HTTP/1.1\r\nContent-Length: 5\r\nX: ");
+        received.clear();
+        received.add(b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n0\r\n\r\n");
+        assert_eq!(received.examine(&chunked).refusal, Some(TWO_LENGTHS));
+    }
+
+    #[test]
+    fn a_chunked_request_may_follow_any_request_whose_answer_it_waited_for() {
+        let received = Received::new(60);
+        let chunked = request(&[("Transfer-Encoding", "chunked")]);
+        let chunked_head = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let sized =
+            (&request(&[("Content-Length", "2")]), &b"POST /x HTTP/1.1\r\nContent-Length: 2\r\n\r\n"[..]);
+        let bare = (&request(&[]), &b"POST /x HTTP/1.1\r\n\r\n"[..]);
+        let coded = (&chunked, &chunked_head[..]);
+        for (request, head, body) in [
+            (sized.0, sized.1, vec![&b"{}"[..]]),
+            (sized.0, sized.1, vec![b"", b"{", b"}"]),
+            (bare.0, bare.1, vec![b""]),
+            (coded.0, coded.1, vec![b"2\r\n{}\r\n0\r\n\r\n"]),
+            (coded.0, coded.1, vec![b"2\r\n", b"{", b"}\r\n0\r", b"\n\r\n"]),
+        ] {
+            received.add(&[head, body[0]].concat());
+            assert_eq!(received.examine(request).refusal, None);
+            body[1..].iter().for_each(|piece| received.add(piece));
+            received.clear();
+            received.add(chunked_head);
+            assert_eq!(received.examine(&chunked).refusal, None, "{body:?}");
+            received.add(b"0\r\n\r\n");
+            received.clear();
+        }
+        // A pipelined request, whose head is gone and whose body is here.
+        received.add(b"{}");
+        assert_eq!(received.examine(sized.0).refusal, None);
+        received.clear();
+        received.add(chunked_head);
+        assert_eq!(received.examine(&chunked).refusal, None);
+    }
+
+    #[test]
+    fn a_request_without_a_body_has_a_known_end() {
+        let received = Received::new(50);
+        received.add(b"POST /x HTTP/1.1\r\n\r\n");
+        assert_eq!(received.examine(&request(&[])).end, BodyEnd::Known);
     }
 
     #[test]

@@ -82,6 +82,18 @@ fn a_chunked_request_is_accepted_after_the_unread_body_of_a_refused_one() {
 }
 
 #[test]
+fn a_refused_live_channel_leaves_its_connection_open() {
+    let server = Home::new().serve(&[]);
+    let mut stream = server.connect();
+    for _ in 0..2 {
+        let path = "/identitypools/us-east-1:0/identities/us-east-1:1/datasets/d/changes";
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+        let answer = one_answer(&mut stream);
+        assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("Connection: close"), "{answer}");
+    }
+}
+
+#[test]
 fn an_unread_body_does_not_vouch_for_the_next_request() {
     let server = Home::new().serve(&[]);
     let clean = unsigned("Transfer-Encoding: chunked");
