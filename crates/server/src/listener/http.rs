@@ -172,8 +172,8 @@ impl Http {
         };
         let mut stop = self.stop.clone();
         tokio::select! {
-            shaken = tokio::time::timeout(patience, tls.accept(stream)) => match shaken {
-                Ok(Ok(stream)) => self.talk(stream, peer, place, used_for).await,
+            shaken = tokio::time::timeout(patience, Box::pin(tls.accept(stream))) => match shaken {
+                Ok(Ok(stream)) => Box::pin(self.talk(stream, peer, place, used_for)).await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
             },
@@ -194,7 +194,8 @@ impl Http {
         let stream = Tapped::new(stream, received.clone());
         let stream = TokioIo::new(Paced::new(stream, outgoing.clone(), pace(limits)));
         let connection = Connection { peer, place, used_for, received, outgoing };
-        let service = service_fn(|request| self.request(request, &connection));
+        // In a box of its own, so that a connection without a request does not hold room for one.
+        let service = service_fn(|request| Box::pin(self.request(request, &connection)));
         let builder = match used_for {
             Use::Any => &self.builder,
             Use::Probes(_) => &self.probes_builder,
