@@ -28,6 +28,7 @@ enum Kind {
     Bombs { connections: usize, form: Form, subject: Subject },
     NothingNew(usize),
     HotDataset { updates: usize },
+    BusyElsewhere,
 }
 
 impl Attack {
@@ -51,6 +52,7 @@ impl Attack {
             }
             Kind::NothingNew(connections) => floods::nothing_new(attacker, connections).await,
             Kind::HotDataset { updates } => floods::hot_dataset(attacker, updates).await,
+            Kind::BusyElsewhere => floods::busy_elsewhere(attacker).await,
         }
     }
 }
@@ -71,9 +73,10 @@ const fn half_heads(connections: usize, bytes: usize) -> Kind {
     Kind::HalfHeads { connections, bytes }
 }
 
-/// Attacks that need much memory of a server without bounds stand apart, since a server settles while the
+/// The first is the floor of the others. Attacks that need much memory of a server without bounds stand apart, since a server settles while the
 /// next attack runs.
-pub(super) const ATTACKS: [Attack; 28] = [
+pub(super) const ATTACKS: [Attack; 29] = [
+    Attack::new("busy-elsewhere", 1, Kind::BusyElsewhere),
     Attack::new("unread-worst-60", 1, read(60, Content::Worst, Reader::Never)),
     Attack::new("slow-unsigned", 1, slow(Sender::Unsigned, 66, MIB)),
     Attack::new("slow-unsigned-from-8", 8, slow(Sender::Unsigned, 66, MIB)),

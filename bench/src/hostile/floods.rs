@@ -1,6 +1,7 @@
 //! Attacks by callers who do ordinary things, too many at once.
 
 use std::io;
+use std::num::NonZeroUsize;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::io::AsyncWriteExt;
@@ -18,6 +19,20 @@ const RECORDS: usize = 1_000;
 const RELEASES: usize = 20;
 /// Connections that fetch the tokens of a release.
 const TOKEN_LANES: usize = 16;
+
+/// No attack at all: as many busy threads as the machine has processors, which never touch the server. What the other
+/// caller notices is the scheduler of the machine, and nothing that the server could do better.
+pub(super) async fn busy_elsewhere(attacker: &Attacker) -> Outcome<()> {
+    attacker.begin().await?;
+    let until = attacker.until().into_std();
+    let busy = || while std::time::Instant::now() < until {};
+    std::thread::scope(|threads| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, NonZeroUsize::get) {
+            threads.spawn(busy);
+        }
+    });
+    Ok(())
+}
 
 /// One identity lists without news over `connections` connections without pause.
 pub(super) async fn nothing_new(attacker: &Attacker, connections: usize) -> Outcome<()> {
