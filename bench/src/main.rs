@@ -1,11 +1,12 @@
 //! Measures Carryall under signed load, and in the same run the floors to which its aims refer.
 //!
 //! It is one command: `cargo run --release -p carryall-bench`. It builds the program, starts it on the
-//! loopback address with its own directory, and prints tables. The plan of a run is here. [`floors`] and
-//! [`workloads`] are the work to measure, [`measure`] is the meter, [`aims`] and [`report`] judge and format.
-//! [`effects`] and [`hostile`] are separate runs.
+//! loopback address with its own directory, and prints tables. The plan of a run is here, and its command line in
+//! [`arguments`]. [`floors`] and [`workloads`] are the work to measure, [`measure`] is the meter, [`aims`] and
+//! [`report`] judge and format. [`effects`], [`hostile`] and [`cost`] are separate runs.
 
 mod aims;
+mod arguments;
 mod clock;
 mod connection;
 mod cost;
@@ -25,7 +26,7 @@ mod signing;
 mod workloads;
 mod world;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,11 +35,12 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::aims::{Floors, Footprint, Served};
+use crate::arguments::Arguments;
 use crate::floors::store::Then;
 use crate::measure::Row;
 use crate::outcome::Outcome;
 use crate::report::Output;
-use crate::server::{Profile, Program, Server};
+use crate::server::{Program, Server};
 use crate::workloads::{Listed, Update};
 use crate::world::{Population, World};
 
@@ -51,69 +53,8 @@ const SHARED: &str =
     "server and load generator share the processors; device bytes are what the kernel counts, an upper bound";
 /// The number of clients of all rows but those of one client.
 const CLIENTS: usize = 64;
-/// The default duration of a row.
-const CELL_SECONDS: u64 = 3;
-/// The default duration of an attack: longer than a server waits for peers that do not read.
-const ATTACK_SECONDS: u64 = 12;
-/// The duration of an attack in a smoke run.
-const ATTACK_SECONDS_QUICK: u64 = 2;
 /// The idle time before a server's idle memory is read.
 const IDLE_SECONDS: u64 = 1;
-
-/// Measures Carryall under signed load beside the floors that its aims refer to. The load generator runs on the same
-/// processors as the server.
-#[derive(Parser)]
-#[command(name = "carryall-bench")]
-struct Arguments {
-    /// The program to measure; without it the program is built with `--profile` and measured
-    #[arg(long, visible_alias = "program", value_name = "PATH")]
-    carryall: Option<PathBuf>,
-    /// The profile to build the program with
-    #[arg(long, value_enum, default_value = "release", conflicts_with = "carryall")]
-    profile: Profile,
-    /// The duration of each row in seconds: 3 by default, 12 for an attack
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
-    seconds: Option<u64>,
-    /// A smoke run: half a second for each row, and less data; two seconds for an attack
-    #[arg(long, conflicts_with = "seconds")]
-    quick: bool,
-    /// Reopens a store of about 1 GB after kill -9, which takes minutes to fill; the default is a small one.
-    /// With `--effects`: publishes a million records too
-    #[arg(long)]
-    big: bool,
-    #[command(flatten)]
-    part: Part,
-    /// Attacks the server instead, with all attacks or those of these names: memory that each costs the
-    /// server, and the delay that another caller notices
-    #[arg(long, value_name = "ATTACK", num_args = 0.., conflicts_with_all = ["effects", "big", "cost"])]
-    hostile: Option<Vec<String>>,
-    /// With `--cost`: an earlier program, measured in the same way and shown beside the first
-    #[arg(long, value_name = "PATH", requires = "cost")]
-    before: Option<PathBuf>,
-    /// The format of the result
-    #[arg(long, value_enum, default_value = "text")]
-    output: Output,
-    /// The directory for temporary data, on the device to measure; the default is next to this program
-    #[arg(long, value_name = "DIR")]
-    directory: Option<PathBuf>,
-    /// The server's log filter, as in `CARRYALL_LOG`; the default is the server's
-    #[arg(long, value_name = "DIRECTIVES")]
-    log: Option<String>,
-    /// The file for the server's log; without it the log is discarded. A file counts among device bytes
-    #[arg(long, value_name = "FILE")]
-    log_file: Option<PathBuf>,
-}
-
-/// The measurement that replaces requests and floors.
-#[derive(clap::Args)]
-struct Part {
-    /// Measures effects instead: streams, push, a backlog, bulk publication
-    #[arg(long)]
-    effects: bool,
-    /// Counts instructions per request under Valgrind instead
-    #[arg(long, conflicts_with_all = ["effects", "big", "seconds", "quick"])]
-    cost: bool,
-}
 
 /// The extent of a run.
 #[derive(Clone, Copy)]
@@ -141,12 +82,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Outcome<()> {
     let machine = process::machine();
+    let attack = arguments.attack();
     let extent = Extent {
-        cell: if arguments.quick {
-            Duration::from_millis(500)
-        } else {
-            Duration::from_secs(arguments.seconds.unwrap_or(CELL_SECONDS))
-        },
+        cell: arguments.cell(),
         population: Population {
             lanes: CLIENTS,
             guests_per_lane: 1,
@@ -166,10 +104,8 @@ fn run(arguments: Arguments) -> Outcome<()> {
     let directory = temporary_directory(arguments.directory.as_deref())?;
     let how = if cfg!(debug_assertions) { ", an UNOPTIMISED build of this benchmark" } else { "" };
     if let Some(attacks) = arguments.hostile {
-        let seconds = if arguments.quick { ATTACK_SECONDS_QUICK } else { ATTACK_SECONDS };
-        let length = Duration::from_secs(arguments.seconds.unwrap_or(seconds));
-        let how = format!("{} s for each attack{how}", length.as_secs());
-        let rows = hostile::measure(&program, directory.path(), &attacks, length, progress)?;
+        let how = format!("{} s for each attack{how}", attack.as_secs());
+        let rows = hostile::measure(&program, directory.path(), &attacks, attack, progress)?;
         print!("{}", hostile::write_up(arguments.output, &[&machine, &which, &how, SHARED], &rows));
         return Ok(());
     }

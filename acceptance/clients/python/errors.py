@@ -22,7 +22,7 @@ def check(table):
             refused(call, name, status, prefix)
         except AssertionError as error:
             wrong.append(f"{what}: {error}")
-        except Exception as error:  # The client itself failed: that is a finding of its own.
+        except Exception as error:  # The client itself failed: that is a separate finding.
             wrong.append(f"{what}: {type(error).__name__}: {error}")
     assert not wrong, "\n".join(wrong)
 

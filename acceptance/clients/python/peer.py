@@ -1,7 +1,7 @@
 """Runs a module as ``python -m`` would, until standard input ends: ``peer.py MODULE ARGUMENT...``.
 
 The harness holds the other end of standard input, so a peer never outlives the tests that it was started for,
-however they end. The peer has a session and a temporary folder of its own; both go with it. It knows nothing of
+however they end. The peer has its own session and temporary folder; both go with it. It knows nothing of
 what the module does.
 """
 

@@ -65,7 +65,7 @@ def unsigned(service, **config):
 
 
 def new_pool(guests=True, **members):
-    """A fresh identity pool of its own, so that cases do not see each other; set up for effects if there are any."""
+    """A fresh identity pool, so that cases do not see each other; set up for effects if there are any."""
     pool = bare_pool(guests, **members)
     if EFFECTS:
         root = client("cognito-sync")
@@ -86,7 +86,7 @@ def bare_pool(guests=True, **members):
 
 
 class Guest:
-    """A guest identity of a pool, with credentials of its own and shorthands for its datasets."""
+    """A guest identity of a pool, with its own credentials and shorthands for its datasets."""
 
     def __init__(self, pool):
         self.pool = pool

@@ -346,7 +346,7 @@ fn a_dataset_that_is_deleted_before_its_turn_is_not_published_behind_its_deletio
     api.put(&guest, "gone", "k", "new life", 0);
     world.proxy.set(Fault::None);
     world.pool.wait_for_bulk_publish("SUCCEEDED");
-    until("the new life is told", || {
+    until("the new life is streamed", || {
         world.stream.records().iter().any(|one| one.json()["syncCount"] == 3).then_some(())
     });
     let records: Vec<Value> = world.stream.records().iter().map(StreamRecord::json).collect();

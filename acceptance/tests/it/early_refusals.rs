@@ -195,14 +195,18 @@ fn the_http_client_of_node_sees_every_early_refusal() {
     // One run each: a signature older than five minutes would be refused for its age.
     every_refusal(|refusal, bytes| {
         let request = refusal.request(api, &guest, bytes);
-        let (status, error) = refusal.outcome();
-        let headers: Vec<Value> = request.headers.iter().map(|(name, value)| json!([name, value])).collect();
-        let described = json!({
-            "case": format!("{refusal:?}, {bytes} bytes"), "method": request.method, "target": request.target,
-            "headers": headers, "bytes": bytes, "status": status, "error": error, "tries": tries(),
-        });
-        Script::Node("early_refusals.mjs").run_with(&server, &[("CARRYALL_REFUSAL", &described.to_string())]);
+        run_node(&server, &format!("{refusal:?}, {bytes} bytes"), &request, refusal.outcome());
     });
+}
+
+/// Sends the request again and again with the HTTP client of Node.
+fn run_node(server: &Server, case: &str, request: &Request, (status, error): (u16, &str)) {
+    let headers: Vec<Value> = request.headers.iter().map(|(name, value)| json!([name, value])).collect();
+    let described = json!({
+        "case": case, "method": request.method, "target": request.target, "headers": headers,
+        "bytes": request.body.len(), "status": status, "error": error, "tries": tries(),
+    });
+    Script::Node("early_refusals.mjs").run_with(server, &[("CARRYALL_REFUSAL", &described.to_string())]);
 }
 
 #[test]
@@ -217,37 +221,72 @@ fn boto3_sees_every_early_refusal() {
     Script::Python("early_refusals.py").run_with(&start(), &variables);
 }
 
-/// Memory for a single body, which a slow sender holds.
+/// Memory for a single body.
 const ONE_BODY: &str = "[limits]\nbody_bytes_max = 16777216\nbodies_in_flight_bytes_max = 22369622\n\
                         body_bytes_per_second_min = 1\nrequest_seconds_max = 3600\nadmission_wait_milliseconds_max = 1\n";
+/// The size of that body.
+const HELD_BYTES: usize = 16_777_216;
+/// The refusal of any other body that is not small.
+const USED_UP: (u16, &str) = (503, "ServiceUnavailableException");
+
+/// A server whose memory for bodies is held by a slow sender until this is dropped.
+struct UsedUp {
+    server: Server,
+    guest: Guest,
+    _slow: Connection,
+}
+
+impl UsedUp {
+    fn start() -> Self {
+        let server = Server::start_configured(Store::Memory, Some(ONE_BODY));
+        let api = server.api();
+        let (holder, guest) = (api.new_user(&server.root()), api.new_user(&server.root()));
+        let held = Self::update(api, &holder, HELD_BYTES).bytes(api.address);
+        let mut slow = Connection::open_from(source(2), api.address).unwrap();
+        slow.send(&held[..held.len() - 1]).unwrap();
+        // Sent bytes are paid for only once they are read.
+        carryall_acceptance::peers::until("the budget is used up", || {
+            let refused = api.send(&Self::update(api, &guest, LARGE_BYTES)).outcome();
+            (refused == (USED_UP.0, USED_UP.1.to_owned())).then_some(())
+        });
+        Self { server, guest, _slow: slow }
+    }
+
+    /// An update with a body of `bytes` bytes, signed now.
+    fn update(api: Api, guest: &Guest, bytes: usize) -> Request {
+        api.signed(&guest.caller, Request::new("POST", guest.dataset("prefs")).body(vec![b' '; bytes]))
+    }
+}
 
 #[test]
-fn bodies_beyond_the_budget_are_refused_with_an_answer() {
-    let server = Server::start_configured(Store::Memory, Some(ONE_BODY));
-    let api = server.api();
-    let (holder, guest) = (api.new_user(&server.root()), api.new_user(&server.root()));
-    let update = |guest: &Guest, bytes: usize| {
-        api.signed(&guest.caller, Request::new("POST", guest.dataset("prefs")).body(vec![b' '; bytes]))
-    };
-    let held = update(&holder, 16_777_216).bytes(api.address);
-    let mut slow = Connection::open_from(source(2), api.address).unwrap();
-    slow.send(&held[..held.len() - 1]).unwrap();
-    let refused = (503, "ServiceUnavailableException");
-    let full = || update(&guest, LARGE_BYTES);
-    // Sent bytes are paid for only once they are read.
-    carryall_acceptance::peers::until("the budget is used up", || {
-        (api.send(&full()).outcome() == (refused.0, refused.1.to_owned())).then_some(())
-    });
+fn a_plain_socket_is_answered_when_the_memory_for_bodies_is_used_up() {
+    let used_up = UsedUp::start();
+    let api = used_up.server.api();
     for bytes in [MIDDLE_BYTES, LARGE_BYTES] {
         let mut kept = None;
         for attempt in 0..tries() {
-            let request = update(&guest, bytes);
+            let request = UsedUp::update(api, &used_up.guest, bytes);
             // The answer arrives only after part of the body has.
             let manner = Manner { apart: false, ..Manner::of(attempt) };
-            kept = exchange(kept, api, &request, manner, refused)
+            kept = exchange(kept, api, &request, manner, USED_UP)
                 .unwrap_or_else(|error| panic!("{bytes} bytes, {manner:?}: {error}"));
         }
     }
+}
+
+#[test]
+fn the_http_client_of_node_is_answered_when_the_memory_for_bodies_is_used_up() {
+    let used_up = UsedUp::start();
+    for bytes in [MIDDLE_BYTES, LARGE_BYTES] {
+        let request = UsedUp::update(used_up.server.api(), &used_up.guest, bytes);
+        run_node(&used_up.server, &format!("memory used up, {bytes} bytes"), &request, USED_UP);
+    }
+}
+
+#[test]
+fn boto3_is_answered_when_the_memory_for_bodies_is_used_up() {
+    let variables = [("CARRYALL_TRIES", &*tries().to_string())];
+    Script::Python("memory_used_up.py").run_with(&UsedUp::start().server, &variables);
 }
 
 #[test]

@@ -352,7 +352,7 @@ fn a_channel_ends_with_the_rights_to_it() {
     let mut blocks = 0;
     while let Some(block) = of_key.block() {
         blocks += 1;
-        assert!(blocks < 8, "the channel of a revoked key goes on: {block:?}");
+        assert!(blocks < 8, "the channel of a revoked key stays open: {block:?}");
     }
     api.put(&lasting, "prefs", "a", "1", 0);
     assert_eq!(others.count(), 1);

@@ -424,8 +424,8 @@ fn a_device_that_registers_again_while_it_is_found_dead_stays_alive_and_hears_of
     api.put(&guest, "prefs", "k", "v", 2);
     wait_until_nothing_waits(&server, &guest.pool);
     let counts = counts(moto, &application, "raced");
-    assert_eq!(counts.last().map(String::as_str), Some("3"), "it is told on");
-    assert_eq!(counts, ["2", "3"], "the change that found it dead is told too");
+    assert_eq!(counts.last().map(String::as_str), Some("3"), "it still gets notices");
+    assert_eq!(counts, ["2", "3"], "it gets the change that found it dead too");
     assert_eq!(metric(&server, "carryall_devices_disabled_total"), 0);
 }
 
@@ -523,7 +523,7 @@ fn a_notice_that_the_push_service_refuses_waits_for_an_operator_and_holds_up_its
     until("the notice is parked", || (ended(&server, "parked") == 1).then_some(()));
     subscribed(api, &guest, "GCM", "poisoned neighbour", "prefs");
     api.put(&guest, "prefs", "k", "v", 2);
-    until("the neighbour is told", || (ended(&server, "delivered") == 1).then_some(()));
+    until("the neighbour gets its notice", || (ended(&server, "delivered") == 1).then_some(()));
     assert_eq!(counts(moto, &application, "poisoned"), [""; 0]);
 
     let listed: Value = serde_json::from_str(&server.verb(&["outbox", "list", "--output", "json"])).unwrap();

@@ -374,7 +374,7 @@ fn changes_beyond_the_waiting_events_limit_are_not_streamed_and_the_reason_says_
     for name in ["a", "b", "c"] {
         write_up_to(server.api(), &guest, name, 8);
     }
-    let streams = until("the limit is told", || {
+    let streams = until("the limit is reported", || {
         let streams = streams_of(&server, &pool);
         streams["DisabledReason"]
             .as_str()
@@ -395,7 +395,7 @@ fn changes_beyond_the_waiting_events_limit_are_not_streamed_and_the_reason_says_
     until("what waited is delivered", || (events_waiting(&server, &pool) == 0).then_some(()));
     write_up_to(server.api(), &guest, "a", 13);
     let last = |deliveries: &[Delivery]| deliveries.last().is_some_and(|last| last.count == 13);
-    let deliveries = until("streaming goes on", || Some(streamed(&receiver, "/")).filter(|all| last(all)));
+    let deliveries = until("streaming continues", || Some(streamed(&receiver, "/")).filter(|all| last(all)));
     assert_eq!(deliveries.len() as u64, waiting + 1);
     for name in ["a", "b", "c"] {
         let of_dataset = deliveries.iter().filter(|delivery| delivery.dataset.1 == name);

@@ -254,6 +254,6 @@ fn devices_are_told_while_the_stream_of_their_pool_is_silent() {
     let written = Instant::now();
     until("the push", || (!posted(receiver, "/push").is_empty()).then_some(()));
     let lag = written.elapsed();
-    eprintln!("a device of the same pool is told after {lag:.1?} while the stream is silent");
+    eprintln!("a device of the same pool gets its notice after {lag:.1?} while the stream is silent");
     assert!(lag < Duration::from_secs(UNDISTURBED_SECONDS_MAX), "{lag:.1?}");
 }

@@ -338,7 +338,8 @@ fn changes_beyond_what_may_wait_are_not_streamed_and_the_pool_says_so() {
     for count in 0..7 {
         api.put(&guest, "prefs", "k", "v", count);
     }
-    let reason = until("the reason is told", || pool.streams()["DisabledReason"].as_str().map(str::to_owned));
+    let reason =
+        until("the reason is reported", || pool.streams()["DisabledReason"].as_str().map(str::to_owned));
     assert!(reason.starts_with("Changes were not streamed: 5 events"), "{reason}");
     assert_eq!(pool.streams()["StreamingStatus"], "ENABLED");
     proxy.set(Fault::None);
@@ -358,7 +359,8 @@ fn without_a_bucket_a_change_too_large_for_a_record_is_parked_until_an_operator_
     let (server, stream, pool) = streaming(Store::Embedded, "parked");
     let (api, guest) = (server.api(), pool.guest());
     api.put(&guest, "large", "k", &too_large(), 0);
-    let reason = until("the reason is told", || pool.streams()["DisabledReason"].as_str().map(str::to_owned));
+    let reason =
+        until("the reason is reported", || pool.streams()["DisabledReason"].as_str().map(str::to_owned));
     for part in ["large", guest.identity.as_str(), "bucket", "large_objects"] {
         assert!(reason.contains(part), "{part} in {reason}");
     }

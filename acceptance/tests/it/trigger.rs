@@ -392,7 +392,7 @@ fn an_answer_that_cannot_be_used_is_told_and_nothing_is_stored() {
     assert_eq!(site.calls(), UNUSABLE_ANSWERS.len(), "each is tried once");
     sessions_are_left(&site, &sessions);
     let log = site.server.log();
-    assert!(log.contains("no such colour"), "the operator is told what the function said: {log}");
+    assert!(log.contains("no such colour"), "the log has the function's message: {log}");
     assert!(!log.contains("secret") && !log.contains("918273645546"), "{log}");
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn measure(
     drop(driven);
     let endpoint = Endpoint::open()?;
     let endpoint_alone = runtime.block_on(floor::measure("P: endpoint, 600 B posted", &endpoint, cell))?;
-    say("updates and what they are told to");
+    say("updates and their effects");
     let site = |name: &str| Site::create(directory, name, &endpoint);
     let place = site("effects")?;
     let server = Server::start_with(program, &place.directory, &place.settings(""))?;

@@ -19,7 +19,7 @@ const READ_BYTES: usize = 100;
 const CHANNELS_PER_IDENTITY: usize = 16;
 /// Connections that update the datasets of the unread channels.
 const WRITERS: usize = 4;
-/// The address that the writers connect from: the channels use up the connections of their own.
+/// The address that the writers connect from: the channels use up the connections of their address.
 const WRITERS_SOURCE: u8 = 32;
 
 /// The way in which a caller treats its answer.

@@ -73,8 +73,8 @@ const fn half_heads(connections: usize, bytes: usize) -> Kind {
     Kind::HalfHeads { connections, bytes }
 }
 
-/// The first is the floor of the others. Attacks that need much memory of a server without bounds stand apart, since a server settles while the
-/// next attack runs.
+/// The first is the floor of the others. Attacks that need much memory of a server without bounds stand apart, since a
+/// server settles while the next attack runs.
 pub(super) const ATTACKS: [Attack; 29] = [
     Attack::new("busy-elsewhere", 1, Kind::BusyElsewhere),
     Attack::new("unread-worst-60", 1, read(60, Content::Worst, Reader::Never)),

@@ -74,13 +74,17 @@ impl fmt::Display for OpenError {
                 dir.display()
             ),
             Self::Damaged { path, what } => {
-                write!(f, "{} is damaged: {what}; restore a backup", path.display())
+                write!(
+                    f,
+                    "{} is damaged: {what}; restore a copy made while the server was stopped",
+                    path.display()
+                )
             }
             Self::GuardLost { path, how } => write!(
                 f,
                 "{path} {how}: the store holds commits, and without the number in this file one that was \
-                 acknowledged may be missing unnoticed; restore a backup, or start with what is there after: \
-                 echo unknown > {path}",
+                 acknowledged may be missing unnoticed; restore a copy made while the server was stopped, or start \
+                 with what is there after: echo unknown > {path}",
                 path = path.display()
             ),
             Self::Io { path, doing, source } => write!(f, "{doing} {}: {source}", path.display()),

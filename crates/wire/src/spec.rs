@@ -1,8 +1,9 @@
 //! The operation table: for every operation of the three services its name, its place on the wire, who may call it
 //! and which faults it may answer with.
 //!
-//! The list in [`operations!`](crate::operations) is the only one. [`OperationName`], [`OPERATIONS`], [`Names`], routing,
-//! the RPC targets and the server's dispatch are derived from it, and tests compare it with the published models.
+//! The list in [`operations!`](crate::operations) is the only one. [`OperationName`], [`OPERATIONS`], [`Names`],
+//! routing, the RPC targets and the server's dispatch are derived from it, and tests compare it with the published
+//! models.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -162,7 +162,7 @@ mod tests {
         let effects = Effects::of(&pool, Some(devices));
         let (a, b) = (DeviceId::parse("a").unwrap(), DeviceId::parse("b").unwrap());
         let told = announced(&effects, "prefs", Some(&a));
-        assert_eq!(sinks(&told), [Sink::Device(b.clone())], "the writer's and the dead one are not told");
+        assert_eq!(sinks(&told), [Sink::Device(b.clone())], "the writer's and the dead one get no notice");
         assert_eq!(sinks(&announced(&effects, "prefs", None)), [Sink::Device(a), Sink::Device(b)]);
         let other = announced(&effects, "other", None);
         assert_eq!(sinks(&other), [], "nobody subscribed to this one");

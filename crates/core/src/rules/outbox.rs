@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_holds_against_whoever_saw_the_lane_as_it_was() {
+    fn a_claim_holds_against_a_commit_that_expects_the_lane_as_it_was() {
         let (changes, due) = claim(&lane(0), LeaseId(9), UnixMillis(77));
         assert_eq!(changes.expect, [Expect::Lane(lane(0).at, Due::At(UnixMillis(5)))]);
         assert_eq!(due, Due::Leased { until: UnixMillis(77), lease: LeaseId(9) });

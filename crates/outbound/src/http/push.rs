@@ -1,8 +1,8 @@
 //! Pushes as HTTP requests, for operators with their own push gateway. Each push is one POST:
 //!
 //! ```json
-//! {"deviceId": "…", "platform": "GCM", "applicationArn": "…", "token": "…",
-//!  "message": {"source": "cognito-sync", "identityPoolId": "…", "identityId": "…", "datasetName": "…", "syncCount": "7"}}
+//! {"deviceId": "…", "platform": "GCM", "applicationArn": "…", "token": "…", "message": {"source": "cognito-sync",
+//!  "identityPoolId": "…", "identityId": "…", "datasetName": "…", "syncCount": "7"}}
 //! ```
 //!
 //! The answer 410 means that this device is gone. It gets no further pushes until it registers again.

@@ -68,8 +68,8 @@ struct Copied {
     body_bytes: u64,
     /// True if the last byte that arrived is in the middle of a line.
     in_line: bool,
-    /// True if the copy begins in the middle of a line, where no head begins: the rest of a line of a head could be made
-    /// to look like one.
+    /// True if the copy begins in the middle of a line, where no head begins: the rest of a line of a head could be
+    /// made to look like one.
     begins_in_line: bool,
 }
 

@@ -194,7 +194,7 @@ impl Http {
         let stream = Tapped::new(stream, received.clone());
         let stream = TokioIo::new(Paced::new(stream, outgoing.clone(), pace(limits)));
         let connection = Connection { peer, place, used_for, received, outgoing };
-        // In a box of its own, so that a connection without a request does not hold room for one.
+        // In a separate box, so that a connection without a request does not hold room for one.
         let service = service_fn(|request| Box::pin(self.request(request, &connection)));
         let builder = match used_for {
             Use::Any => &self.builder,

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_has_room_for_whoever_has_nothing_in_it() {
+    fn a_full_queue_has_room_for_a_pool_with_nothing_in_it() {
         let mut queue = Queue::new(4, 4, 2);
         assert!(queue.add(lane(1, "a")) && queue.add(lane(1, "b")));
         assert!(!queue.add(lane(1, "c")));

@@ -4,6 +4,8 @@ use crate::source::below;
 
 /// Lines of a file, without its inline test modules.
 const LINES_MAX: usize = 400;
+/// Folders with the sources of all crates.
+const FOLDERS: [&str; 3] = ["crates", "acceptance/src", "bench/src"];
 
 /// Longer files and the reason. This list may only shrink.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -20,7 +22,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 #[test]
 fn no_file_is_longer_than_400_lines_without_its_tests() {
     let mut complaints = Vec::new();
-    for file in below("crates").iter().filter(|file| file.path.contains("/src/")) {
+    let files = FOLDERS.iter().flat_map(|folder| below(folder));
+    for file in files.filter(|file| file.path.contains("/src/")) {
         let excepted = EXCEPTIONS.iter().any(|(path, _)| *path == file.path);
         let lines = file.lines_without_tests;
         if lines > LINES_MAX && !excepted {

@@ -1,5 +1,5 @@
 //! Doc comments begin with a noun or a verb. Those that begin with a headless "What …" or "Whether …" are counted, and
-//! their number may only fall.
+//! their number may only fall. No line of a comment is longer than 120 columns, which the formatter does not check.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,9 @@ use crate::source::{Source, below};
 /// independently.
 const ALLOWED: &str = include_str!("headless.txt");
 /// Folders whose files are counted.
-const FOLDERS: [&str; 3] = ["crates", "acceptance", "bench"];
+const FOLDERS: [&str; 4] = ["crates", "acceptance", "bench", "fuzz"];
+/// Characters of a line with a comment.
+const COLUMNS_MAX: usize = 120;
 
 #[test]
 fn headless_doc_comments_become_fewer() {
@@ -71,6 +73,27 @@ fn headless(file: &Source) -> impl Iterator<Item = usize> {
         before = now;
     }
     found.into_iter()
+}
+
+#[test]
+fn comments_keep_to_120_columns() {
+    let files = FOLDERS.iter().flat_map(|folder| below(folder));
+    let found: Vec<String> = files.flat_map(|file| wide(&file)).collect();
+    assert!(found.is_empty(), "wrap these comments:\n{}", found.join("\n"));
+}
+
+/// The places of the comment lines that are too long.
+fn wide(file: &Source) -> Vec<String> {
+    let lines = file.text.lines().enumerate();
+    let wide =
+        lines.filter(|(_, line)| line.trim_start().starts_with("//") && line.chars().count() > COLUMNS_MAX);
+    wide.map(|(number, _)| format!("{}:{}", file.path, number + 1)).collect()
+}
+
+#[test]
+fn columns_are_characters_and_only_comments_are_counted() {
+    let text = format!("// {}\n// {}\n\"{}\"\n", "ä".repeat(117), "a".repeat(118), "a".repeat(200));
+    assert_eq!(wide(&Source::new("x.rs", text)), ["x.rs:2"]);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use crate::error::OpenError;
 /// Since 2 there are the tables of the outbox, and usage rows that count the events in it. A directory of format 1 has
 /// none of that and is read as it is. Since 3 heads count the bytes of their tombstones' keys; older heads are read as
 /// they are and get the number when it is first needed. Since 4 a bulk publication is a lane; one that an older version
-/// was working on counts as failed. Since 5 the heads of deleted names and the floors of identities have the date of the
-/// deletion; older rows are read as they are, without one.
+/// was working on counts as failed. Since 5 the heads of deleted names and the floors of identities have the date of
+/// the deletion; older rows are read as they are, without one.
 pub(super) const FORMAT: u32 = 5;
 
 /// The engine writes this file last when it creates its folder.

@@ -1,10 +1,10 @@
 //! Where the rows of the outbox stand. The table at the head of `keys.rs` has their places; here is how a sink and a
 //! position look in them.
 //!
-//! A sink is one byte, `01` for the stream, `02` for a device, whose id follows, and `03` for a bulk publication. A device id may hold any character,
-//! a zero byte too. But no byte of UTF-8 is above `f4`: so each byte of the id stands raised by one, which keeps their
-//! order and leaves `00` to end it. No sink's bytes begin with another's. A position is its count and one byte, `00` for
-//! the change and `01` for a bulk publication.
+//! A sink is one byte, `01` for the stream, `02` for a device, whose id follows, and `03` for a bulk publication. A
+//! device id may hold any character, a zero byte too. But no byte of UTF-8 is above `f4`: so each byte of the id is
+//! stored raised by one, which keeps their order and leaves `00` to end it. No sink's bytes begin with another's. A
+//! position is its count and one byte, `00` for the change and `01` for a bulk publication.
 
 use carryall_core::ids::{DatasetName, DeviceId, IdentityId, PoolId, PoolIncarnation, SyncCount};
 use carryall_core::model::{DatasetRef, IdentityRef, PoolRef};

@@ -24,7 +24,7 @@ pub(super) struct Slice {
     pub(super) remove: Vec<Place>,
     /// Rows of unfinished work.
     pub(super) put: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Lives that ended with their pool and are work of their own.
+    /// Lives that ended with their pool. Each is separate work.
     pub(super) lives: Vec<LifeId>,
     /// Identities that went with their pool, unless another pool has handed them out since.
     pub(super) identities: Vec<(PoolIncarnation, IdentityId)>,
@@ -113,8 +113,8 @@ fn free_life(
     Ok(true)
 }
 
-/// Adds the rows of a removed pool to the slice, leaving the records of its datasets as work of their own. Returns true
-/// if those were all.
+/// Adds the rows of a removed pool to the slice, leaving the records of its datasets as separate work. Returns true if
+/// those were all.
 fn free_pool(
     engine: &Engine,
     view: &View<'_>,

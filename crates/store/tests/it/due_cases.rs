@@ -1,4 +1,5 @@
-//! The suite over how lanes of the outbox are found (promise P11): by their time, among the parked, and by one claimant.
+//! The suite over how lanes of the outbox are found (promise P11): by their time, among the parked, and by one
+//! claimant.
 
 use carryall_core::changes::Expect;
 use carryall_core::ids::PoolIncarnation;
@@ -137,7 +138,7 @@ pub(crate) fn one_pools_backlog_hides_no_other(store: &AnyStore) {
     };
     assert_eq!(page(None, 2, 9), ["a", "a", "b", "d"], "the third pool's lanes are not due yet");
     assert_eq!(page(None, 1, 2), ["a", "b"]);
-    assert_eq!(page(Some(&pools[1]), 1, 2), ["d"], "and the next page goes on behind the last pool");
+    assert_eq!(page(Some(&pools[1]), 1, 2), ["d"], "and the next page continues behind the last pool");
     assert_eq!(page(Some(&pools[3]), 1, 2), Vec::<String>::new());
     assert_eq!(page(None, 5, 1), ["a"; 5], "a pool is begun while there is room, and then taken whole");
     assert_eq!(page(None, 5, 6).len(), 6);

@@ -56,7 +56,7 @@ pub(crate) fn holds(store: &AnyStore, expect: Expect) -> bool {
     commit(store, vec![expect], vec![]).unwrap().is_done()
 }
 
-/// Two ids, `a` and `b`, each with incarnations of its own.
+/// Two ids, `a` and `b`, each with its own incarnations.
 pub(crate) fn pool_ref(id: &str, incarnation: u64) -> PoolRef {
     let own = u64::from(id.as_bytes()[0]) << 32;
     PoolRef {

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_members_are_left_to_whoever_checks_constraints() {
+    fn absent_members_pass_decoding_and_are_left_to_the_check_of_constraints() {
         let input = update("").expect("nothing is missing here");
         assert_eq!((input.sync_session_token, input.record_patches), (None, None));
         assert_eq!(update("{}"), update(""));

@@ -124,7 +124,7 @@ impl fmt::Display for Rejection {
             }
             Self::MethodNotAllowed { allow } => write!(formatter, "This path takes {allow}."),
             Self::TransferCoding => formatter
-                .write_str("Transfer-Encoding must be 'chunked' alone; other codings are not undone."),
+                .write_str("Transfer-Encoding must be 'chunked' alone; other codings are not supported."),
             Self::PathSegment => formatter.write_str("A path segment must not be empty, '.' or '..'."),
             Self::PathEncoding => formatter.write_str("A path segment is not percent-encoded UTF-8."),
             Self::QueryEncoding { name } => {
