@@ -6,6 +6,7 @@
 //! `AWS_ENDPOINT_URL_KINESIS`, …) name. This crate decides nothing: the server decides on retries, on
 //! notifications, and on switching destinations off. No type of the SDK is visible from outside.
 
+mod answer_memory;
 mod aws;
 mod cause;
 mod file;
@@ -15,6 +16,7 @@ mod port;
 mod push_json;
 mod settings;
 
+pub use self::answer_memory::{AnswerMemory, Asked};
 pub use self::outbound::Outbound;
 pub use self::port::{
     Checked, Device, Finding, LargeObjectPort, Outcome, Platform, PushMessage, PushPort, PushUndelivered,

@@ -12,6 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use secrecy::SecretString;
 
+use crate::answer_memory::AnswerMemory;
+
 /// The reason why an effect did not reach its peer, by remedy.
 ///
 /// A cause is one plain line of bounded length for operators. It contains no secret, no token and no record's
@@ -226,9 +228,14 @@ pub enum TriggerUndelivered {
 
 /// A function that is called, and answers, while a request waits.
 pub trait TriggerPort: Send + Sync {
-    /// Calls the function once and returns the bytes of its answer. `time_max` covers everything, from
-    /// fetching credentials to the last byte.
-    fn invoke(&self, event: TriggerEvent, time_max: Duration) -> Outcome<'_, Bytes, TriggerUndelivered>;
+    /// Calls the function once and returns the bytes of its answer, read as far as `memory` is granted.
+    /// `time_max` covers everything, from fetching credentials to the last byte.
+    fn invoke(
+        &self,
+        event: TriggerEvent,
+        time_max: Duration,
+        memory: AnswerMemory,
+    ) -> Outcome<'_, Bytes, TriggerUndelivered>;
 
     /// Checks the function without running it.
     fn check(&self) -> Checked<'_>;

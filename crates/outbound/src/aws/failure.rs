@@ -15,6 +15,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::{LengthLimitError, Limited};
 
 use crate::TRIGGER_ANSWER_BYTES_MAX;
+use crate::answer_memory::{AnswerMemory, Granted};
 use crate::cause::{chain, one_line};
 use crate::port::Undelivered;
 
@@ -235,6 +236,29 @@ impl Intercept for AnswerLimit {
         let body = context.response_mut().body_mut();
         let whole = std::mem::replace(body, SdkBody::taken());
         *body = SdkBody::from_body_1_x(Limited::new(whole, TRIGGER_ANSWER_BYTES_MAX));
+        Ok(())
+    }
+}
+
+/// Reads the answer of a function only as far as its memory is granted.
+#[derive(Debug)]
+pub(super) struct GrantedAnswer(pub(super) AnswerMemory);
+
+#[dyn_dispatch_hint]
+impl Intercept for GrantedAnswer {
+    fn name(&self) -> &'static str {
+        "GrantedAnswer"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
+        let whole = std::mem::replace(body, SdkBody::taken());
+        *body = SdkBody::from_body_1_x(Granted::new(whole, self.0.clone()));
         Ok(())
     }
 }

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::caller::CALL_MILLISECONDS_MAX;
-use super::failure::{Failure, Kind, failure};
+use super::failure::{Failure, GrantedAnswer, Kind, failure};
 use super::{Aws, arn};
+use crate::answer_memory::AnswerMemory;
 use crate::cause::one_line;
 use crate::port::{Checked, Finding, Outcome, TriggerEvent, TriggerPort, TriggerUndelivered};
 use crate::{TRIGGER_ANSWER_BYTES_MAX, milliseconds};
@@ -27,11 +28,11 @@ impl LambdaTrigger {
         Self { aws, function: function.to_owned() }
     }
 
-    async fn ask(&self, event: TriggerEvent) -> Result<Bytes, TriggerUndelivered> {
+    async fn ask(&self, event: TriggerEvent, memory: AnswerMemory) -> Result<Bytes, TriggerUndelivered> {
         let caller = self.aws.caller(None, arn::region(&self.function)).await;
         let call = caller.lambda().invoke().function_name(&self.function);
         let call = call.invocation_type(InvocationType::RequestResponse).payload(Blob::new(event.json));
-        match call.send().await {
+        match call.customize().interceptor(GrantedAnswer(memory)).send().await {
             Ok(output) => read(output),
             Err(error) => Err(undelivered(failure("Invoke", None, &error))),
         }
@@ -57,11 +58,16 @@ impl LambdaTrigger {
 }
 
 impl TriggerPort for LambdaTrigger {
-    fn invoke(&self, event: TriggerEvent, time_max: Duration) -> Outcome<'_, Bytes, TriggerUndelivered> {
+    fn invoke(
+        &self,
+        event: TriggerEvent,
+        time_max: Duration,
+        memory: AnswerMemory,
+    ) -> Outcome<'_, Bytes, TriggerUndelivered> {
         Box::pin(async move {
             let timed_out =
                 |_| Err(TriggerUndelivered::TimedOut { milliseconds_max: milliseconds(time_max) });
-            tokio::time::timeout(time_max, self.ask(event)).await.unwrap_or_else(timed_out)
+            tokio::time::timeout(time_max, self.ask(event, memory)).await.unwrap_or_else(timed_out)
         })
     }
 

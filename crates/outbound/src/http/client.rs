@@ -2,6 +2,7 @@
 //! every size and time bounded. It does not follow redirects, because a signed message is meant for the
 //! receiver that the operator named.
 
+use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::Body;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -18,6 +19,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::signature::sign;
+use crate::answer_memory::{AnswerMemory, Granted};
 use crate::cause::chain;
 use crate::settings::HttpDestination;
 
@@ -41,6 +43,7 @@ pub(super) struct Post<'a> {
     pub(super) event_id: &'a str,
     pub(super) json: Bytes,
     pub(super) answer_bytes_max: usize,
+    pub(super) answer_memory: Option<AnswerMemory>,
     pub(super) time_max: Duration,
 }
 
@@ -77,16 +80,16 @@ impl HttpClient {
 
     /// Makes one signed attempt.
     pub(super) async fn post(&self, to: &HttpDestination, post: Post<'_>) -> Result<Answer, NoAnswer> {
-        let (answer_bytes_max, time_max) = (post.answer_bytes_max, post.time_max);
-        let request = self.request(to, post)?;
-        self.exchange(to, request, answer_bytes_max, time_max).await
+        let Post { event_id, json, answer_bytes_max, answer_memory, time_max } = post;
+        let request = self.request(to, event_id, json)?;
+        self.exchange(to, request, (answer_bytes_max, answer_memory), time_max).await
     }
 
     /// Checks that the destination answers at all, with any answer. Nothing is delivered.
     pub(super) async fn reach(&self, to: &HttpDestination, time_max: Duration) -> Result<(), String> {
         let request = Request::builder().method(Method::HEAD).uri(to.url.clone()).body(Full::default());
         let request = request.map_err(|error| chain(&error))?;
-        match self.exchange(to, request, 0, time_max).await {
+        match self.exchange(to, request, (0, None), time_max).await {
             Ok(_) => Ok(()),
             Err(
                 NoAnswer::TimedOut { cause } | NoAnswer::Unreached { cause } | NoAnswer::Unmakeable { cause },
@@ -94,16 +97,21 @@ impl HttpClient {
         }
     }
 
-    fn request(&self, to: &HttpDestination, post: Post<'_>) -> Result<Request<Full<Bytes>>, NoAnswer> {
+    fn request(
+        &self,
+        to: &HttpDestination,
+        event_id: &str,
+        json: Bytes,
+    ) -> Result<Request<Full<Bytes>>, NoAnswer> {
         let timestamp = (self.unix_seconds)();
         Request::builder()
             .method(Method::POST)
             .uri(to.url.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header("carryall-event-id", post.event_id)
+            .header("carryall-event-id", event_id)
             .header("carryall-timestamp", timestamp)
-            .header("carryall-signature", sign(&to.secret, timestamp, post.event_id, &post.json))
-            .body(Full::new(post.json))
+            .header("carryall-signature", sign(&to.secret, timestamp, event_id, &json))
+            .body(Full::new(json))
             .map_err(|error| NoAnswer::Unmakeable { cause: chain(&error) })
     }
 
@@ -111,7 +119,7 @@ impl HttpClient {
         &self,
         to: &HttpDestination,
         request: Request<Full<Bytes>>,
-        answer_bytes_max: usize,
+        (answer_bytes_max, answer_memory): (usize, Option<AnswerMemory>),
         time_max: Duration,
     ) -> Result<Answer, NoAnswer> {
         let exchange = async {
@@ -120,7 +128,12 @@ impl HttpClient {
             let connections = connections.as_ref().map_err(|cause| unreached(cause))?;
             let answer = connections.request(request).await.map_err(|error| unreached(&chain(&error)))?;
             let status = answer.status();
-            Ok(Answer { status, body: read(answer.into_body(), answer_bytes_max).await })
+            let body = answer.into_body();
+            let body = match answer_memory {
+                Some(memory) => read(Granted::new(body, memory), answer_bytes_max).await,
+                None => read(body, answer_bytes_max).await,
+            };
+            Ok(Answer { status, body })
         };
         tokio::time::timeout(time_max, exchange).await.unwrap_or_else(|_| {
             let milliseconds_max = time_max.as_millis();
@@ -131,7 +144,11 @@ impl HttpClient {
     }
 }
 
-async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, BodyTrouble> {
+async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyTrouble>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     match Limited::new(body, bytes_max).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(BodyTrouble::TooLarge),

@@ -64,6 +64,7 @@ impl PushPort for HttpPush {
                 event_id: &event_id,
                 json,
                 answer_bytes_max: IGNORED_ANSWER_BYTES_MAX,
+                answer_memory: None,
                 time_max: Duration::from_millis(ATTEMPT_MILLISECONDS_MAX),
             };
             let exchanged = self.client.post(&self.destination, post).await;

@@ -36,6 +36,7 @@ impl StreamPort for HttpStream {
                 event_id: &message.event_id,
                 json: message.json,
                 answer_bytes_max: IGNORED_ANSWER_BYTES_MAX,
+                answer_memory: None,
                 time_max: Duration::from_millis(ATTEMPT_MILLISECONDS_MAX),
             };
             outcome(&self.destination.origin(), self.client.post(&self.destination, post).await)

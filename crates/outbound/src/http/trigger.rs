@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::client::{Answer, BodyTrouble, HttpClient, NoAnswer, Post};
 use super::stream::reachable;
+use crate::answer_memory::AnswerMemory;
 use crate::port::{Checked, Outcome, TriggerEvent, TriggerPort, TriggerUndelivered};
 use crate::settings::HttpDestination;
 use crate::{TRIGGER_ANSWER_BYTES_MAX, milliseconds};
@@ -26,12 +27,18 @@ impl HttpTrigger {
 }
 
 impl TriggerPort for HttpTrigger {
-    fn invoke(&self, event: TriggerEvent, time_max: Duration) -> Outcome<'_, Bytes, TriggerUndelivered> {
+    fn invoke(
+        &self,
+        event: TriggerEvent,
+        time_max: Duration,
+        memory: AnswerMemory,
+    ) -> Outcome<'_, Bytes, TriggerUndelivered> {
         Box::pin(async move {
             let post = Post {
                 event_id: &event.event_id,
                 json: event.json,
                 answer_bytes_max: TRIGGER_ANSWER_BYTES_MAX,
+                answer_memory: Some(memory),
                 time_max,
             };
             match self.client.post(&self.destination, post).await {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use carryall_outbound::{OutboundSettings, TriggerEvent, TriggerUndelivered};
+use carryall_outbound::{AnswerMemory, OutboundSettings, TriggerEvent, TriggerUndelivered};
 
 use crate::receiver::{Receiver, Reply};
 use crate::{every, http, outbound, settings};
@@ -13,7 +13,22 @@ const LONG: Duration = Duration::from_mins(1);
 async fn ask(url: &str, time_max: Duration) -> Result<Bytes, TriggerUndelivered> {
     let outbound = outbound(OutboundSettings { triggers: every(http(url)), ..settings() });
     let event = TriggerEvent { event_id: "event-1".to_owned(), json: Bytes::from_static(b"{\"version\":2}") };
-    outbound.trigger("pool", "arn:aws:lambda:eu-west-1:1:function:f").invoke(event, time_max).await
+    let (memory, mut asked) = AnswerMemory::new();
+    let port = outbound.trigger("pool", "arn:aws:lambda:eu-west-1:1:function:f");
+    let mut answer = port.invoke(event, time_max, memory);
+    let mut bytes_asked = 0;
+    loop {
+        tokio::select! {
+            answer = &mut answer => {
+                assert!(answer.as_ref().is_ok_and(|answer| answer.len() == bytes_asked) || answer.is_err());
+                return answer;
+            }
+            Some(asked) = asked.recv() => {
+                bytes_asked = asked.bytes;
+                asked.grant();
+            }
+        }
+    }
 }
 
 async fn outcome_of(reply: Reply) -> Result<Bytes, TriggerUndelivered> {
@@ -44,6 +59,20 @@ async fn silence_ends_with_the_time_given() {
     let receiver = Receiver::start(Reply::Silence).await;
     let outcome = ask(&receiver.origin, Duration::from_millis(50)).await;
     assert_eq!(outcome, Err(TriggerUndelivered::TimedOut { milliseconds_max: 50 }));
+}
+
+#[tokio::test]
+async fn an_answer_whose_memory_is_not_granted_is_not_read_on_and_runs_out_of_time() {
+    let reply = Reply::Status(200, Bytes::from(vec![b'x'; 1024 * 1024]));
+    let receiver = Receiver::start(reply).await;
+    let outbound = outbound(OutboundSettings { triggers: every(http(&receiver.origin)), ..settings() });
+    let event = TriggerEvent { event_id: "event-1".to_owned(), json: Bytes::from_static(b"{}") };
+    let (memory, mut asked) = AnswerMemory::new();
+    let port = outbound.trigger("pool", "arn:aws:lambda:eu-west-1:1:function:f");
+    let outcome = port.invoke(event, Duration::from_millis(500), memory).await;
+    assert_eq!(outcome, Err(TriggerUndelivered::TimedOut { milliseconds_max: 500 }));
+    assert!(asked.recv().await.is_some_and(|asked| asked.bytes < 1024 * 1024));
+    assert!(asked.recv().await.is_none());
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 //!
 //! Each resource has a total, a share per caller and a bounded wait. A caller is an identity or a developer
 //! key once its signature is verified, and its source address before. Memory is shared by source, since one
-//! source can have any number of identities; developer keys pay for their own answers. The totals bound one
-//! process; several nodes have a total each.
+//! source can have any number of identities; developer keys pay for their own answers. The event that an update
+//! shows to its function, and the function's answer, are charged as parts of the update's answer. The totals bound
+//! one process; several nodes have a total each.
 
 mod account;
 mod budget;

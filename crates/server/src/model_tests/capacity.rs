@@ -191,7 +191,7 @@ async fn update_short_of_memory(
     let function = async {
         let (stream, mut event) = next_event(&listener).await;
         let held = holding_the_rest(&app, &caller).await;
-        edit(&mut event["datasetRecords"]);
+        edit(&mut event);
         answer(stream, &event).await;
         held
     };
@@ -210,7 +210,15 @@ async fn a_triggered_update_that_is_stored_is_not_refused_for_want_of_memory() {
 #[tokio::test]
 async fn a_triggered_update_whose_edits_find_no_memory_is_refused_and_not_stored() {
     let patches = vec![patch("a", Some("v".to_owned()))];
-    let edit = |records: &mut Value| records["b"] = json!({ "newValue": "v".repeat(1_000_000) });
+    let edit =
+        |event: &mut Value| event["datasetRecords"]["b"] = json!({ "newValue": "v".repeat(1_000_000) });
+    assert_eq!(update_short_of_memory(patches, edit).await, (Err(FaultKind::TooManyRequests), 0));
+}
+
+#[tokio::test]
+async fn a_functions_answer_that_finds_no_memory_is_not_read_whole_and_its_update_not_stored() {
+    let patches = vec![patch("a", Some("v".to_owned()))];
+    let edit = |event: &mut Value| event["unknown"] = json!("v".repeat(1_000_000));
     assert_eq!(update_short_of_memory(patches, edit).await, (Err(FaultKind::TooManyRequests), 0));
 }
 

@@ -11,7 +11,7 @@ use carryall_core::model::{DatasetRef, Record};
 use carryall_core::rules::patches::Patches;
 use carryall_core::rules::sync_trigger::{self, Triggered, Wanted};
 use carryall_core::violation::{Constraint, Violation};
-use carryall_outbound::{TriggerEvent, TriggerUndelivered};
+use carryall_outbound::{AnswerMemory, TriggerEvent, TriggerPort, TriggerUndelivered};
 use carryall_wire::effects::sync_trigger::{EventRecord, SyncTriggerEvent};
 
 use crate::app::App;
@@ -41,15 +41,16 @@ fn event(app: &App, at: &DatasetRef, shown: BTreeMap<String, EventRecord>) -> Sy
 }
 
 /// Sends the event `json` of `patches` and `records` to the function, and returns the update as the function
-/// leaves it.
-pub async fn call(
+/// leaves it. `pay` charges the caller for the function's answer, given its size so far.
+pub async fn call<F: Future<Output = Result<(), Failure>>>(
     app: &App,
     function: &str,
     at: &DatasetRef,
     json: Bytes,
     (records, patches): (&[Record], &Patches),
+    pay: impl Fn(usize) -> F,
 ) -> Result<Triggered, Failure> {
-    let outcome = match invoke(app, function, at, json).await {
+    let outcome = match invoke(app, function, at, json, pay).await? {
         Ok(answer) => {
             let read = || read(app, at, &answer, (records, patches));
             if answer.len() > SMALL_BYTES_MAX { off_the_worker(read) } else { read() }
@@ -66,18 +67,52 @@ pub async fn call(
     outcome.map_err(Failure::Trigger)
 }
 
-async fn invoke(app: &App, function: &str, at: &DatasetRef, json: Bytes) -> Result<Bytes, TriggerFailure> {
+/// Calls the function. The outer failure is the caller's lack of memory.
+async fn invoke<F: Future<Output = Result<(), Failure>>>(
+    app: &App,
+    function: &str,
+    at: &DatasetRef,
+    json: Bytes,
+    pay: impl Fn(usize) -> F,
+) -> Result<Result<Bytes, TriggerFailure>, Failure> {
     let destination = app.outbound.trigger_place(at.owner.pool.id.as_str(), function);
     let Some(_permit) = app.capacity.call_trigger(&destination) else {
         app.metrics.limit_hit(ServerLimit::TriggerCalls);
         let cause =
             "trigger.calls_per_function_max calls are in progress, or functions have half of all requests";
-        return Err(TriggerFailure::Throttled { cause: cause.to_owned() });
+        return Ok(Err(TriggerFailure::Throttled { cause: cause.to_owned() }));
     };
     let time_max = Duration::from_millis(app.config.trigger.milliseconds_max.get().into());
     let port = app.outbound.trigger(at.owner.pool.id.as_str(), function);
     let event_id = app.clock.uuid().to_string();
-    port.invoke(TriggerEvent { event_id, json }, time_max).await.map_err(undelivered)
+    let answer = paid_answer(&*port, TriggerEvent { event_id, json }, time_max, pay).await?;
+    Ok(answer.map_err(undelivered))
+}
+
+/// The answer of `port`, whose memory is paid while it arrives. The wait for memory counts as the function's
+/// time.
+async fn paid_answer<F: Future<Output = Result<(), Failure>>>(
+    port: &dyn TriggerPort,
+    event: TriggerEvent,
+    time_max: Duration,
+    pay: impl Fn(usize) -> F,
+) -> Result<Result<Bytes, TriggerUndelivered>, Failure> {
+    let (memory, mut asked) = AnswerMemory::new();
+    let answered = async {
+        let mut answer = port.invoke(event, time_max, memory);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return Ok(answer),
+                Some(asked) = asked.recv() => {
+                    pay(asked.bytes).await?;
+                    asked.grant();
+                }
+            }
+        }
+    };
+    let milliseconds_max = u64::try_from(time_max.as_millis()).unwrap_or(u64::MAX);
+    let timed_out = |_| Ok(Err(TriggerUndelivered::TimedOut { milliseconds_max }));
+    tokio::time::timeout(time_max, answered).await.unwrap_or_else(timed_out)
 }
 
 /// Reads the function's answer, and applies it to `patches`.
@@ -137,7 +172,41 @@ fn undelivered(undelivered: TriggerUndelivered) -> TriggerFailure {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
+    use carryall_outbound::{Checked, Outcome};
+
     use super::*;
+
+    /// A function with a large answer, which is never read whole.
+    struct Large;
+
+    impl TriggerPort for Large {
+        fn invoke(
+            &self,
+            _event: TriggerEvent,
+            _time_max: Duration,
+            memory: AnswerMemory,
+        ) -> Outcome<'_, Bytes, TriggerUndelivered> {
+            Box::pin(async move {
+                memory.ask_for(1024 * 1024).await;
+                pending().await
+            })
+        }
+
+        fn check(&self) -> Checked<'_> {
+            Box::pin(async { Vec::new() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_function_whose_answer_waits_for_memory_runs_out_of_time() {
+        let event = TriggerEvent { event_id: "e".to_owned(), json: Bytes::new() };
+        let answer = paid_answer(&Large, event, Duration::from_millis(10), |_| pending()).await;
+        let Ok(Err(TriggerUndelivered::TimedOut { milliseconds_max: 10 })) = answer else {
+            panic!("{answer:?}");
+        };
+    }
 
     #[test]
     fn the_functions_records_have_the_constraints_of_a_clients() {

@@ -96,6 +96,21 @@ fn shown_bytes(records: &[Record], request: &update_records::UpdateRecords) -> u
     records_bytes(records) * 3 + answer_bytes(request)
 }
 
+/// The memory of an update while its function is called, in bytes.
+fn called_bytes(records: &[Record], request: &update_records::UpdateRecords) -> usize {
+    shown_bytes(records, request) + answer_bytes(request)
+}
+
+/// The memory of an update whose function has answered `function_bytes` so far, in bytes: the records of its dataset,
+/// and the answer as JSON and decoded. The event is no longer needed, so its memory pays for an answer of its size.
+fn answered_bytes(
+    records: &[Record],
+    request: &update_records::UpdateRecords,
+    function_bytes: usize,
+) -> usize {
+    called_bytes(records, request).max(records_bytes(records) + function_bytes.saturating_mul(2))
+}
+
 /// The function that has to see the update first. Developers' updates are not shown to it.
 async fn sync_trigger(
     call: &Call<'_>,
@@ -208,7 +223,8 @@ async fn decide_with_trigger(
     }
     let json = event_json(call, request, &stored.records).await?;
     let shown = (stored.records.as_slice(), &request.patches);
-    let triggered = sync_trigger::call(app, function, at, json, shown).await?;
+    let pay = |function_bytes| call.pay_answer(answered_bytes(&stored.records, request, function_bytes));
+    let triggered = sync_trigger::call(app, function, at, json, shown, pay).await?;
     let edited = update_records::UpdateRecords { patches: triggered.patches, ..request.clone() };
     let view = stored.view_of(&edited.patches.keys());
     let effects = call.effects(&at.owner).await?;
@@ -263,7 +279,7 @@ async fn event_json(
     records: &[Record],
 ) -> Result<Bytes, Failure> {
     let shown_bytes = shown_bytes(records, request);
-    let all_bytes = shown_bytes + answer_bytes(request);
+    let all_bytes = called_bytes(records, request);
     let build = || sync_trigger::event_json(call.app, &request.at, records, &request.patches);
     if shown_bytes <= SMALL_BYTES_MAX {
         call.pay_answer(all_bytes).await?;
