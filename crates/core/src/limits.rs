@@ -44,6 +44,10 @@ pub const IDENTITIES_PER_DELETION_MAX: usize = 60;
 /// Login providers of one pool that may have role mappings (section 10.6).
 pub const ROLE_MAPPINGS_PER_POOL_MAX: usize = 10;
 
+/// The role mappings of one pool as they are stored, in bytes of JSON (section 10.6). They are part of the pool, which
+/// nearly every request reads.
+pub const ROLE_MAPPINGS_BYTES_PER_POOL_MAX: usize = 64 * 1024;
+
 /// The fraction of the tombstone limits that is forgotten at once: one in this many (section 7.7).
 pub const TOMBSTONES_FORGOTTEN_ONE_IN: u64 = 8;
 

@@ -26,6 +26,11 @@ use crate::lock::Lock;
 
 /// A call of the store that a test can make fail.
 pub enum Call<'a> {
+    /// A page of pools.
+    Pools {
+        /// The largest size of the page.
+        max: usize,
+    },
     /// A read of a lane.
     Lane,
     /// A scan for due lanes.
@@ -80,7 +85,6 @@ macro_rules! pass {
 impl Reads for FaultyStore {
     pass! {
         pool(id: &'a PoolId) -> Option<Pool>;
-        pools(after: Option<&'a PoolId>, max: usize) -> Vec<Pool>;
         pool_usage(pool: &'a PoolRef) -> PoolUsage;
         identity(id: &'a IdentityId) -> Option<Identity>;
         identities(pool: &'a PoolRef, after: Option<&'a IdentityId>, max: usize) -> Vec<Identity>;
@@ -96,6 +100,10 @@ impl Reads for FaultyStore {
         bulk_publish(pool: &'a PoolRef) -> Option<BulkPublish>;
         events(at: &'a LaneRef, max: usize, bytes_max: usize) -> Vec<Event>;
         key(id: &'a AccessKeyId) -> Option<DeveloperKey>;
+    }
+
+    fn pools<'a>(&'a self, after: Option<&'a PoolId>, max: usize) -> Answer<'a, Vec<Pool>> {
+        self.after(Call::Pools { max }, || self.inner.pools(after, max))
     }
 
     fn heads<'a>(&'a self, owner: &'a IdentityRef) -> Answer<'a, OwnerView> {

@@ -3,6 +3,10 @@
 //!
 //! The bytes are those of `serde_json`; a property test compares the two.
 
+use std::io;
+
+use serde::Serialize;
+
 use crate::timestamp::Timestamp;
 
 /// A receiver of JSON: a buffer, or a count of bytes.
@@ -96,9 +100,27 @@ impl Size {
         size.0
     }
 
+    /// The size of `value` as `serde_json` writes it, in bytes.
+    pub fn of_value(value: &impl Serialize) -> Result<usize, serde_json::Error> {
+        let mut size = Self::default();
+        serde_json::to_writer(&mut size, value)?;
+        Ok(size.0)
+    }
+
     /// The size of a text with its quotation marks and escapes, in bytes.
     pub fn of_text(text: &str) -> usize {
         Self::of(|size| size.text(text))
+    }
+}
+
+impl io::Write for Size {
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        self.0 += json.len();
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

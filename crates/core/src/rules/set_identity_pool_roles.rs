@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::limits::ROLE_MAPPINGS_PER_POOL_MAX;
+use crate::limits::{ROLE_MAPPINGS_BYTES_PER_POOL_MAX, ROLE_MAPPINGS_PER_POOL_MAX};
 use crate::model::Pool;
 use crate::rules::set_identity_pool_configuration::check_role_arn;
 use crate::violation::{Constraint, Violation};
@@ -20,7 +20,7 @@ pub struct RoleMappings {
     pub json: String,
 }
 
-/// Checks roles by the kind of identity, and the number of mappings.
+/// Checks roles by the kind of identity, and the number and the size of the mappings.
 pub fn check(roles: &BTreeMap<String, String>, mappings: Option<&RoleMappings>) -> Result<(), Violation> {
     for (kind, role) in roles {
         if !KINDS.contains(&kind.as_str()) {
@@ -28,10 +28,14 @@ pub fn check(roles: &BTreeMap<String, String>, mappings: Option<&RoleMappings>) 
         }
         check_role_arn(&format!("roles.{kind}"), Some(role))?;
     }
-    let count = mappings.map_or(0, |mappings| mappings.count);
+    let (count, bytes) = mappings.map_or((0, 0), |mappings| (mappings.count, mappings.json.len()));
     if count > ROLE_MAPPINGS_PER_POOL_MAX {
         let constraint = Constraint::LengthMax(ROLE_MAPPINGS_PER_POOL_MAX as u64);
         return Err(Violation::new("roleMappings", count, constraint));
+    }
+    if bytes > ROLE_MAPPINGS_BYTES_PER_POOL_MAX {
+        let rule = format!("Member must have at most {ROLE_MAPPINGS_BYTES_PER_POOL_MAX} bytes of JSON");
+        return Err(Violation::new("roleMappings", format!("{bytes} bytes"), Constraint::Other(rule)));
     }
     Ok(())
 }
@@ -76,5 +80,16 @@ mod tests {
         assert_eq!(member(roles("authenticated", "guest"), None), "roles.authenticated");
         let many = mappings(ROLE_MAPPINGS_PER_POOL_MAX + 1);
         assert_eq!(member(BTreeMap::new(), Some(&many)), "roleMappings");
+    }
+
+    #[test]
+    fn mappings_over_64_kib_are_refused_with_their_size_and_the_limit() {
+        let mappings = |bytes| RoleMappings { count: 1, json: "a".repeat(bytes) };
+        assert_eq!(check(&BTreeMap::new(), Some(&mappings(65_536))), Ok(()));
+        assert_eq!(
+            check(&BTreeMap::new(), Some(&mappings(65_537))).unwrap_err().to_string(),
+            "1 validation error detected: Value '65537 bytes' at 'roleMappings' failed to satisfy constraint: \
+             Member must have at most 65536 bytes of JSON"
+        );
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use carryall_core::ids::PoolId;
-use carryall_core::limits::POOLS_PER_PAGE_MAX;
 use carryall_core::model::{BulkPublishStatus, Pool, PoolRef};
 use carryall_core::rules::create_identity_pool;
 use carryall_core::rules::set_identity_pool::Settings;
@@ -201,20 +200,12 @@ pub(super) async fn create(
 }
 
 async fn list(app: &App) -> Result<PoolList, OperatorError> {
-    let mut identity_pools: Vec<PoolLine> = Vec::new();
-    let mut after: Option<PoolId> = None;
-    loop {
-        let page = app.state.reads().pools(after.as_ref(), POOLS_PER_PAGE_MAX as usize).await?;
-        let Some(last) = page.last() else { return Ok(PoolList { identity_pools }) };
-        after = Some(last.at.id.clone());
-        identity_pools.extend(page.into_iter().map(|pool| PoolLine {
-            identity_pool_id: pool.at.id.to_string(),
-            identity_pool_name: pool.name,
-            allow_unauthenticated_identities: pool.allow_guests,
-        }));
-        // A store that answers at once would keep this thread from all other tasks.
-        yield_now().await;
-    }
+    let line = |pool: Pool| PoolLine {
+        identity_pool_id: pool.at.id.to_string(),
+        identity_pool_name: pool.name,
+        allow_unauthenticated_identities: pool.allow_guests,
+    };
+    Ok(PoolList { identity_pools: app.state.pools(None, usize::MAX, line).await? })
 }
 
 async fn show(app: &App, id: String) -> Result<Box<PoolShow>, OperatorError> {

@@ -4,11 +4,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use carryall_core::caller::Caller;
-use carryall_core::ids::{IdentityEpoch, IdentityId};
+use carryall_core::changes::{Changes, Write};
+use carryall_core::ids::{IdentityEpoch, IdentityId, PoolId};
 use carryall_core::limits::Limits;
-use carryall_core::model::IdentityRef;
+use carryall_core::model::{IdentityRef, Pool};
 use carryall_core::time::UnixMillis;
 use carryall_wire::fault::FaultKind;
+use carryall_wire::ops::identity;
 use carryall_wire::ops::sync::{self, update_records::RecordPatch};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -16,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::installation::{Home, app, call, create_pool, developer, master_key, settings};
 use crate::app::App;
-use crate::capacity::Holding;
+use crate::capacity::{Holding, SMALL_BYTES_MAX};
 use crate::config::Settings;
 use crate::source::Source;
 
@@ -108,6 +110,31 @@ async fn a_page_of_many_short_records_or_of_many_escapes_waits_for_the_building_
             assert_eq!(list(&app, &caller).await.unwrap().count, patches.len() as u64);
         }
     }
+}
+
+#[tokio::test]
+async fn role_mappings_are_charged_and_larger_ones_than_are_accepted_today_are_still_read() {
+    let (app, _) = guest(&Home::memory()).await;
+    let stored = app.state.reads().pool(&PoolId::parse(POOL).unwrap()).await.unwrap().unwrap();
+    let mappings = json!({ "accounts.example.com": { "Type": "x".repeat(1_000_000) } });
+    let large = Pool { role_mappings: Some(mappings.to_string()), ..stored };
+    let write = vec![Write::PutPool(Box::new(large))];
+    assert!(app.state.commit(Changes { expect: Vec::new(), write }).await.unwrap().is_done());
+    let get = || {
+        let input = identity::get_identity_pool_roles::Input { identity_pool_id: Some(POOL.to_owned()) };
+        call::<identity::GetIdentityPoolRoles>(&app, Some(developer()), NOW, input)
+    };
+    assert_eq!(get().await.unwrap().role_mappings.len(), 1);
+    let mut others = Vec::new();
+    loop {
+        let source = Source::of(Ipv4Addr::LOCALHOST.into());
+        let mut other = app.capacity.admit(Some(&developer()), source).await.ok().unwrap();
+        if other.pay_answer(&app.capacity, SMALL_BYTES_MAX).await.is_err() {
+            break;
+        }
+        others.push(other);
+    }
+    assert_eq!(get().await.err().map(|fault| fault.kind), Some(FaultKind::TooManyRequests));
 }
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:check";

@@ -18,6 +18,8 @@ use carryall_core::ids::PoolId;
 use carryall_core::model::Pool;
 use carryall_core::store::{Committed, Figures, Health, Reads, Reclaimed, Store, StoreError};
 
+use tokio::task::yield_now;
+
 use self::announcement::{Announcement, Listeners};
 use self::live_channels::LiveChannels;
 use self::sessions::Sessions;
@@ -31,6 +33,8 @@ use crate::trust::Trust;
 
 /// The number of pools kept in memory.
 const POOLS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// The number of pools that a listing of pools has in memory at a time.
+const POOLS_PER_STEP_MAX: usize = 16;
 /// The longest time for which a cached pool is used without reading it again. Settings that another node
 /// changed take effect here after at most this time.
 const POOL_AGE_MAX: Duration = Duration::from_secs(5);
@@ -79,6 +83,31 @@ impl State {
     pub async fn pool(&self, id: &PoolId) -> Result<Option<Arc<Pool>>, StoreError> {
         let read = || async { Ok(self.store.pool(id).await?.map(Arc::new)) };
         self.listeners.pools.get_or_read(id, read).await
+    }
+
+    /// Up to `max` pools in the order of their ids, starting after `after`. Of each pool, only what `keep` returns is
+    /// in memory beyond its step, because a pool's settings can be large.
+    pub async fn pools<T>(
+        &self,
+        after: Option<&PoolId>,
+        max: usize,
+        keep: impl Fn(Pool) -> T,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut after = after.cloned();
+        let mut kept = Vec::new();
+        while kept.len() < max {
+            let step = POOLS_PER_STEP_MAX.min(max - kept.len());
+            let pools = self.store.pools(after.as_ref(), step).await?;
+            let is_last = pools.len() < step;
+            after = pools.last().map(|pool| pool.at.id.clone());
+            kept.extend(pools.into_iter().map(&keep));
+            if is_last {
+                break;
+            }
+            // A store that answers at once would keep this thread from all other tasks.
+            yield_now().await;
+        }
+        Ok(kept)
     }
 
     /// The wake-up calls to the relay of this process.
@@ -163,6 +192,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use carryall_core::changes::{Expect, Write};
     use carryall_core::ids::PoolIncarnation;
     use carryall_core::model::PoolRef;
@@ -172,6 +203,7 @@ mod tests {
 
     use super::*;
     use crate::config::Settings;
+    use crate::faulty_store::{Call, FaultyStore};
     use crate::trust::root_key::RootKey;
     use crate::trust::seal::MasterKey;
 
@@ -219,9 +251,32 @@ mod tests {
             if state.pool(id).await.unwrap().is_none() {
                 return;
             }
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         panic!("the cache still shows the pool");
+    }
+
+    #[tokio::test]
+    async fn a_listing_of_pools_has_few_of_them_in_memory_at_a_time() {
+        let most_at_a_time = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&most_at_a_time);
+        let store = FaultyStore::new(move |call| {
+            if let Call::Pools { max } = call {
+                seen.fetch_max(max, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        let state = node(store, &MasterKey::generate(&Clock::system())).await;
+        let ids: Vec<String> = (0..100).map(|number| format!("us-east-1:{number:03}")).collect();
+        for id in &ids {
+            assert!(state.commit(put(&pool(id))).await.unwrap().is_done());
+        }
+        let id = |pool: Pool| pool.at.id.to_string();
+        assert_eq!(state.pools(None, 1025, id).await.unwrap(), ids);
+        assert_eq!(state.pools(None, 33, id).await.unwrap(), ids[..33]);
+        let after = PoolId::parse(&ids[49]).unwrap();
+        assert_eq!(state.pools(Some(&after), 1025, id).await.unwrap(), ids[50..]);
+        assert_eq!(most_at_a_time.load(Ordering::Relaxed), POOLS_PER_STEP_MAX);
     }
 
     #[tokio::test]

@@ -13,6 +13,8 @@ use crate::ops::call::Call;
 impl Handler for GetIdentityPoolRoles {
     async fn handle(call: &Call<'_>, input: Input) -> Result<Output, Failure> {
         let pool = call.pool(&input).await?;
+        // Charged before it is decoded; the exact size is charged with the answer.
+        call.pay_answer(pool.role_mappings.as_ref().map_or(0, String::len)).await?;
         let role_mappings = match &pool.role_mappings {
             None => BTreeMap::default(),
             Some(json) => serde_json::from_str(json).map_err(|error| StoreError::Corrupt {

@@ -2,6 +2,7 @@
 
 use carryall_core::cursor::NamesPage;
 use carryall_core::ids::PoolId;
+use carryall_core::model::Pool;
 use carryall_wire::ops::identity::ListIdentityPools;
 use carryall_wire::ops::identity::list_identity_pools::{IdentityPoolShortDescription, Input, Output};
 
@@ -16,15 +17,12 @@ impl Handler for ListIdentityPools {
         let list = NamesPage::pools();
         let after = call.names_page(&list, input.next_token.as_deref())?;
         let after = after.as_deref().map(PoolId::parse).transpose()?;
-        let mut pools = call.app.state.reads().pools(after.as_ref(), max + 1).await?;
-        let next_token = call.cut_names(list, &mut pools, max, |pool| pool.at.id.to_string());
-        let identity_pools = pools
-            .into_iter()
-            .map(|pool| IdentityPoolShortDescription {
-                identity_pool_id: pool.at.id.to_string(),
-                identity_pool_name: pool.name,
-            })
-            .collect();
+        let description = |pool: Pool| IdentityPoolShortDescription {
+            identity_pool_id: pool.at.id.to_string(),
+            identity_pool_name: pool.name,
+        };
+        let mut identity_pools = call.app.state.pools(after.as_ref(), max + 1, description).await?;
+        let next_token = call.cut_names(list, &mut identity_pools, max, |pool| pool.identity_pool_id.clone());
         Ok(Output { identity_pools, next_token })
     }
 }

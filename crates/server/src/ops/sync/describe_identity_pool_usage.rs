@@ -12,6 +12,6 @@ impl Handler for DescribeIdentityPoolUsage {
         let pool = call.pool(&input).await?;
         let usage = call.app.state.usage(&[&pool.at]).await?;
         let usage = usage.first().copied().unwrap_or_default();
-        Ok(Output { identity_pool_usage: super::pool_usage(&pool, &usage) })
+        Ok(Output { identity_pool_usage: super::pool_usage(&pool.at, pool.created, &usage) })
     }
 }

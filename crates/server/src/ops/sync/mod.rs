@@ -19,7 +19,8 @@ mod unsubscribe_from_dataset;
 mod update_records;
 
 use carryall_core::ids::{DatasetName, IdentityId};
-use carryall_core::model::{Life, Pool, PoolUsage, Record, StreamingStatus};
+use carryall_core::model::{Life, Pool, PoolRef, PoolUsage, Record, StreamingStatus};
+use carryall_core::time::UnixMillis;
 use carryall_wire::json_text::{self, Size};
 use carryall_wire::shapes;
 
@@ -69,12 +70,12 @@ fn record(record: Record) -> shapes::Record {
 }
 
 /// A pool's usage. A pool without data counts as modified at its creation.
-fn pool_usage(pool: &Pool, usage: &PoolUsage) -> shapes::IdentityPoolUsage {
+fn pool_usage(at: &PoolRef, created: UnixMillis, usage: &PoolUsage) -> shapes::IdentityPoolUsage {
     shapes::IdentityPoolUsage {
-        identity_pool_id: pool.at.id.to_string(),
+        identity_pool_id: at.id.to_string(),
         sync_sessions_count: (usage.sync_sessions > 0).then_some(usage.sync_sessions),
         data_storage: usage.data_bytes,
-        last_modified_date: Some(timestamp(usage.modified.unwrap_or(pool.created))),
+        last_modified_date: Some(timestamp(usage.modified.unwrap_or(created))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultKind;
+use crate::json_text::Size;
 use crate::shapes::RoleMapping;
 use crate::spec::{
     Access, Effect, Example, Method, Operation, OperationName, SETTINGS_BODY_BYTES_MAX, Service, Spec,
@@ -36,6 +37,10 @@ impl Operation for GetIdentityPoolRoles {
     };
     type Input = Input;
     type Output = Output;
+
+    fn json_bytes(output: &Output) -> Option<usize> {
+        Size::of_value(output).ok()
+    }
 }
 
 /// The input of `GetIdentityPoolRoles`.
