@@ -126,7 +126,7 @@ async fn dataset(
     changes: &codec::Changes<'_>,
 ) -> Result<DatasetRef, Failure> {
     let source = Source::of(arrival.client);
-    let holding = app.capacity.admit(Some(&caller), source).await?;
+    let holding = app.capacity.admit(Some(&caller), source, app.capacity.patience()).await?;
     let call = Call::new(app, Some(caller), now, source, holding);
     call.dataset(changes).await
 }

@@ -25,7 +25,7 @@ pub(super) async fn run<O: Handler>(app: &App, input: O::Input) -> Result<O::Out
     let caller = Caller::Developer { key: key() };
     let done = async {
         let source = Source::of(Ipv4Addr::LOCALHOST.into());
-        let holding = app.capacity.admit(Some(&caller), source).await?;
+        let holding = app.capacity.admit(Some(&caller), source, app.capacity.patience()).await?;
         let call = Call::new(app, Some(caller.clone()), app.clock.now(), source, holding);
         O::handle(&call, input).await
     };

@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use carryall_core::caller::Caller;
 use tokio::sync::Semaphore;
 
+use crate::failure::Holder;
 use crate::lock::Lock;
 use crate::source::Source;
 
@@ -37,13 +38,15 @@ const RESOURCES: usize = 6;
 /// The number of tables over which the accounts are spread, so that look-ups rarely wait for each other.
 const TABLES: usize = 16;
 
-/// The most that one caller may hold of each resource.
+/// The most that one party may hold of each resource.
 #[derive(Clone, Copy, Debug)]
 pub struct Shares {
-    /// The shares of an identity or a source, in the order of [`Resource`].
-    pub of_caller: [u32; RESOURCES],
+    /// The shares of an identity, in the order of [`Resource`].
+    pub identity: [u32; RESOURCES],
+    /// The shares of a source, with all of its identities.
+    pub source: [u32; RESOURCES],
     /// The shares of a developer key, which stands for all users of a back end.
-    pub of_key: [u32; RESOURCES],
+    pub key: [u32; RESOURCES],
 }
 
 /// A party with a share.
@@ -56,8 +59,9 @@ pub enum Party<'a> {
     Source(Source),
 }
 
-/// The resources that one caller can still take.
+/// The resources that one party can still take.
 pub struct Account {
+    holder: Holder,
     left: [Semaphore; RESOURCES],
     key: u64,
     table: Arc<Table>,
@@ -87,12 +91,13 @@ impl Accounts {
         if let Some(account) = accounts.get(&key).and_then(Weak::upgrade) {
             return account;
         }
-        let shares = match party {
-            Party::Caller(Caller::Developer { .. }) => self.shares.of_key,
-            Party::Caller(Caller::Identity { .. }) | Party::Source(_) => self.shares.of_caller,
+        let (holder, shares) = match party {
+            Party::Caller(Caller::Developer { .. }) => (Holder::Key, self.shares.key),
+            Party::Caller(Caller::Identity { .. }) => (Holder::Identity, self.shares.identity),
+            Party::Source(_) => (Holder::Source, self.shares.source),
         };
         let left = shares.map(|share| Semaphore::new(share as usize));
-        let account = Arc::new(Account { left, key, table: Arc::clone(table) });
+        let account = Arc::new(Account { holder, left, key, table: Arc::clone(table) });
         accounts.insert(key, Arc::downgrade(&account));
         account
     }
@@ -104,7 +109,12 @@ impl Accounts {
 }
 
 impl Account {
-    /// The permits of `resource` that the caller can still take.
+    /// The kind of party.
+    pub(super) fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    /// The permits of `resource` that the party can still take.
     pub(super) fn left(&self, resource: Resource) -> &Semaphore {
         &self.left[resource as usize]
     }
@@ -126,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    const SHARES: Shares = Shares { of_caller: [2; RESOURCES], of_key: [5; RESOURCES] };
+    const SHARES: Shares = Shares { identity: [1; RESOURCES], source: [2; RESOURCES], key: [5; RESOURCES] };
 
     fn developer() -> Caller {
         Caller::Developer { key: AccessKeyId::parse("AKIA0000000000000000").unwrap() }

@@ -2,10 +2,9 @@
 //! to the remainder, so that large items can never use up the memory of small ones.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::account::{Account, Resource};
-use super::gate::{Full, Gate, Permit, Wait};
+use super::gate::{Full, Gate, Patience, Permit};
 use crate::config::{SMALL_BYTES_MAX, reserve_bytes};
 use crate::metrics::ServerLimit;
 
@@ -55,12 +54,9 @@ impl Sizes {
 
 impl Budget {
     /// Creates a budget of these sizes. A refusal counts as a hit of `limit`.
-    pub fn new(sizes: Sizes, kinds: [Resource; 2], limit: ServerLimit, wait_max: Duration) -> Self {
+    pub fn new(sizes: Sizes, kinds: [Resource; 2], limit: ServerLimit) -> Self {
         let [small, large] = kinds;
-        Self {
-            small: Gate::new(small, limit, sizes.small, wait_max),
-            large: Gate::new(large, limit, sizes.large, wait_max),
-        }
+        Self { small: Gate::new(small, limit, sizes.small), large: Gate::new(large, limit, sizes.large) }
     }
 
     /// Adjusts `charge` to an item of `bytes` in all: takes the missing permits, or returns the surplus.
@@ -69,12 +65,12 @@ impl Budget {
         account: &Arc<Account>,
         charge: &mut Charge,
         bytes: usize,
-        wait: Wait,
+        patience: &mut Patience,
     ) -> Result<(), Full> {
         let small = if bytes > FREE_BYTES { permits(bytes.min(SMALL_BYTES_MAX)) } else { 0 };
-        resize(&self.small, account, &mut charge.small, small, wait).await?;
+        resize(&self.small, account, &mut charge.small, small, patience).await?;
         let large = permits(bytes.saturating_sub(SMALL_BYTES_MAX));
-        resize(&self.large, account, &mut charge.large, large, wait).await
+        resize(&self.large, account, &mut charge.large, large, patience).await
     }
 }
 
@@ -95,12 +91,12 @@ async fn resize(
     account: &Arc<Account>,
     permit: &mut Option<Permit>,
     amount: u32,
-    wait: Wait,
+    patience: &mut Patience,
 ) -> Result<(), Full> {
     match permit {
-        Some(permit) => permit.resize(amount, wait).await?,
+        Some(permit) => permit.resize(amount, patience).await?,
         None if amount == 0 => {}
-        None => *permit = Some(gate.enter_with(account, amount, wait).await?),
+        None => *permit = Some(gate.enter(account, amount, patience).await?),
     }
     Ok(())
 }
@@ -108,6 +104,7 @@ async fn resize(
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::time::Duration;
 
     use super::super::account::{Accounts, Party, Shares};
     use super::*;
@@ -117,10 +114,14 @@ mod tests {
 
     fn budget(sizes: Sizes) -> (Budget, Accounts) {
         let kinds = [Resource::SmallBodies, Resource::LargeBodies];
-        let budget = Budget::new(sizes, kinds, ServerLimit::BodiesInFlightBytes, Duration::from_millis(1));
+        let budget = Budget::new(sizes, kinds, ServerLimit::BodiesInFlightBytes);
         let mut of = [1; 6];
         [of[Resource::SmallBodies as usize], of[Resource::LargeBodies as usize]] = sizes.shares(4);
-        (budget, Accounts::new(Shares { of_caller: of, of_key: of }))
+        (budget, Accounts::new(Shares { identity: of, source: of, key: of }))
+    }
+
+    fn patient() -> Patience {
+        Patience::new(Duration::from_millis(1))
     }
 
     fn account(accounts: &Accounts, last: u8) -> Arc<Account> {
@@ -142,15 +143,17 @@ mod tests {
         let mut held = Vec::new();
         for last in 1..=3 {
             let mut charge = Charge::default();
-            budget.pay(&account(&accounts, last), &mut charge, MIB, Wait::Bounded).await.unwrap();
+            budget.pay(&account(&accounts, last), &mut charge, MIB, &mut patient()).await.unwrap();
             held.push(charge);
         }
         let mut large = Charge::default();
-        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB, Wait::Bounded).await.is_err());
+        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB, &mut patient()).await.is_err());
         let mut small = Charge::default();
-        assert!(budget.pay(&account(&accounts, 4), &mut small, SMALL_BYTES_MAX, Wait::Bounded).await.is_ok());
+        assert!(
+            budget.pay(&account(&accounts, 4), &mut small, SMALL_BYTES_MAX, &mut patient()).await.is_ok()
+        );
         drop(held);
-        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB, Wait::Bounded).await.is_ok());
+        assert!(budget.pay(&account(&accounts, 4), &mut large, MIB, &mut patient()).await.is_ok());
     }
 
     #[tokio::test]
@@ -160,13 +163,13 @@ mod tests {
         let mut all = Vec::new();
         loop {
             let mut charge = Charge::default();
-            if budget.pay(&account, &mut charge, SMALL_BYTES_MAX, Wait::Bounded).await.is_err() {
+            if budget.pay(&account, &mut charge, SMALL_BYTES_MAX, &mut patient()).await.is_err() {
                 break;
             }
             all.push(charge);
         }
         let mut charge = Charge::default();
-        assert!(budget.pay(&account, &mut charge, FREE_BYTES, Wait::Bounded).await.is_ok());
+        assert!(budget.pay(&account, &mut charge, FREE_BYTES, &mut patient()).await.is_ok());
         assert_eq!(charge.bytes(), 0);
     }
 
@@ -175,9 +178,9 @@ mod tests {
         let (budget, accounts) = budget(Sizes::of(4 * MIB, 0, MIB));
         let account = account(&accounts, 1);
         let mut charge = Charge::default();
-        budget.pay(&account, &mut charge, MIB, Wait::Bounded).await.unwrap();
+        budget.pay(&account, &mut charge, MIB, &mut patient()).await.unwrap();
         assert_eq!(charge.bytes(), MIB);
-        budget.pay(&account, &mut charge, 100 * 1024, Wait::Bounded).await.unwrap();
+        budget.pay(&account, &mut charge, 100 * 1024, &mut patient()).await.unwrap();
         assert_eq!(charge.bytes(), 100 * 1024);
         drop(charge);
         assert_eq!(budget.large.left(), 3 * 1024);

@@ -26,8 +26,8 @@ use self::account::{Accounts, Party, Resource, Shares};
 pub use self::budget::Charge;
 use self::budget::{Budget, FREE_BYTES, Sizes};
 pub use self::connections::{Admitted, Busy, Connections, Place, Use};
-pub use self::gate::{Full, Permit};
-use self::gate::{Gate, Wait};
+pub use self::gate::{Full, Patience, Permit};
+use self::gate::{Gate, ShareUnit};
 use self::new_identities::NewIdentities;
 use self::permits::Permits;
 
@@ -62,15 +62,20 @@ pub struct Capacity {
     triggers: Permits,
     registrations: Permits,
     pool_checks: Arc<Semaphore>,
+    wait_max: Duration,
 }
 
 /// The permits and memory that a request holds from its admission until the last byte of its answer is written.
 pub struct Holding {
+    /// Of the payer's share and of the total.
     _request: Permit,
+    /// Of the share of the identity that called, if one did.
+    _of_identity: Option<ShareUnit>,
     answer: Charge,
     building: Option<Permit>,
-    /// The account that pays for the answer.
+    /// The account that pays for the request and its answer.
     payer: Arc<Account>,
+    patience: Patience,
 }
 
 impl Holding {
@@ -79,8 +84,9 @@ impl Holding {
     pub async fn pay_answer(&mut self, capacity: &Capacity, bytes: usize) -> Result<(), Full> {
         let bytes = bytes.min(capacity.answer_bytes_max);
         // Others wait for the permit to build.
-        let wait = if self.building.is_some() { Wait::Never } else { Wait::Bounded };
-        capacity.answers.pay(&self.payer, &mut self.answer, bytes, wait).await
+        let mut none = Patience::none();
+        let patience = if self.building.is_some() { &mut none } else { &mut self.patience };
+        capacity.answers.pay(&self.payer, &mut self.answer, bytes, patience).await
     }
 
     /// Waits until the request may load and encode a large answer of about `expected_bytes`, which keeps a core busy.
@@ -90,7 +96,7 @@ impl Holding {
         // for.
         self.pay_answer(capacity, expected_bytes).await?;
         if self.building.is_none() {
-            self.building = Some(capacity.building.enter(&self.payer, 1).await?);
+            self.building = Some(capacity.building.enter(&self.payer, 1, &mut self.patience).await?);
         }
         Ok(())
     }
@@ -111,7 +117,6 @@ impl Capacity {
     /// Creates the capacity that the settings state.
     pub fn new(config: &Config) -> Self {
         let limits = &config.limits;
-        let wait_max = Duration::from_millis(limits.admission_wait_milliseconds_max.into());
         let bodies = Sizes::of(limits.bodies_in_flight_bytes_max, 0, limits.body_bytes_max);
         // While it is built, an answer is in memory twice: as records and as JSON. The memory of the records is set
         // apart, so that answers waiting to be written cannot use it up.
@@ -126,12 +131,13 @@ impl Capacity {
             let building = (building_max / one_in).max(1);
             [requests, small_bodies, large_bodies, small_answers, large_answers, building]
         };
-        let gate = |resource, limit, total| Gate::new(resource, limit, total, wait_max);
-        let budget = |sizes, kinds, limit| Budget::new(sizes, kinds, limit, wait_max);
+        let gate = |resource, limit, total| Gate::new(resource, limit, total);
+        let budget = |sizes, kinds, limit| Budget::new(sizes, kinds, limit);
         Self {
             accounts: Accounts::new(Shares {
-                of_caller: shares(limits.requests_per_caller_max.get().min(requests_max), CALLER_ONE_IN),
-                of_key: shares((requests_max / KEY_ONE_IN).max(1), KEY_ONE_IN),
+                identity: shares(limits.requests_per_caller_max.get().min(requests_max), CALLER_ONE_IN),
+                source: shares(limits.requests_per_source_max().min(requests_max), CALLER_ONE_IN),
+                key: shares((requests_max / KEY_ONE_IN).max(1), KEY_ONE_IN),
             }),
             requests: gate(Resource::Requests, ServerLimit::ConcurrentRequests, requests_max),
             bodies: budget(
@@ -157,6 +163,7 @@ impl Capacity {
             triggers: Permits::new(config.trigger.calls_per_function_max.get() as usize),
             registrations: Permits::new(REGISTRATIONS_PER_POOL_MAX),
             pool_checks: Arc::new(Semaphore::new(POOL_CHECKS_MAX)),
+            wait_max: Duration::from_millis(limits.admission_wait_milliseconds_max.into()),
         }
     }
 
@@ -170,25 +177,55 @@ impl Capacity {
         &self.proxies
     }
 
+    /// The time that a new request may spend waiting for shares and totals.
+    pub fn patience(&self) -> Patience {
+        Patience::new(self.wait_max)
+    }
+
     /// Adjusts `charge` to `bytes` of a request body. The body's source pays, because the signature is verified only
     /// when the body is here, and until then a request may name any caller.
-    pub async fn pay_body(&self, source: Source, charge: &mut Charge, bytes: usize) -> Result<(), Full> {
+    pub async fn pay_body(
+        &self,
+        source: Source,
+        charge: &mut Charge,
+        bytes: usize,
+        patience: &mut Patience,
+    ) -> Result<(), Full> {
         if bytes <= FREE_BYTES {
             return Ok(());
         }
-        self.bodies.pay(&self.accounts.of(Party::Source(source)), charge, bytes, Wait::Bounded).await
+        self.bodies.pay(&self.accounts.of(Party::Source(source)), charge, bytes, patience).await
     }
 
-    /// Admits a request to the operations.
-    pub async fn admit(&self, caller: Option<&Caller>, source: Source) -> Result<Holding, Full> {
-        let account = self.accounts.of(caller.map_or(Party::Source(source), Party::Caller));
-        let request = self.requests.enter(&account, 1).await?;
-        let payer = match caller {
-            Some(Caller::Developer { .. }) => account,
-            // One source can have any number of identities, so a share for each of them would bound nothing.
-            Some(Caller::Identity { .. }) | None => self.accounts.of(Party::Source(source)),
+    /// Admits a request to the operations. It takes a unit from the total and from the share of its developer key or of
+    /// its source, and that of an identity another from the identity's own share: one source can have any number of
+    /// identities, so a share for each of them alone would bound nothing.
+    pub async fn admit(
+        &self,
+        caller: Option<&Caller>,
+        source: Source,
+        mut patience: Patience,
+    ) -> Result<Holding, Full> {
+        let (payer, identity) = match caller {
+            Some(Caller::Developer { .. }) => (caller.map(Party::Caller), None),
+            Some(Caller::Identity { .. }) => (None, caller.map(Party::Caller)),
+            None => (None, None),
         };
-        Ok(Holding { _request: request, answer: Charge::default(), building: None, payer })
+        let payer = self.accounts.of(payer.unwrap_or(Party::Source(source)));
+        // First the identity: while it waits for its own share, it must hold nothing of what others share.
+        let of_identity = match identity {
+            Some(identity) => Some(self.requests.share(&self.accounts.of(identity), &mut patience).await?),
+            None => None,
+        };
+        let request = self.requests.enter(&payer, 1, &mut patience).await?;
+        Ok(Holding {
+            _request: request,
+            _of_identity: of_identity,
+            answer: Charge::default(),
+            building: None,
+            payer,
+            patience,
+        })
     }
 
     /// True if one more identity of `pool` may be created from `source` now.
@@ -254,6 +291,7 @@ mod tests {
 
     use super::*;
     use crate::config::Settings;
+    use crate::failure::Holder;
 
     const MIB: usize = 1024 * 1024;
 
@@ -262,7 +300,7 @@ mod tests {
     }
 
     async fn holding(capacity: &Capacity, last: u8) -> Holding {
-        capacity.admit(None, source(last)).await.ok().unwrap()
+        capacity.admit(None, source(last), capacity.patience()).await.ok().unwrap()
     }
 
     #[tokio::test]
@@ -274,14 +312,17 @@ mod tests {
             let mut held = Vec::new();
             loop {
                 let mut charge = Charge::default();
-                if capacity.pay_body(source(1), &mut charge, bytes).await.is_err() {
+                if capacity.pay_body(source(1), &mut charge, bytes, &mut capacity.patience()).await.is_err() {
                     break;
                 }
                 held.push(charge);
             }
             assert!(held.len() * bytes <= 64 * 1024 * 1024 / 4, "{} bodies of {bytes} bytes", held.len());
             let mut charge = Charge::default();
-            assert_eq!(capacity.pay_body(source(2), &mut charge, bytes).await, Ok(()));
+            assert_eq!(
+                capacity.pay_body(source(2), &mut charge, bytes, &mut capacity.patience()).await,
+                Ok(())
+            );
         }
     }
 
@@ -305,20 +346,47 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn requests_of_many_guests_of_one_source_leave_the_others_their_places() {
+        let mut config = Config::check(Settings::default()).unwrap();
+        config.limits.admission_wait_milliseconds_max = 1;
+        let capacity = Capacity::new(&config);
+        let of_identity = config.limits.requests_per_caller_max.get();
+        let (mut held, mut refusals) = (Vec::new(), Vec::new());
+        for number in 0..16 {
+            for _ in 0..of_identity {
+                match capacity.admit(Some(&guest(number)), source(1), capacity.patience()).await {
+                    Ok(holding) => held.push(holding),
+                    Err(refusal) => refusals.push(refusal),
+                }
+            }
+        }
+        assert_eq!(held.len(), config.limits.concurrent_requests_max.get() as usize / 4);
+        assert_eq!(refusals[0], Full::Share(ServerLimit::ConcurrentRequests, Holder::Source));
+        for number in 0..of_identity {
+            let other = capacity.admit(Some(&guest(100)), source(2), capacity.patience()).await;
+            held.push(other.unwrap_or_else(|_| panic!("request {number} of another source was refused")));
+        }
+        let refused = capacity.admit(Some(&guest(100)), source(2), capacity.patience()).await.err();
+        assert_eq!(refused, Some(Full::Share(ServerLimit::ConcurrentRequests, Holder::Identity)));
+        assert!(capacity.admit(Some(&guest(101)), source(2), capacity.patience()).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn unread_answers_of_one_source_keep_no_other_from_building_however_many_guests_it_has() {
         let mut config = Config::check(Settings::default()).unwrap();
         config.limits.admission_wait_milliseconds_max = 1;
         let capacity = Capacity::new(&config);
         let mut unread = Vec::new();
         for number in 0..9 {
-            let mut holding = capacity.admit(Some(&guest(number)), source(1)).await.ok().unwrap();
+            let mut holding =
+                capacity.admit(Some(&guest(number)), source(1), capacity.patience()).await.ok().unwrap();
             if holding.build(&capacity, 8 * MIB).await.is_ok() {
                 holding.built();
                 unread.push(holding);
             }
         }
         assert!(!unread.is_empty());
-        let mut other = capacity.admit(Some(&guest(10)), source(2)).await.ok().unwrap();
+        let mut other = capacity.admit(Some(&guest(10)), source(2), capacity.patience()).await.ok().unwrap();
         assert_eq!(other.build(&capacity, 8 * MIB).await, Ok(()));
     }
 
@@ -356,8 +424,9 @@ mod tests {
         let (mut unread, mut building) = (holding(&capacity, 1).await, holding(&capacity, 1).await);
         unread.build(&capacity, 8 * MIB).await.unwrap();
         unread.built();
-        let refused = Full::Share(ServerLimit::AnswersInFlightBytes);
-        building.building = Some(capacity.building.enter(&building.payer, 1).await.unwrap());
+        let refused = Full::Share(ServerLimit::AnswersInFlightBytes, Holder::Source);
+        let mut patience = capacity.patience();
+        building.building = Some(capacity.building.enter(&building.payer, 1, &mut patience).await.unwrap());
         assert_eq!(poll_immediate(building.pay_answer(&capacity, 8 * MIB)).await, Some(Err(refused)));
     }
 
@@ -368,8 +437,9 @@ mod tests {
         let capacity = Capacity::new(&config);
         let (mut first, second) = (holding(&capacity, 1).await, holding(&capacity, 1).await);
         first.build(&capacity, MIB).await.unwrap();
-        let refused = Full::Share(ServerLimit::AnswersBuilding);
-        let of_payer = capacity.building.enter(&second.payer, building_max(&config.limits)).await.err();
+        let refused = Full::Share(ServerLimit::AnswersBuilding, Holder::Source);
+        let (building_max, mut patience) = (building_max(&config.limits), capacity.patience());
+        let of_payer = capacity.building.enter(&second.payer, building_max, &mut patience).await.err();
         assert_eq!(of_payer, Some(refused));
     }
 }

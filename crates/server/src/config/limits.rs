@@ -13,8 +13,13 @@ pub(super) const fn at_least_one(number: u32) -> NonZeroU32 {
     }
 }
 
-/// The default share of one source: one in this many of all connections.
+/// The default share of one source: one in this many of all.
 const SOURCE_ONE_IN: u32 = 4;
+
+/// The share of one source: as `set`, or a quarter of `total`.
+pub(super) fn share_of_source(set: Option<NonZeroU32>, total: NonZeroU32) -> u32 {
+    set.map_or((total.get() / SOURCE_ONE_IN).max(1), NonZeroU32::get)
+}
 
 /// The part of a body or an answer that is charged to the reserve of its memory budget, in bytes.
 pub const SMALL_BYTES_MAX: usize = 64 * 1024;
@@ -64,8 +69,11 @@ pub struct LimitSettings {
     pub probe_connections_max: NonZeroU32,
     /// Requests in progress at a time; more are answered with 503.
     pub concurrent_requests_max: NonZeroU32,
-    /// Requests of one identity, or of one source without a signature, in progress at a time.
+    /// Requests of one identity in progress at a time.
     pub requests_per_caller_max: NonZeroU32,
+    /// Requests of one source in progress at a time: of all its identities, and without a signature; a quarter of all
+    /// unless set.
+    pub requests_per_source_max: Option<NonZeroU32>,
     /// Updates that may wait for one dataset's turn; more are answered with 429.
     pub updates_waiting_per_dataset_max: NonZeroU32,
     /// The longest wait for a share or a total that is used up, in milliseconds.
@@ -118,6 +126,7 @@ impl Default for LimitSettings {
             probe_connections_max: at_least_one(64),
             concurrent_requests_max: at_least_one(1024),
             requests_per_caller_max: at_least_one(64),
+            requests_per_source_max: None,
             updates_waiting_per_dataset_max: at_least_one(32),
             admission_wait_milliseconds_max: 1000,
             answers_in_flight_bytes_max: 64 * 1024 * 1024,
@@ -140,8 +149,12 @@ impl Default for LimitSettings {
 impl LimitSettings {
     /// Connections of one source at a time.
     pub fn connections_per_source_max(&self) -> u32 {
-        let quarter = (self.connections_max.get() / SOURCE_ONE_IN).max(1);
-        self.connections_per_source_max.map_or(quarter, NonZeroU32::get)
+        share_of_source(self.connections_per_source_max, self.connections_max)
+    }
+
+    /// Requests of one source in progress at a time.
+    pub fn requests_per_source_max(&self) -> u32 {
+        share_of_source(self.requests_per_source_max, self.concurrent_requests_max)
     }
 
     /// The largest answer, in bytes of JSON: a page, or a record that alone is larger and arrived in a body.

@@ -4,6 +4,7 @@
 //! a new failure does not compile until its [`Verdict`] is written.
 
 mod fault;
+mod share;
 mod signature;
 mod sync_trigger;
 
@@ -15,6 +16,7 @@ use carryall_wire::codec::Rejection;
 use carryall_wire::fault::{Fault, FaultKind};
 use carryall_wire::spec::{Service, Spec};
 
+pub use self::share::Holder;
 pub use self::signature::{IdentityTokenFailure, SignatureFailure};
 pub use self::sync_trigger::TriggerFailure;
 use crate::metrics::ServerLimit;
@@ -44,8 +46,8 @@ pub enum Failure {
     BodyBroken(String),
     /// A limit on the server's concurrent work has been reached.
     Overloaded(ServerLimit),
-    /// The caller holds as much of a resource as one caller may.
-    OverShare(ServerLimit),
+    /// The share of one holder of a resource is used up.
+    OverShare(ServerLimit, Holder),
     /// The body arrived too slowly.
     BodyTooSlow {
         /// The time limit of a whole body, in seconds.
@@ -161,11 +163,10 @@ impl Failure {
                 FaultKind::ServiceUnavailable,
                 "The server is busy with other requests; try again.",
             ),
-            Self::OverShare(limit) => {
+            Self::OverShare(limit, holder) => {
                 let modelled = spec.is_some_and(|spec| spec.allows(FaultKind::TooManyRequests));
                 let kind = if modelled { FaultKind::TooManyRequests } else { FaultKind::ServiceUnavailable };
-                let text = "Rate exceeded: too many of your requests are in progress; try again.";
-                self.at_limit(*limit, kind, text)
+                self.at_limit(*limit, kind, share::text(*limit, *holder))
             }
             Self::BodyTooSlow { seconds_max, bytes_per_second_min } => self.at_limit(
                 ServerLimit::BodyBytesPerSecond,

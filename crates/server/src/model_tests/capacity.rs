@@ -86,10 +86,14 @@ fn patch(key: &str, value: Option<String>) -> RecordPatch {
     }
 }
 
+async fn admit(app: &App, caller: &Caller) -> Holding {
+    let (source, patience) = (Source::of(Ipv4Addr::LOCALHOST.into()), app.capacity.patience());
+    app.capacity.admit(Some(caller), source, patience).await.ok().unwrap()
+}
+
 /// Another request of the caller, which builds a large answer but holds no memory.
 async fn building(app: &App, caller: &Caller) -> Holding {
-    let mut holding =
-        app.capacity.admit(Some(caller), Source::of(Ipv4Addr::LOCALHOST.into())).await.ok().unwrap();
+    let mut holding = admit(app, caller).await;
     holding.build(&app.capacity, 0).await.unwrap();
     holding.pay_answer(&app.capacity, 0).await.unwrap();
     holding
@@ -127,8 +131,7 @@ async fn role_mappings_are_charged_and_larger_ones_than_are_accepted_today_are_s
     assert_eq!(get().await.unwrap().role_mappings.len(), 1);
     let mut others = Vec::new();
     loop {
-        let source = Source::of(Ipv4Addr::LOCALHOST.into());
-        let mut other = app.capacity.admit(Some(&developer()), source).await.ok().unwrap();
+        let mut other = admit(&app, &developer()).await;
         if other.pay_answer(&app.capacity, SMALL_BYTES_MAX).await.is_err() {
             break;
         }
@@ -194,8 +197,7 @@ async fn holding_the_rest(app: &App, caller: &Caller) -> Vec<Holding> {
     let mut holdings = Vec::new();
     // No answer is charged for more than the largest, so one does not hold everything.
     for _ in 0..4 {
-        let mut holding =
-            app.capacity.admit(Some(caller), Source::of(Ipv4Addr::LOCALHOST.into())).await.ok().unwrap();
+        let mut holding = admit(app, caller).await;
         let (mut bytes, mut step_bytes) = (0, 4 * 1024 * 1024);
         while step_bytes >= 1024 {
             if holding.pay_answer(&app.capacity, bytes + step_bytes).await.is_ok() {

@@ -108,7 +108,7 @@ pub(super) async fn call<O: Handler>(
     input: O::Input,
 ) -> Result<O::Output, Fault> {
     let source = Source::of(Ipv4Addr::LOCALHOST.into());
-    let holding = app.capacity.admit(caller.as_ref(), source).await.ok().unwrap();
+    let holding = app.capacity.admit(caller.as_ref(), source, app.capacity.patience()).await.ok().unwrap();
     let call = Call::new(app, caller, now, source, holding);
     let outcome = match access::authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(&input)) {
         Ok(()) => answer::<O>(&call, input).await,

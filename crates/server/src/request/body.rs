@@ -12,7 +12,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::capacity::{Capacity, Charge, SMALL_BYTES_MAX, off_the_worker};
+use crate::capacity::{Capacity, Charge, Patience, SMALL_BYTES_MAX, off_the_worker};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::metrics::{Counted, Metrics};
@@ -58,6 +58,14 @@ impl std::ops::Deref for Read<'_> {
     }
 }
 
+/// The source that a body is charged to, and the time that its request may still wait for memory.
+pub struct Payer<'p> {
+    /// The source of the request.
+    pub source: Source,
+    /// The time that the request may still wait.
+    pub patience: &'p mut Patience,
+}
+
 /// The limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -95,13 +103,13 @@ impl Bounds {
     }
 }
 
-/// Reads a body within `bounds`, charged to `source`. Leaves `None` in its place once it is read whole.
+/// Reads a body within `bounds`, charged to `payer`. Leaves `None` in its place once it is read whole.
 pub async fn read<'a, B>(
     capacity: &Capacity,
     metrics: &'a Metrics,
     headers: &HeaderMap,
     whole: &mut Option<B>,
-    source: Source,
+    payer: Payer<'_>,
     bounds: Bounds,
 ) -> Result<Read<'a>, Failure>
 where
@@ -136,7 +144,7 @@ where
         // Memory is charged as it arrives, so that a sender who announces much and sends nothing holds
         // nothing.
         if bytes > charge.bytes() {
-            capacity.pay_body(source, &mut charge, bytes).await?;
+            capacity.pay_body(payer.source, &mut charge, bytes, payer.patience).await?;
         }
         // Most bodies are one frame, which need not be copied.
         if first.is_empty() && rest.is_empty() {

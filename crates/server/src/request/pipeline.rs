@@ -97,7 +97,9 @@ where
 
     let source = Source::of(arrival.client);
     let bounds = body::Bounds::of(&app.config, &routed);
-    let body = body::read(&app.capacity, &app.metrics, &head.headers, body, source, bounds).await?;
+    let mut patience = app.capacity.patience();
+    let payer = body::Payer { source, patience: &mut patience };
+    let body = body::read(&app.capacity, &app.metrics, &head.headers, body, payer, bounds).await?;
     exchange.body_bytes = body.len();
 
     let route = match routed {
@@ -119,7 +121,7 @@ where
     // overtook it.
     let now = app.clock.now();
     // Admitted only after the body has arrived, so that a slow sender occupies a connection but no request slot.
-    let holding = app.capacity.admit(caller.as_ref(), source).await?;
+    let holding = app.capacity.admit(caller.as_ref(), source, patience).await?;
 
     let call = Call::new(app, caller, now, source, holding);
     let seconds_max = app.config.limits.request_seconds_max.get();

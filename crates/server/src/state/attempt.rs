@@ -13,7 +13,7 @@ use carryall_core::store::{Committed, StoreError};
 
 use super::State;
 use super::turns::Turn;
-use crate::failure::Failure;
+use crate::failure::{Failure, Holder};
 use crate::metrics::ServerLimit;
 
 /// Doublings after which the pause no longer grows.
@@ -70,7 +70,7 @@ impl State {
     where
         F: Future<Output = Result<Step<T>, Failure>>,
     {
-        let _turn = turn.ok_or(Failure::OverShare(ServerLimit::UpdatesWaiting))?;
+        let _turn = turn.ok_or(Failure::OverShare(ServerLimit::UpdatesWaiting, Holder::Dataset))?;
         self.retry(Tries::REQUEST, step).await?.ok_or(Failure::RetriesExhausted)
     }
 
