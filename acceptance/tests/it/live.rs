@@ -302,7 +302,8 @@ fn scripts_of_allowed_origins_may_read_a_channel() {
 
 #[test]
 fn places_are_bounded_and_free_when_their_client_leaves() {
-    let limits = "[live]\nheartbeat_seconds = 1\nsubscribers_max = 3\nsubscribers_per_identity_max = 2\n";
+    let limits = "[live]\nheartbeat_seconds = 1\nsubscribers_max = 3\nsubscribers_per_identity_max = 2\n\
+                  subscribers_per_source_max = 3\n";
     let server = Server::start_configured(Store::Memory, Some(limits));
     let api = server.api();
     let guest = api.new_user(&server.root());

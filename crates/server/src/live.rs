@@ -36,6 +36,7 @@ use crate::request::authenticate::authenticate;
 use crate::request::cors;
 use crate::request::exchange::{Arrival, Exchange};
 use crate::source::Source;
+use crate::state::live_channels::TooMany;
 use crate::stop::told_to_stop;
 
 /// The time after which a browser reconnects when a channel ends, in milliseconds.
@@ -51,6 +52,7 @@ pub type LiveBody = UnsyncBoxBody<Bytes, Infallible>;
 struct Channel {
     app: Arc<App>,
     at: DatasetRef,
+    source: Source,
     /// `None` only during the drop.
     counts: Option<broadcast::Receiver<SyncCount>>,
     stop: watch::Receiver<bool>,
@@ -68,7 +70,7 @@ impl Drop for Channel {
     fn drop(&mut self) {
         // The receiver is dropped first: an entry without receivers means that no channel listens.
         self.counts = None;
-        self.app.state.live().unsubscribe(&self.at);
+        self.app.state.live().unsubscribe(&self.at, self.source);
         self.app.metrics.effects.live_channel_closed();
     }
 }
@@ -96,15 +98,29 @@ pub async fn open(
     DatasetName::parse(&changes.dataset_name)?;
     let at = dataset(app, caller.clone(), now, arrival, &changes).await?;
 
-    let counts = app.state.live().subscribe(&at).ok_or(Failure::Overloaded(ServerLimit::LiveSubscribers))?;
+    let source = Source::of(arrival.client);
+    let counts = app.state.live().subscribe(&at, source).map_err(|too_many| match too_many {
+        TooMany::InAll => Failure::Overloaded(ServerLimit::LiveSubscribers),
+        TooMany::Of(holder) => Failure::OverShare(ServerLimit::LiveSubscribers, holder),
+    })?;
     app.metrics.effects.live_channel_opened();
     let mut heartbeat = interval(Duration::from_secs(app.config.live.heartbeat_seconds.get().into()));
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // A commit in flight during the subscription may not have been announced, so check the head early.
     heartbeat.reset_after(FIRST_BEAT.min(heartbeat.period()));
     let (app, counts) = (Arc::clone(app), Some(counts));
-    let mut channel =
-        Channel { app, at, counts, stop, heartbeat, told: SyncCount::ZERO, caller, expires, first: None };
+    let mut channel = Channel {
+        app,
+        at,
+        source,
+        counts,
+        stop,
+        heartbeat,
+        told: SyncCount::ZERO,
+        caller,
+        expires,
+        first: None,
+    };
     channel.begin(known).await?;
     Ok(answer(channel, &exchange.request_id, &head.headers))
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::destinations::{BucketSettings, DestinationSettings};
 use super::error::ConfigError;
-use super::limits::{LimitSettings, at_least_one};
+use super::limits::{LimitSettings, at_least_one, share_of_source};
 
 /// The settings as written in a configuration file. Every key has a default, and an unknown key is an error.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -214,6 +214,8 @@ pub struct LiveSettings {
     pub subscribers_max: NonZeroU32,
     /// Channels of one identity that are open at a time.
     pub subscribers_per_identity_max: NonZeroU32,
+    /// Channels of one source that are open at a time; a quarter of all unless set.
+    pub subscribers_per_source_max: Option<NonZeroU32>,
     /// The pause between two heartbeats on a channel without news.
     pub heartbeat_seconds: NonZeroU32,
 }
@@ -223,8 +225,16 @@ impl Default for LiveSettings {
         Self {
             subscribers_max: at_least_one(1024),
             subscribers_per_identity_max: at_least_one(16),
+            subscribers_per_source_max: None,
             heartbeat_seconds: at_least_one(15),
         }
+    }
+}
+
+impl LiveSettings {
+    /// Channels of one source that are open at a time.
+    pub fn subscribers_per_source_max(&self) -> u32 {
+        share_of_source(self.subscribers_per_source_max, self.subscribers_max)
     }
 }
 

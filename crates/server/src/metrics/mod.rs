@@ -78,7 +78,7 @@ pub enum ServerLimit {
     UpdatesWaiting,
     /// `new_identities_…_max`.
     NewIdentities,
-    /// `live.subscribers_max`, or that of one identity.
+    /// `live.subscribers_max`, or that of one identity or one source.
     LiveSubscribers,
     /// `trigger.calls_per_function_max`.
     TriggerCalls,
