@@ -16,7 +16,7 @@ use carryall_wire::fault::{Fault, FaultKind};
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, EXPECT};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -45,6 +45,7 @@ use crate::stop::told_to_stop;
 const BUFFER_BYTES_MIN: usize = 32 * 1024;
 /// The time limit for the head of a request on a connection that only probes may use.
 const PROBE_HEAD_TIME_MAX: Duration = Duration::from_secs(2);
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// The last second of the year 9999, since 1970.
 const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
 /// The pause after the operating system refuses a connection, most likely because file descriptors have run
@@ -229,14 +230,15 @@ impl Http {
         let arrival = Arrival { peer: *peer, client, received: Instant::now() };
         let asks_first = request.headers().contains_key(EXPECT);
         let framing = received.examine(&request);
+        let has_body = !request.body().is_end_stream();
         // A client that asks first may never send its body, so the next request could be taken for it.
-        let is_last = framing.end == BodyEnd::Unknown || asks_first;
+        let ends_unread = framing.end != BodyEnd::Known || asks_first;
         let answer = if let Some(message) = framing.refusal {
             let response = self.misframed(arrival, message);
             Either::Left(Answered { response, holding: None, unread: Some(request.into_body()) })
         } else if let Some(probe) = Probe::of(request.method(), request.uri().path()) {
             let response = probes::answer(&self.app, probe).await;
-            Either::Left(Answered { response, holding: None, unread: None })
+            Either::Left(Answered { response, holding: None, unread: Some(request.into_body()) })
         } else if let Use::Probes(limit) = used_for {
             Either::Left(self.probes_only(request, arrival, *limit))
         } else if codec::changes(request.uri().path()).is_some()
@@ -247,13 +249,18 @@ impl Http {
             let _counted = self.app.metrics.request();
             Either::Left(pipeline::answer(&self.app, request, arrival).await)
         };
+        let is_channel = matches!(answer, Either::Right(_));
         let mut response = match answer {
-            Either::Left(answered) => self.held(answered, is_last, busy, outgoing),
+            Either::Left(answered) => self.held(answered, ends_unread, busy, outgoing),
             Either::Right(channel) => channel.map(|body| {
                 let held = Held::new(None, busy);
                 HeldBody::new(Either::Right(body), held, None, 0, outgoing)
             }),
         };
+        // A live channel leaves its request's body unread.
+        if framing.end == BodyEnd::Unclear || (is_channel && has_body) {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
         if let Ok(date) = HeaderValue::from_str(&http_date(self.app.clock.now())) {
             response.headers_mut().insert(DATE, date);
         }
@@ -262,19 +269,20 @@ impl Http {
     }
 
     /// The answer with the resources that it holds until it is written, and the rest of the request to
-    /// discard. `is_last` is true if the server could not tell the next request from that rest.
+    /// discard. `ends_unread` is true if the server could not tell the next request from that rest.
     fn held(
         &self,
         answered: Answered<Incoming>,
-        is_last: bool,
+        ends_unread: bool,
         busy: Busy,
         outgoing: &Outgoing,
     ) -> Response<AnyBody> {
         let Answered { mut response, holding, unread } = answered;
         let body_bytes_max = self.app.config.limits.body_bytes_max;
-        let ends = |body: &Incoming| is_last || drain::ends_connection(body, body_bytes_max);
+        let unread = unread.filter(|body| !body.is_end_stream());
+        let ends = |body: &Incoming| ends_unread || drain::ends_connection(body, body_bytes_max);
         if unread.as_ref().is_some_and(ends) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(CONNECTION, CLOSE);
         }
         let held = Held::new(holding, busy);
         response.map(|body| HeldBody::new(Either::Left(body), held, unread, body_bytes_max, outgoing))

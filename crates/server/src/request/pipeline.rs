@@ -44,12 +44,12 @@ where
     B::Error: std::fmt::Display,
 {
     let (head, body) = request.into_parts();
+    let mut body = (!body.is_end_stream()).then_some(body);
     let mut exchange = Exchange::begin(app);
     if cors::is_preflight(&head.method, &head.headers) {
         let response = cors::preflight(&app.config.cors_allowed_origins, &head.headers);
-        return Answered { response, holding: None, unread: None };
+        return Answered { response, holding: None, unread: body };
     }
-    let mut body = (!body.is_end_stream()).then_some(body);
     let (response, holding) = match serve(app, &head, &mut body, arrival, &mut exchange).await {
         Ok((answer, holding)) => (exchange.finish(app, &head.headers, answer, arrival), Some(holding)),
         Err(failure) => (exchange.refuse(app, &head.headers, failure, arrival), None),

@@ -107,6 +107,43 @@ fn an_unread_body_does_not_vouch_for_the_next_request() {
 }
 
 #[test]
+fn the_body_of_a_pipelined_request_does_not_vouch_for_the_next_request_whatever_answers_it() {
+    let server = Home::new().serve(&[]);
+    let clean = unsigned("Transfer-Encoding: chunked");
+    let length = format!("Content-Length: {}\r\n\r\n", clean.len());
+    let preflight = "OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: b\r\nAccess-Control-Request-Method: POST\r\n";
+    let sized = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    for request in ["GET /metrics HTTP/1.1\r\nHost: a\r\n", preflight, sized] {
+        let mut stream = server.connect();
+        let ahead = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+        stream.write_all(format!("{ahead}{request}{length}").as_bytes()).unwrap();
+        assert!(one_answer(&mut stream).starts_with("HTTP/1.1 200"));
+        let two_lengths = unsigned("Content-Length: 5\r\nTransfer-Encoding: chunked");
+        // A server that reads the body answers only now. One that does not may have closed the connection.
+        let _ = stream.write_all(clean.as_bytes());
+        let answer = one_answer(&mut stream);
+        assert!(answer.contains("Connection: close"), "{request}: {answer}");
+        let _ = stream.write_all(format!("{two_lengths}0\r\n\r\n").as_bytes());
+        assert_eq!(rest(&mut stream), "", "{request}");
+    }
+}
+
+#[test]
+fn the_rest_of_a_line_behind_a_pipelined_body_is_not_vouched_for() {
+    let server = Home::new().serve(&[]);
+    let mut stream = server.connect();
+    let line = "POST /identitypools/us-east-1:0/configuration HTTP/1.1";
+    let ahead = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+    let form = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=b";
+    let pipelined = format!("{ahead}{form}{line}\r\nHost: a\r\nContent-Length: 5\r\nX: ");
+    stream.write_all(pipelined.as_bytes()).unwrap();
+    assert!(one_answer(&mut stream).starts_with("HTTP/1.1 200"));
+    assert!(one_answer(&mut stream).starts_with("HTTP/1.1 404"));
+    let _ = stream.write_all(format!("{line}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").as_bytes());
+    assert_eq!(rest(&mut stream), "");
+}
+
+#[test]
 fn a_connection_ends_after_an_unread_body_whose_end_is_unknown() {
     let server = Home::new().serve(&[]);
     let chunked = unsigned("Transfer-Encoding: chunked");

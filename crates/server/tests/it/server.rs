@@ -201,18 +201,18 @@ pub fn rest(stream: &mut impl Read) -> String {
 
 /// One answer with a `Content-Length`, from a connection that stays open.
 pub fn one_answer(stream: &mut TcpStream) -> String {
-    let mut reader = BufReader::new(stream);
-    let (mut head, mut length) = (String::new(), 0);
-    while !head.ends_with("\r\n\r\n") {
-        let before = head.len();
-        assert!(reader.read_line(&mut head).unwrap() > 0, "closed after {head}");
-        let line = head[before..].to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
+    let mut head = Vec::new();
+    // Byte by byte, so that an answer behind this one stays in the stream.
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        assert!(stream.read(&mut byte).unwrap() > 0, "closed after {}", String::from_utf8_lossy(&head));
+        head.extend(byte);
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
+    let head = String::from_utf8(head).unwrap();
+    let lengths = head.lines().filter_map(|line| line.split_once(':'));
+    let mut lengths = lengths.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let mut body = vec![0; lengths.next().map_or(0, |(_, bytes)| bytes.trim().parse().unwrap())];
+    stream.read_exact(&mut body).unwrap();
     head + &String::from_utf8(body).unwrap()
 }
 
