@@ -21,6 +21,7 @@ use carryall_core::store::{
 use carryall_core::time::UnixMillis;
 use carryall_core::tombstone::{OldestTombstones, Tombstone};
 use carryall_store::{StoreOptions, StoreUrl};
+use tokio::task::yield_now;
 
 use crate::lock::Lock;
 
@@ -152,8 +153,12 @@ impl Reads for FaultyStore {
 }
 
 impl Store for FaultyStore {
+    /// Takes a moment, as any store but one in memory does: long enough for a caller to hang up.
     fn commit(&self, changes: Changes) -> Answer<'_, Committed> {
-        self.inner.commit(changes)
+        Box::pin(async move {
+            yield_now().await;
+            self.inner.commit(changes).await
+        })
     }
 
     fn reclaim(&self, rows_max: usize) -> Answer<'_, Reclaimed> {

@@ -39,11 +39,12 @@ const POOLS_PER_STEP_MAX: usize = 16;
 /// changed take effect here after at most this time.
 const POOL_AGE_MAX: Duration = Duration::from_secs(5);
 
-/// The stored state and what follows it.
+/// The stored state and what follows it. A clone is the same state.
+#[derive(Clone)]
 pub struct State {
     store: Arc<dyn Store>,
-    turns: Turns,
-    sessions: Sessions,
+    turns: Arc<Turns>,
+    sessions: Arc<Sessions>,
     listeners: Arc<Listeners>,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -66,8 +67,8 @@ impl State {
         };
         Self {
             store,
-            turns: Turns::new(config.limits.updates_waiting_per_dataset_max),
-            sessions: Sessions::default(),
+            turns: Arc::new(Turns::new(config.limits.updates_waiting_per_dataset_max)),
+            sessions: Arc::default(),
             listeners: Arc::new(listeners),
             clock,
             metrics,

@@ -37,8 +37,8 @@ impl Sessions {
     }
 
     /// Removes and returns the counts of these pools.
-    pub(super) fn take_of(&self, pools: &[&PoolRef]) -> Vec<(PoolRef, u64)> {
+    pub(super) fn take_of(&self, pools: &[PoolRef]) -> Vec<(PoolRef, u64)> {
         let mut waiting = self.waiting.lock();
-        pools.iter().filter_map(|pool| waiting.remove_entry(*pool)).collect()
+        pools.iter().filter_map(|pool| waiting.remove_entry(pool)).collect()
     }
 }

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 
 use super::State;
 use super::attempt::{Step, Tries};
+use super::sessions::Sessions;
 
 /// The number of pools whose counts one commit stores.
 const POOLS_PER_COMMIT_MAX: usize = 1024;
@@ -21,10 +22,8 @@ impl State {
     /// The usage of each of these pools, with every session up to now. Storing their counts takes one commit
     /// at most.
     pub async fn usage(&self, pools: &[&PoolRef]) -> Result<Vec<PoolUsage>, StoreError> {
-        {
-            let _handover = self.sessions.handover.lock().await;
-            self.store_counts(self.sessions.take_of(pools)).await;
-        }
+        let needed: Vec<PoolRef> = pools.iter().copied().cloned().collect();
+        self.hand_over(move |sessions| sessions.take_of(&needed)).await;
         let mut usage = Vec::with_capacity(pools.len());
         for pool in pools {
             usage.push(self.store.pool_usage(pool).await?);
@@ -34,8 +33,20 @@ impl State {
 
     /// Moves the counts of all pools into the store.
     pub async fn store_sessions(&self) {
-        let _handover = self.sessions.handover.lock().await;
-        self.store_counts(self.sessions.take()).await;
+        self.hand_over(Sessions::take).await;
+    }
+
+    /// Moves the counts that `take` returns into the store. This runs in its own task: a caller that hangs up ends its
+    /// request, but counts that have been taken out of the memory must reach the store all the same.
+    async fn hand_over(&self, take: impl FnOnce(&Sessions) -> Vec<(PoolRef, u64)> + Send + 'static) {
+        let state = self.clone();
+        let handover = tokio::spawn(async move {
+            let _handover = state.sessions.handover.lock().await;
+            state.store_counts(take(&state.sessions)).await;
+        });
+        if let Err(error) = handover.await {
+            tracing::error!(%error, "sync sessions were not counted");
+        }
     }
 
     /// Adds counts to the usage of their pools. Counts of a deleted pool are dropped, and so are counts whose
@@ -86,6 +97,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::faulty_store::FaultyStore;
     use crate::state::tests::{node, pool};
     use crate::trust::seal::MasterKey;
 
@@ -113,6 +125,23 @@ mod tests {
             state.begin_session(&pool.at);
         }
         (state, pools)
+    }
+
+    #[tokio::test]
+    async fn sessions_are_counted_though_the_caller_that_reads_the_usage_hangs_up() {
+        let store = FaultyStore::new(|_| Ok(()));
+        let state = node(store, &MasterKey::generate(&Clock::system())).await;
+        let pool = pool("us-east-1:0");
+        let write = vec![Write::PutPool(Box::new(pool.clone()))];
+        assert!(state.commit(Changes { expect: Vec::new(), write }).await.unwrap().is_done());
+        state.begin_session(&pool.at);
+        let pools = [&pool.at];
+        tokio::select! {
+            biased;
+            _ = state.usage(&pools) => panic!("the commit was done before its caller could hang up"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(state.usage(&pools).await.unwrap()[0].sync_sessions, 1);
     }
 
     #[tokio::test]
