@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
@@ -13,6 +13,9 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const ENTRIES_MAX: usize = 64;
 /// The bits of an IPv6 address that distinguish sources: one subscriber usually has a whole /64.
 const IPV6_PREFIX_BITS: u32 = 64;
+
+/// The bits in front of the IPv4 address in its IPv6 form, `::ffff:10.0.0.0`.
+const MAPPED_PREFIX_BITS: u32 = 96;
 
 /// An IPv4 address, or the /64 of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +76,16 @@ impl FromStr for Network {
             Some(prefix) => prefix.parse().ok().filter(|bits| *bits <= width).ok_or_else(wrong)?,
             None => width,
         };
-        Ok(Self { base, prefix_bits })
+        let canonical = base.to_canonical();
+        if canonical.is_ipv4() == base.is_ipv4() {
+            return Ok(Self { base, prefix_bits });
+        }
+        // An IPv4 network in IPv6 form. Addresses are compared in their own form, so it is kept in that.
+        let of_ipv4 = prefix_bits.checked_sub(MAPPED_PREFIX_BITS);
+        let prefix_bits = of_ipv4.ok_or_else(|| {
+            format!("'{text}' is IPv4 in IPv6 form with a prefix of less than {MAPPED_PREFIX_BITS} bits")
+        })?;
+        Ok(Self { base: canonical, prefix_bits })
     }
 }
 
@@ -102,11 +114,13 @@ impl TrustedProxies {
         }
         let standard = !headers.contains_key(&X_FORWARDED_FOR);
         let name = if standard { &FORWARDED } else { &X_FORWARDED_FOR };
-        let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
-        let entries = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        // The client wrote the front of the list: bytes there that are no text must not hide the entries behind them.
+        let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
         let mut client = peer;
         for entry in entries.take(ENTRIES_MAX) {
-            let named = if standard { forwarded_for(entry) } else { node(entry) };
+            let entry = String::from_utf8_lossy(entry);
+            let named = if standard { forwarded_for(&entry) } else { node(&entry) };
             // An entry without an address, such as "unknown", hides everything behind it.
             let Some(named) = named else { return client };
             client = named;
@@ -140,8 +154,6 @@ fn node(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn address(text: &str) -> IpAddr {
@@ -175,6 +187,25 @@ mod tests {
         assert!("::1".parse::<Network>().unwrap().contains(address("::1")));
         for wrong in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "localhost", "10.0.0.0/-1"] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_network_in_ipv6_form_contains_its_addresses_or_is_refused() {
+        let network: Network = "::ffff:10.0.0.0/104".parse().unwrap();
+        assert_eq!(network, "10.0.0.0/8".parse().unwrap());
+        assert!("::ffff:10.0.0.1".parse::<Network>().unwrap().contains(address("10.0.0.1")));
+        assert!("::ffff:0.0.0.0/95".parse::<Network>().is_err());
+    }
+
+    #[test]
+    fn a_client_that_sends_an_unreadable_header_does_not_shed_its_source() {
+        let proxies = trusted(&["10.0.0.0/8"]);
+        for (name, named) in [(X_FORWARDED_FOR, "203.0.113.7"), (FORWARDED, "for=203.0.113.7")] {
+            let line = [b"\xff, \xe9, ", named.as_bytes()].concat();
+            let line = HeaderValue::from_bytes(&line).unwrap();
+            let headers = HeaderMap::from_iter([(name, line)]);
+            assert_eq!(proxies.client(address("10.0.0.1"), &headers), address("203.0.113.7"));
         }
     }
 
