@@ -4,7 +4,7 @@
 use carryall_core::caller::Caller;
 use carryall_core::refusal::Refusal;
 use carryall_wire::names::Names;
-use carryall_wire::spec::Access;
+use carryall_wire::spec::{Access, OperationName};
 
 /// The identity whose data a request is about, as named by the request. A request without an identity is
 /// about the account: pools and their settings.
@@ -38,6 +38,16 @@ pub fn authorise(access: Access, caller: Option<&Caller>, subject: Subject<'_>) 
         | (Access::Developer | Access::Identity | Access::Either | Access::AnySigned, None) => false,
     };
     if allowed { Ok(()) } else { Err(Refusal::NotAuthorized) }
+}
+
+/// Refuses an update by a developer key unless the settings allow it. The caller is enough to decide, so this is asked
+/// before a body is decoded.
+pub fn admit_update(operation: OperationName, caller: Option<&Caller>, allowed: bool) -> Result<(), Refusal> {
+    let by_developer = matches!(caller, Some(Caller::Developer { .. }));
+    if operation == OperationName::UpdateRecords && by_developer && !allowed {
+        return Err(Refusal::DeveloperUpdates);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use http_body_util::Full;
 use crate::app::App;
 use crate::capacity::{Holding, SMALL_BYTES_MAX, off_the_worker};
 use crate::failure::{Failure, SignatureFailure};
-use crate::ops::access::{Subject, authorise};
+use crate::ops::access::{Subject, admit_update, authorise};
 use crate::ops::call::Call;
 use crate::ops::{Handler, dispatch, dispatch_rows};
 use crate::request::authenticate::{self, Signed, authenticate};
@@ -139,6 +139,8 @@ async fn run<O: Handler>(
     body: body::Read<'_>,
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
+    let allow_developer_updates = call.app.config.allow_developer_updates;
+    admit_update(O::SPEC.name, call.caller.as_ref(), allow_developer_updates)?;
     if route.identity().is_some() {
         // The path names the subject, so a caller without access costs no decoding.
         authorise(O::SPEC.access, call.caller.as_ref(), Subject::of(route))?;
@@ -156,4 +158,48 @@ async fn run<O: Handler>(
     let encoded = if answer_bytes > SMALL_BYTES_MAX { off_the_worker(encode) } else { encode() };
     call.built().await;
     encoded.map_err(|error| Failure::Unmodelled(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use carryall_core::caller::Caller;
+    use carryall_core::ids::AccessKeyId;
+    use carryall_core::refusal::Refusal;
+    use carryall_store::{StoreOptions, StoreUrl};
+    use carryall_wire::ops::sync::UpdateRecords;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Config, Settings};
+    use crate::trust::root_key::RootKey;
+    use crate::trust::seal::MasterKey;
+
+    const DATASET: &str = "/identitypools/us-east-1:0/identities/us-east-1:1/datasets/d";
+
+    #[tokio::test]
+    async fn an_update_by_a_developer_key_is_refused_before_its_body_is_decoded() {
+        let clock = Clock::system();
+        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        let config = Config::check(Settings::default()).unwrap();
+        let root = RootKey::generate(&clock);
+        let app = App::open(config, store, &MasterKey::generate(&clock), root, clock).await.ok().unwrap();
+        let headers = HeaderMap::new();
+        let routed = codec::route("POST", DATASET, None, &headers).ok();
+        let Some(Routed::Operation(route)) = routed else { panic!("no operation") };
+        let caller = Caller::Developer { key: AccessKeyId::parse("AKIA0000000000000000").unwrap() };
+        let source = Source::of(Ipv4Addr::LOCALHOST.into());
+        let mut patience = app.capacity.patience();
+        let holding = app.capacity.admit(Some(&caller), source, patience).await.ok().unwrap();
+        let call = Call::new(&app, Some(caller), app.clock.now(), source, holding);
+        let mut unread = Some(Full::<Bytes>::from("no JSON"));
+        let bounds = body::Bounds { bytes_max: 100, seconds_max: 30, bytes_per_second_min: 1 };
+        let payer = body::Payer { source, patience: &mut patience };
+        let body = body::read(&app.capacity, &app.metrics, &headers, &mut unread, payer, bounds).await;
+        let mut exchange = Exchange::begin(&app);
+        let refused = run::<UpdateRecords>(&call, &route, body.ok().unwrap(), &mut exchange).await.err();
+        assert!(matches!(refused, Some(Failure::Refused(Refusal::DeveloperUpdates))), "{refused:?}");
+    }
 }
