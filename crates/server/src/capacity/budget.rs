@@ -59,6 +59,11 @@ impl Budget {
         Self { small: Gate::new(small, limit, sizes.small), large: Gate::new(large, limit, sizes.large) }
     }
 
+    /// The charged bytes of all items.
+    pub fn charged_bytes(&self) -> usize {
+        (self.small.taken() + self.large.taken()) * PERMIT_BYTES
+    }
+
     /// Adjusts `charge` to an item of `bytes` in all: takes the missing permits, or returns the surplus.
     pub async fn pay(
         &self,

@@ -15,6 +15,7 @@ use crate::metrics::ServerLimit;
 pub struct Gate {
     resource: Resource,
     limit: ServerLimit,
+    units: u32,
     total: Semaphore,
 }
 
@@ -83,7 +84,7 @@ impl Gate {
     /// Creates a gate that admits `total` units of `resource` at a time. A refusal counts as a hit of
     /// `limit`.
     pub fn new(resource: Resource, limit: ServerLimit, total: u32) -> Arc<Self> {
-        Arc::new(Self { resource, limit, total: Semaphore::new(total as usize) })
+        Arc::new(Self { resource, limit, units: total, total: Semaphore::new(total as usize) })
     }
 
     /// Takes `amount` units from the share of `account` and from the total.
@@ -128,6 +129,11 @@ impl Gate {
     fn give_back(&self, account: &Account, amount: u32) {
         self.total.add_permits(amount as usize);
         account.left(self.resource).add_permits(amount as usize);
+    }
+
+    /// The units that are taken from the total.
+    pub fn taken(&self) -> usize {
+        (self.units as usize).saturating_sub(self.total.available_permits())
     }
 
     /// The units that are free.

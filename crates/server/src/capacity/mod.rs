@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use carryall_core::caller::Caller;
 use carryall_core::ids::PoolId;
+use carryall_core::store::{Figure, FigureKind};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -175,6 +176,18 @@ impl Capacity {
     /// The proxies that are trusted to name the client's address.
     pub fn proxies(&self) -> &TrustedProxies {
         &self.proxies
+    }
+
+    /// The charged memory, for the metrics page.
+    pub fn figures(&self) -> [Figure; 2] {
+        let figure = |name, help, budget: &Budget| {
+            let value = u32::try_from(budget.charged_bytes() / 1024).map_or(f64::MAX, f64::from) * 1024.0;
+            Figure { name, help, kind: FigureKind::Gauge, value }
+        };
+        [
+            figure("bodies_in_flight_bytes", "Memory charged for request bodies", &self.bodies),
+            figure("answers_in_flight_bytes", "Memory charged for answers", &self.answers),
+        ]
     }
 
     /// The time that a new request may spend waiting for shares and totals.
@@ -343,6 +356,18 @@ mod tests {
         let identity = IdentityId::parse(&format!("us-east-1:{number}")).unwrap();
         let pool = PoolRef { id: pool, incarnation: PoolIncarnation(1) };
         Caller::Identity { at: IdentityRef { pool, identity }, epoch: IdentityEpoch(0) }
+    }
+
+    #[tokio::test]
+    async fn half_a_body_and_an_unwritten_answer_are_on_the_metrics_page() {
+        let capacity = Capacity::new(&Config::check(Settings::default()).unwrap());
+        let in_flight = || capacity.figures().map(|figure| figure.value.to_string());
+        let (mut body, mut answer) = (Charge::default(), holding(&capacity, 1).await);
+        capacity.pay_body(source(1), &mut body, MIB, &mut capacity.patience()).await.unwrap();
+        answer.pay_answer(&capacity, 2 * MIB).await.unwrap();
+        assert_eq!(in_flight(), ["1048576", "2097152"]);
+        drop((body, answer));
+        assert_eq!(in_flight(), ["0", "0"]);
     }
 
     #[tokio::test]

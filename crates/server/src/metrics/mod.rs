@@ -152,18 +152,16 @@ pub struct Metrics {
     pub tasks: TaskMetrics,
     connections: Gauge,
     requests_in_flight: Gauge,
-    bodies_in_flight_bytes: Gauge,
 }
 
 /// Adds to a gauge until it is dropped.
 pub struct Counted<'m> {
     gauge: &'m Gauge,
-    by: i64,
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.gauge.dec_by(self.by);
+        self.gauge.dec();
     }
 }
 
@@ -235,7 +233,6 @@ impl Metrics {
         };
         let connections = gauge("connections", "Connections that are open");
         let requests_in_flight = gauge("requests_in_flight", "Requests in progress");
-        let bodies_in_flight_bytes = gauge("bodies_in_flight_bytes", "Memory held by request bodies");
         Self {
             effects: EffectMetrics::register(&mut registry),
             tasks: TaskMetrics::register(&mut registry),
@@ -258,7 +255,6 @@ impl Metrics {
             response_bytes,
             connections,
             requests_in_flight,
-            bodies_in_flight_bytes,
             registry,
         }
     }
@@ -318,24 +314,19 @@ impl Metrics {
 
     /// Counts a connection until the returned value is dropped.
     pub fn connection(&self) -> Counted<'_> {
-        counted(&self.connections, 1)
+        counted(&self.connections)
     }
 
     /// Counts a request in flight until the returned value is dropped.
     pub fn request(&self) -> Counted<'_> {
-        counted(&self.requests_in_flight, 1)
+        counted(&self.requests_in_flight)
     }
 
-    /// Counts the memory of a body until the returned value is dropped.
-    pub fn body(&self, bytes: usize) -> Counted<'_> {
-        counted(&self.bodies_in_flight_bytes, i64::try_from(bytes).unwrap_or(i64::MAX))
-    }
-
-    /// Formats the page: the server's metrics, then the store's.
-    pub fn page(&self, store: &[Figure]) -> Result<String, std::fmt::Error> {
+    /// Formats the page: the server's metrics, then `figures`, the numbers of other parts.
+    pub fn page(&self, figures: &[Figure]) -> Result<String, std::fmt::Error> {
         let mut page = String::with_capacity(16 * 1024);
         encode_registry(&mut page, &self.registry)?;
-        for figure in store {
+        for figure in figures {
             let (kind, suffix) = match figure.kind {
                 FigureKind::Counter => ("counter", "_total"),
                 FigureKind::Gauge => ("gauge", ""),
@@ -350,9 +341,9 @@ impl Metrics {
     }
 }
 
-fn counted(gauge: &Gauge, by: i64) -> Counted<'_> {
-    gauge.inc_by(by);
-    Counted { gauge, by }
+fn counted(gauge: &Gauge) -> Counted<'_> {
+    gauge.inc();
+    Counted { gauge }
 }
 
 #[cfg(test)]
@@ -360,6 +351,8 @@ mod tests {
     use carryall_store::{StoreOptions, StoreUrl};
 
     use super::*;
+    use crate::capacity::Capacity;
+    use crate::config::{Config, Settings};
 
     #[test]
     fn requests_are_counted_by_operation_and_outcome_with_their_time() {
@@ -392,10 +385,10 @@ mod tests {
     #[test]
     fn what_is_in_flight_is_counted_until_it_is_dropped() {
         let metrics = Metrics::new();
-        let body = metrics.body(500);
-        assert!(metrics.page(&[]).unwrap().contains("carryall_bodies_in_flight_bytes 500\n"));
-        drop(body);
-        assert!(metrics.page(&[]).unwrap().contains("carryall_bodies_in_flight_bytes 0\n"));
+        let request = metrics.request();
+        assert!(metrics.page(&[]).unwrap().contains("carryall_requests_in_flight 1\n"));
+        drop(request);
+        assert!(metrics.page(&[]).unwrap().contains("carryall_requests_in_flight 0\n"));
     }
 
     #[tokio::test]
@@ -404,7 +397,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let url = StoreUrl::Embedded(home.path().join("data"));
         let store = carryall_store::open(&url, &StoreOptions::default()).unwrap();
-        let page = Metrics::new().page(&store.figures()).unwrap();
+        let capacity = Capacity::new(&Config::check(Settings::default()).unwrap());
+        let figures = [capacity.figures().to_vec(), store.figures()].concat();
+        let page = Metrics::new().page(&figures).unwrap();
         let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
         let names: Vec<String> = types
             .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })

@@ -15,42 +15,35 @@ use tokio::time::{Instant, timeout_at};
 use crate::capacity::{Capacity, Charge, Patience, SMALL_BYTES_MAX, off_the_worker};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::metrics::{Counted, Metrics};
 use crate::source::Source;
 
 /// The time before the rate of a body counts.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A body with the memory charged for it.
-pub struct Read<'a> {
+pub struct Read {
     bytes: Bytes,
     charge: Charge,
-    counted: Counted<'a>,
 }
 
 /// The memory charged for a body. It stays charged while the operation works on the decoded input.
-pub struct Paid<'a> {
+pub struct Paid {
     _charge: Charge,
-    _counted: Counted<'a>,
 }
 
-impl<'a> Read<'a> {
-    fn new(metrics: &'a Metrics, bytes: Bytes, charge: Charge) -> Self {
-        Self { counted: metrics.body(bytes.len()), bytes, charge }
-    }
-
+impl Read {
     /// Runs `work` on the bytes. Work on a large body leaves the worker thread to other tasks.
     pub fn work<T>(&self, work: impl FnOnce() -> T) -> T {
         if self.bytes.len() > SMALL_BYTES_MAX { off_the_worker(work) } else { work() }
     }
 
     /// Frees the bytes and keeps the charge for them.
-    pub fn into_paid(self) -> Paid<'a> {
-        Paid { _charge: self.charge, _counted: self.counted }
+    pub fn into_paid(self) -> Paid {
+        Paid { _charge: self.charge }
     }
 }
 
-impl std::ops::Deref for Read<'_> {
+impl std::ops::Deref for Read {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -104,14 +97,13 @@ impl Bounds {
 }
 
 /// Reads a body within `bounds`, charged to `payer`. Leaves `None` in its place once it is read whole.
-pub async fn read<'a, B>(
+pub async fn read<B>(
     capacity: &Capacity,
-    metrics: &'a Metrics,
     headers: &HeaderMap,
     whole: &mut Option<B>,
     payer: Payer<'_>,
     bounds: Bounds,
-) -> Result<Read<'a>, Failure>
+) -> Result<Read, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -125,7 +117,7 @@ where
         return Err(Failure::BodyTooLarge { bytes_max });
     }
     let begun = Instant::now();
-    let Some(body) = whole else { return Ok(Read::new(metrics, Bytes::new(), Charge::default())) };
+    let Some(body) = whole else { return Ok(Read { bytes: Bytes::new(), charge: Charge::default() }) };
     let mut charge = Charge::default();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -161,5 +153,5 @@ where
     }
     *whole = None;
     let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(Read::new(metrics, bytes, charge))
+    Ok(Read { bytes, charge })
 }

@@ -99,7 +99,7 @@ where
     let bounds = body::Bounds::of(&app.config, &routed);
     let mut patience = app.capacity.patience();
     let payer = body::Payer { source, patience: &mut patience };
-    let body = body::read(&app.capacity, &app.metrics, &head.headers, body, payer, bounds).await?;
+    let body = body::read(&app.capacity, &head.headers, body, payer, bounds).await?;
     exchange.body_bytes = body.len();
 
     let route = match routed {
@@ -136,7 +136,7 @@ where
 async fn run<O: Handler>(
     call: &Call<'_>,
     route: &Route<'_>,
-    body: body::Read<'_>,
+    body: body::Read,
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
     let allow_developer_updates = call.app.config.allow_developer_updates;
@@ -197,7 +197,7 @@ mod tests {
         let mut unread = Some(Full::<Bytes>::from("no JSON"));
         let bounds = body::Bounds { bytes_max: 100, seconds_max: 30, bytes_per_second_min: 1 };
         let payer = body::Payer { source, patience: &mut patience };
-        let body = body::read(&app.capacity, &app.metrics, &headers, &mut unread, payer, bounds).await;
+        let body = body::read(&app.capacity, &headers, &mut unread, payer, bounds).await;
         let mut exchange = Exchange::begin(&app);
         let refused = run::<UpdateRecords>(&call, &route, body.ok().unwrap(), &mut exchange).await.err();
         assert!(matches!(refused, Some(Failure::Refused(Refusal::DeveloperUpdates))), "{refused:?}");

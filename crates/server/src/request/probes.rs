@@ -54,15 +54,18 @@ pub async fn answer(app: &App, probe: Probe) -> Response<Full<Bytes>> {
                 health(StatusCode::SERVICE_UNAVAILABLE, &body)
             }
         },
-        Probe::Metrics => match app.metrics.page(&app.state.figures()) {
-            Ok(page) => {
-                plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page)
-            }
-            Err(error) => {
-                tracing::error!(%error, "the metrics page could not be written");
-                plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new())
-            }
-        },
+        Probe::Metrics => metrics(app),
+    }
+}
+
+fn metrics(app: &App) -> Response<Full<Bytes>> {
+    let figures = [app.capacity.figures().to_vec(), app.state.figures()].concat();
+    match app.metrics.page(&figures) {
+        Ok(page) => plain(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page),
+        Err(error) => {
+            tracing::error!(%error, "the metrics page could not be written");
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new())
+        }
     }
 }
 
