@@ -163,6 +163,14 @@ impl Drop for Place {
     }
 }
 
+impl Busy {
+    /// Keeps the connection busy with something else that belongs to the request.
+    pub fn also(&self) -> Self {
+        self.places.taken.lock().begin_request(self.number);
+        Self { places: Arc::clone(&self.places), number: self.number }
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         self.places.taken.lock().end_request(self.number);

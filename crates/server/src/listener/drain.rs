@@ -27,13 +27,15 @@ pub fn ends_connection(body: &impl Unread, body_bytes_max: usize) -> bool {
     body.size_hint().lower() > body_bytes_max.saturating_mul(BODIES) as u64
 }
 
-/// Discards the rest of `body` in its own task. `body_bytes_max` is the largest body that the server accepts.
-pub fn begin(body: impl Unread, body_bytes_max: usize) {
+/// Discards the rest of `body` in its own task, which keeps `held` until then. `body_bytes_max` is the largest body that
+/// the server accepts.
+pub fn begin(body: impl Unread, body_bytes_max: usize, held: impl Send + 'static) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let bytes_max = body_bytes_max.saturating_mul(BODIES);
     runtime.spawn(async move {
         // Anything that has not arrived by then is cut off.
         let _ = tokio::time::timeout(DRAIN_TIME_MAX, discard(body, bytes_max)).await;
+        drop(held);
     });
 }
 

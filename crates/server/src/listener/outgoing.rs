@@ -28,13 +28,13 @@ pub struct Outgoing(Arc<Lock<Vec<Held>>>);
 /// if it was admitted, and the slot of its connection.
 pub struct Held {
     _holding: Option<Holding>,
-    _busy: Busy,
+    busy: Busy,
 }
 
 impl Held {
     /// Holds both.
     pub fn new(holding: Option<Holding>, busy: Busy) -> Self {
-        Self { _holding: holding, _busy: busy }
+        Self { _holding: holding, busy }
     }
 }
 
@@ -77,12 +77,12 @@ impl<A: Body<Data = Bytes> + Unpin, B: Unread> Body for HeldBody<A, B> {
 
 impl<A, B: Unread> Drop for HeldBody<A, B> {
     fn drop(&mut self) {
-        self.outgoing.0.lock().extend(self.held.take());
         // Only now: before the answer has begun, reading the body would ask a client that waits for `100
-        // Continue` to send it.
+        // Continue` to send it. The connection stays busy, so that no newcomer takes its slot and cuts the answer off.
         if let Some(unread) = self.unread.take() {
-            drain::begin(unread, self.body_bytes_max);
+            drain::begin(unread, self.body_bytes_max, self.held.as_ref().map(|held| held.busy.also()));
         }
+        self.outgoing.0.lock().extend(self.held.take());
     }
 }
 
@@ -204,13 +204,39 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body_util::{Empty, StreamBody};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+    use crate::capacity::{Connections, Use};
 
     const PACE: Pace = Pace { stall_max: Duration::from_millis(300), bytes_min: 100 };
     /// The bytes in flight between both ends.
     const PIPE_BYTES: usize = 50;
+
+    #[tokio::test]
+    async fn a_connection_whose_refused_body_is_drained_is_not_given_away() {
+        let connections = Connections::new(1, 1, 1);
+        let place = connections.admit(None).unwrap().place;
+        let held = Held::new(None, place.begin_request().unwrap());
+        let (rest_of_body, frames) = tokio::sync::mpsc::channel::<()>(1);
+        let unread = StreamBody::new(Box::pin(stream::unfold(frames, |mut frames| async {
+            frames.recv().await.map(|()| (Ok::<_, Infallible>(Frame::data(Bytes::new())), frames))
+        })));
+        let outgoing = Outgoing::default();
+        drop(HeldBody::new(Empty::<Bytes>::new(), held, Some(unread), 1, &outgoing));
+        // The answer is written.
+        outgoing.0.lock().clear();
+        let newcomer = || connections.admit(None).map(|admitted| admitted.used_for);
+        assert!(matches!(newcomer(), Some(Use::Probes(_))));
+        drop(rest_of_body);
+        while newcomer() != Some(Use::Any) {
+            tokio::task::yield_now().await;
+        }
+    }
 
     #[tokio::test]
     async fn a_peer_that_takes_nothing_ends_the_connection() {
