@@ -26,6 +26,8 @@ use crate::metrics::ServerLimit;
 pub enum Failure {
     /// The request could not be routed or read.
     Rejected(Rejection),
+    /// The end of the request is ambiguous; the text names the reason.
+    Misframed(&'static str),
     /// The signature, or the credentials that made it, were refused.
     Signature(SignatureFailure),
     /// A rule refused the request.
@@ -129,6 +131,7 @@ impl Failure {
     pub fn verdict(&self, service: Service, spec: Option<&Spec>) -> Verdict {
         match self {
             Self::Rejected(rejection) => self.callers(rejection.fault(service)),
+            Self::Misframed(text) => self.callers(Fault::new(FaultKind::Serialization, *text)),
             Self::Signature(failure) => self.callers(fault::signature_fault(failure)),
             Self::Refused(refusal) => Verdict {
                 fault: fault::refusal_fault(refusal, service, spec),
@@ -208,8 +211,11 @@ impl Failure {
         Verdict { limit: Some(limit), ..self.callers(Fault::new(kind, text)) }
     }
 
-    /// True if the rest of the request may still arrive, so that the connection cannot be reused.
+    /// True if the connection cannot be reused, because the end of the request is unknown or may still arrive.
     pub fn ends_connection(&self) -> bool {
-        matches!(self, Self::BodyTooLarge { .. } | Self::BodyBroken(_) | Self::BodyTooSlow { .. })
+        matches!(
+            self,
+            Self::Misframed(_) | Self::BodyTooLarge { .. } | Self::BodyBroken(_) | Self::BodyTooSlow { .. }
+        )
     }
 }

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
 use carryall_core::time::UnixMillis;
-use carryall_wire::codec::{self, Dialect};
-use carryall_wire::fault::{Fault, FaultKind};
-use http::header::{CONNECTION, CONTENT_TYPE, DATE, EXPECT};
-use http::{HeaderValue, Request, Response, StatusCode};
+use carryall_wire::codec;
+use http::header::{CONNECTION, DATE, EXPECT};
+use http::{HeaderValue, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -234,13 +233,12 @@ impl Http {
         // A client that asks first may never send its body, so the next request could be taken for it.
         let ends_unread = framing.end != BodyEnd::Known || asks_first;
         let answer = if let Some(message) = framing.refusal {
-            let response = self.misframed(arrival, message);
-            Either::Left(Answered { response, holding: None, unread: Some(request.into_body()) })
+            Either::Left(self.refused(request, arrival, Failure::Misframed(message)))
         } else if let Some(probe) = Probe::of(request.method(), request.uri().path()) {
             let response = probes::answer(&self.app, probe).await;
             Either::Left(Answered { response, holding: None, unread: Some(request.into_body()) })
         } else if let Use::Probes(limit) = used_for {
-            Either::Left(self.probes_only(request, arrival, *limit))
+            Either::Left(self.refused(request, arrival, Failure::Overloaded(*limit)))
         } else if codec::changes(request.uri().path()).is_some()
             && !cors::is_preflight(request.method(), request.headers())
         {
@@ -288,17 +286,12 @@ impl Http {
         response.map(|body| HeldBody::new(Either::Left(body), held, unread, body_bytes_max, outgoing))
     }
 
-    /// Refuses a request on a connection that only probes may use.
-    fn probes_only(
-        &self,
-        request: Request<Incoming>,
-        arrival: Arrival,
-        limit: ServerLimit,
-    ) -> Answered<Incoming> {
+    /// Refuses a request before anything of it is examined.
+    fn refused(&self, request: Request<Incoming>, arrival: Arrival, failure: Failure) -> Answered<Incoming> {
         let (head, body) = request.into_parts();
         let exchange = Exchange::begin(&self.app);
-        let refused = exchange.refuse(&self.app, &head.headers, Failure::Overloaded(limit), arrival);
-        Answered { response: refused, holding: None, unread: Some(body) }
+        let response = exchange.refuse(&self.app, &head.headers, failure, arrival);
+        Answered { response, holding: None, unread: Some(body) }
     }
 
     /// Opens a live channel, or refuses it.
@@ -319,28 +312,6 @@ impl Http {
                 Either::Left(Answered { response: refused, holding: None, unread: Some(body) })
             }
         }
-    }
-
-    /// Refuses a request whose end is ambiguous.
-    fn misframed(&self, arrival: Arrival, message: &'static str) -> Response<Full<Bytes>> {
-        let request_id = self.app.clock.uuid().to_string();
-        tracing::info!(request_id, peer = %arrival.peer, reason = message, "refused a misframed request");
-        let answer =
-            codec::encode_fault(Dialect::Rest, &request_id, &Fault::new(FaultKind::Serialization, message));
-        let outcome = FaultKind::Serialization.name(Dialect::Rest.service());
-        self.app.metrics.record_request("", outcome, arrival.received.elapsed().as_secs_f64());
-        let mut response = Response::new(Full::from(answer.body));
-        *response.status_mut() = StatusCode::BAD_REQUEST;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        let error_type = answer.error_type.unwrap_or_default();
-        for (name, value) in [("x-amzn-requestid", request_id), ("x-amzn-errortype", error_type)] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(name, value);
-            }
-        }
-        response
     }
 }
 
