@@ -101,7 +101,7 @@ async fn load(call: &Call<'_>, at: &DatasetRef, range: &ListingRange) -> Result<
 fn expected_bytes(head: &Head) -> usize {
     let Some(life) = &head.life else { return SMALL_BYTES_MAX + 1 };
     let records = u64::from(life.records) + u64::from(life.tombstones);
-    let text_bytes = life.data_bytes + life.tombstone_key_bytes.unwrap_or(0);
+    let text_bytes = life.data_bytes.saturating_add(life.tombstone_key_bytes.unwrap_or(0));
     let bytes = text_bytes.saturating_add(records * super::FRAME_BYTES_MAX as u64);
     usize::try_from(bytes).unwrap_or(usize::MAX).max(SMALL_BYTES_MAX + 1)
 }
@@ -173,4 +173,36 @@ fn page(call: &Call<'_>, token: Option<&str>) -> Result<Option<RecordsPage>, Ref
     let opened = call.app.trust.open_page(token);
     let page = opened.as_deref().and_then(RecordsPage::from_bytes);
     page.ok_or(Refusal::PageToken(TokenTrouble::Forged)).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use carryall_core::ids::Generation;
+    use carryall_core::model::{Life, UsedSessions, Writer};
+    use carryall_core::time::UnixMillis;
+
+    use super::*;
+
+    #[test]
+    fn the_expected_size_of_a_dataset_whose_sizes_overflow_is_the_largest() {
+        let life = Life {
+            created: UnixMillis(0),
+            modified: UnixMillis(0),
+            modified_by: Writer::from("device"),
+            records: u32::MAX,
+            tombstones: u32::MAX,
+            tombstone_key_bytes: Some(u64::MAX),
+            tombstones_forgotten_through: SyncCount::ZERO,
+            data_bytes: u64::MAX,
+        };
+        let head = Head {
+            generation: Generation(0),
+            sync_count: SyncCount(1),
+            deleted_at: SyncCount::ZERO,
+            deleted_on: UnixMillis(0),
+            used_sessions: UsedSessions::default(),
+            life: Some(life),
+        };
+        assert_eq!(expected_bytes(&head), usize::MAX);
+    }
 }
