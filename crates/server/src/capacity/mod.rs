@@ -297,6 +297,7 @@ fn has_other_workers() -> bool {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
     use carryall_core::ids::{IdentityEpoch, IdentityId, PoolIncarnation};
     use carryall_core::model::{IdentityRef, PoolRef};
@@ -314,6 +315,30 @@ mod tests {
 
     async fn holding(capacity: &Capacity, last: u8) -> Holding {
         capacity.admit(None, source(last), capacity.patience()).await.ok().unwrap()
+    }
+
+    /// True if another task of the only worker thread ends the work, which keeps that thread until then.
+    async fn ends_with_another_task<F>(work: impl FnOnce(Receiver<()>) -> F + Send + 'static) -> bool
+    where
+        F: Future<Output = Result<(), RecvTimeoutError>> + Send + 'static,
+    {
+        let busy = tokio::spawn(async move {
+            let (end, ended) = channel();
+            tokio::spawn(async move { end.send(()) });
+            work(ended).await
+        });
+        busy.await.unwrap().is_ok()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn long_work_leaves_its_worker_thread_to_other_tasks() {
+        let longest = Duration::from_secs(5);
+        let computed =
+            move |ended: Receiver<()>| async move { off_the_worker(|| ended.recv_timeout(longest)) };
+        assert!(ends_with_another_task(computed).await);
+        let awaited =
+            move |ended: Receiver<()>| await_off_the_worker(async move { ended.recv_timeout(longest) });
+        assert!(ends_with_another_task(awaited).await);
     }
 
     #[tokio::test]
