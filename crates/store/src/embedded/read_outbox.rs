@@ -3,9 +3,9 @@
 use std::ops::Bound;
 
 use carryall_core::devices::Devices;
-use carryall_core::ids::{DatasetName, IdentityId, PoolIncarnation};
+use carryall_core::ids::{DatasetName, IdentityId, PoolId, PoolIncarnation};
 use carryall_core::model::{BulkPublish, DatasetRef, Head, IdentityRef, PoolRef};
-use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState};
+use carryall_core::outbox::{Due, Event, Lane, LaneRef, LaneState, Parked};
 use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
 
@@ -71,6 +71,8 @@ impl Engine {
     /// Rebuilds a lane whose row is damaged from its events: due since the first of them, as if it had never been
     /// worked on. The row repeats what the events say, so its damage prevents no delivery, and the next commit that
     /// changes the lane writes it again.
+    ///
+    /// Only the parked mark leads to a parked lane, so such a lane stays parked, as one that resumes by itself.
     pub(super) fn remade_lane(&self, view: &View<'_>, at: &LaneRef, what: &str) -> Read<Option<StoredLane>> {
         self.damage.met(Kind::Lane, &outbox_keys::lane(at), what);
         let mut remade: Option<StoredLane> = None;
@@ -87,6 +89,14 @@ impl Engine {
                 Lane { at: at.clone(), events: 1, first: position, state }
             };
             remade = Some(StoredLane { lane, last: position });
+        }
+        if let Some(StoredLane { lane, .. }) = &mut remade
+            && let Some(since) = lane.state.due.moment()
+            && view.get(Space::Small, &outbox_keys::parked_mark(at))?.is_some()
+        {
+            let due = Due::Parked { why: Parked::SwitchedOff, since };
+            let trouble = "the reason is lost, because the lane's row was damaged".to_owned();
+            lane.state = LaneState { due, attempts: 0, trouble };
         }
         Ok(remade)
     }
@@ -164,9 +174,31 @@ impl Engine {
         Ok(found)
     }
 
-    /// Reads the lane that a mark stands for. Leaves a damaged one out of a listing.
+    /// Reads the lane that a mark stands for. Leaves a mark that leads nowhere out of a listing.
     fn lane_of_mark(&self, view: &View<'_>, mark: &[u8]) -> Read<Option<Lane>> {
-        Ok(self.readable(Kind::LaneMark, mark, view.lane_of_mark(mark))?.flatten())
+        Ok(self.readable(Kind::LaneMark, mark, self.lane_at_mark(view, mark))?.flatten())
+    }
+
+    /// Reads the lane that a mark stands for, which always exists; `None` if its pool was removed, whose lanes may be
+    /// freed before their marks. After a restart only its mark leads to a lane whose dataset does not change, so a
+    /// damaged one is rebuilt here too. Its row no longer says which pool it belongs to.
+    fn lane_at_mark(&self, view: &View<'_>, mark: &[u8]) -> Read<Option<Lane>> {
+        let (pool, key) =
+            outbox_keys::lane_of_mark(mark).ok_or_else(|| damaged("a mark has a damaged key"))?;
+        if view.is_removed(pool)? {
+            return Ok(None);
+        }
+        let row = view.get(Space::Small, &key)?.ok_or_else(|| damaged("a mark stands for no lane"))?;
+        let stored = match StoredLane::from_row(&key, &row) {
+            Err(StoreError::Corrupt { what }) => {
+                let id =
+                    view.pool_id(pool)?.ok_or_else(|| damaged("a damaged lane is of an unknown pool"))?;
+                let at = outbox_keys::lane_from_key(&key, id);
+                self.remade_lane(view, &at.ok_or_else(|| damaged("a mark has a damaged key"))?, &what)?
+            }
+            stored => Some(stored?),
+        };
+        Ok(stored.map(|stored| stored.lane))
     }
 
     /// Begins at the lane's first event, not at the beginning of its range, where delivered events have left
@@ -202,16 +234,18 @@ impl View<'_> {
         row.map(|row| StoredLane::from_row(&key, &row)).transpose()
     }
 
-    /// Reads the lane that a mark stands for, which always exists; `None` if its pool was removed, whose lanes may be
-    /// freed before their marks.
-    fn lane_of_mark(&self, mark: &[u8]) -> Read<Option<Lane>> {
-        let (pool, key) =
-            outbox_keys::lane_of_mark(mark).ok_or_else(|| damaged("a mark has a damaged key"))?;
-        if self.is_removed(pool)? {
-            return Ok(None);
+    /// The id of the pool with this incarnation. Walks over all pools, because only damage makes anyone ask.
+    fn pool_id(&self, incarnation: PoolIncarnation) -> Read<Option<PoolId>> {
+        let prefix = vec![keys::POOL];
+        let end = keys::successor(&prefix);
+        for row in self.scan(Space::Small, Bound::Included(prefix), end) {
+            match rows::pool::from_row(&row?.1) {
+                Ok(pool) if pool.at.incarnation == incarnation => return Ok(Some(pool.at.id)),
+                Ok(_) | Err(StoreError::Corrupt { .. }) => {}
+                Err(error @ StoreError::Unavailable { .. }) => return Err(error),
+            }
         }
-        let row = self.get(Space::Small, &key)?.ok_or_else(|| damaged("a mark stands for no lane"))?;
-        Ok(Some(StoredLane::from_row(&key, &row)?.lane))
+        Ok(None)
     }
 
     /// The first pool at or behind `start` whose lanes have due marks.
@@ -229,9 +263,12 @@ impl View<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use carryall_core::changes::{Changes, Expect, Write};
-    use carryall_core::ids::{PoolId, SyncCount};
+    use carryall_core::ids::{DeviceId, SyncCount};
     use carryall_core::outbox::{EventBody, Position, Sink};
+    use carryall_core::rules::set_identity_pool::Settings;
     use carryall_core::store::{Reads, Store};
 
     use super::*;
@@ -239,47 +276,99 @@ mod tests {
     use crate::embedded::EmbeddedStore;
     use crate::options::StoreOptions;
 
-    fn event(count: u64) -> Event {
+    fn event_to(sink: Sink, count: u64) -> Event {
         let pool = PoolRef { id: PoolId::parse("a:0").unwrap(), incarnation: PoolIncarnation(1) };
         let owner = IdentityRef { pool, identity: IdentityId::parse("a:1").unwrap() };
         let dataset = DatasetRef { owner, name: DatasetName::parse("n").unwrap() };
-        let lane = LaneRef { dataset, sink: Sink::Stream };
         let (position, at) = (Position::change(SyncCount(count)), UnixMillis(10 * count.cast_signed()));
-        Event { lane, position, at, body: EventBody::Deleted }
+        Event { lane: LaneRef { dataset, sink }, position, at, body: EventBody::Deleted }
+    }
+
+    fn event(count: u64) -> Event {
+        event_to(Sink::Stream, count)
+    }
+
+    fn open(dir: &Path) -> EmbeddedStore {
+        EmbeddedStore::open(DirLock::acquire(dir).unwrap(), &StoreOptions::default()).unwrap()
+    }
+
+    fn commit(store: &EmbeddedStore, expect: Vec<Expect>, write: Vec<Write>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(runtime.block_on(store.commit(Changes { expect, write })).unwrap().is_done());
+    }
+
+    fn damage(store: &EmbeddedStore, key: Vec<u8>) {
+        let mut batch = store.engine.batch(1);
+        batch.write(Space::Small, key, Some(b"damage".to_vec()));
+        batch.commit().unwrap();
+    }
+
+    fn lanes_due(store: &EmbeddedStore) -> Vec<Lane> {
+        store.engine.read_lanes_due(UnixMillis(99), UnixMillis(99), None, 9, 9).unwrap()
+    }
+
+    #[test]
+    fn a_damaged_lane_is_listed_after_a_restart_although_its_dataset_never_changes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let pools = [(PoolId::parse("a:00").unwrap(), 2), (event(1).lane.dataset.owner.pool.id, 1)];
+        let put = pools.map(|(id, incarnation)| {
+            let at = PoolRef { id, incarnation: PoolIncarnation(incarnation) };
+            Write::PutPool(Box::new(Settings::default().create(at, UnixMillis(0))))
+        });
+        commit(&store, vec![], put.to_vec());
+        let parked = event_to(Sink::Device(DeviceId::parse("d").unwrap()), 1);
+        let all = [event(1), event_to(Sink::Publication, 1), parked.clone()];
+        commit(&store, vec![], all.clone().map(Write::AppendEvent).to_vec());
+        let due = Due::Parked { why: Parked::Undeliverable, since: UnixMillis(50) };
+        let (at, first) = (parked.lane.clone(), parked.position);
+        let state = LaneState { due, attempts: 3, trouble: "refused".to_owned() };
+        commit(&store, vec![], vec![Write::SetLane { at, seen_first: first, first, state }]);
+        let before = lanes_due(&store);
+        assert_eq!(before.len(), 2);
+        drop(store);
+
+        // Damaged after the start, because a start admits no rows but those of commits. Nothing commits before the
+        // listing, which alone finds the lanes.
+        let store = open(dir.path());
+        for event in &all {
+            damage(&store, outbox_keys::lane(&event.lane));
+        }
+        assert_eq!(lanes_due(&store), before);
+        assert_eq!(store.engine.read_lanes_parked(None, None, 9).unwrap().len(), 1);
+        let lane = store.engine.read_lanes_parked(None, None, 9).unwrap().remove(0);
+        let resumes = Due::Parked { why: Parked::SwitchedOff, since: parked.at };
+        assert_eq!((&lane.at, lane.state.due), (&parked.lane, resumes));
+        assert_eq!(store.engine.damage.logged().len(), 3, "the lanes' rows, not their marks");
+        // The next commit finds the lane as it was listed, and moves its mark.
+        let (at, state) = (lane.at.clone(), LaneState::due(UnixMillis(60)));
+        let retried = Write::SetLane { at: at.clone(), seen_first: first, first, state };
+        commit(&store, vec![Expect::Lane(at, resumes)], vec![retried]);
+        assert_eq!(store.engine.read_lanes_parked(None, None, 9), Ok(vec![]));
+        assert_eq!(lanes_due(&store).len(), 3);
     }
 
     #[test]
     fn a_damaged_lane_row_holds_nothing_up_and_the_next_change_mends_it() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = DirLock::acquire(dir.path()).unwrap();
-        let store = EmbeddedStore::open(lock, &StoreOptions::default()).unwrap();
+        let store = open(dir.path());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let commit = |expect, write| {
-            let committed = runtime.block_on(store.commit(Changes { expect, write })).unwrap();
-            assert!(committed.is_done());
-        };
         let at = event(1).lane;
-        commit(vec![], vec![Write::AppendEvent(event(1)), Write::AppendEvent(event(2))]);
+        commit(&store, vec![], vec![Write::AppendEvent(event(1)), Write::AppendEvent(event(2))]);
         let whole = runtime.block_on(store.lane(&at)).unwrap().unwrap();
-        let damage = || {
-            let mut batch = store.engine.batch(1);
-            batch.write(Space::Small, outbox_keys::lane(&at), Some(b"damage".to_vec()));
-            batch.commit().unwrap();
-        };
 
-        damage();
+        damage(&store, outbox_keys::lane(&at));
         assert_eq!(runtime.block_on(store.lane(&at)), Ok(Some(whole.clone())));
         assert_eq!(store.engine.damage.logged(), [outbox_keys::lane(&at)].into());
         let events = runtime.block_on(store.events(&at, 9, usize::MAX));
         assert_eq!(events, Ok(vec![event(1), event(2)]));
-        commit(vec![Expect::Lane(at.clone(), whole.state.due)], vec![Write::AppendEvent(event(3))]);
-        let listed = runtime.block_on(store.lanes_due(UnixMillis(10), UnixMillis(10), None, 9, 9));
-        assert_eq!(listed, Ok(vec![Lane { events: 3, ..whole }]), "the row is whole again");
+        commit(&store, vec![Expect::Lane(at.clone(), whole.state.due)], vec![Write::AppendEvent(event(3))]);
+        assert_eq!(lanes_due(&store), [Lane { events: 3, ..whole }], "the row is whole again");
 
-        damage();
+        damage(&store, outbox_keys::lane(&at));
         let positions = [1, 2, 3].map(|count| event(count).position).to_vec();
-        commit(vec![], vec![Write::RemoveEvents(at.clone(), positions)]);
+        commit(&store, vec![], vec![Write::RemoveEvents(at.clone(), positions)]);
         assert_eq!(runtime.block_on(store.lane(&at)), Ok(None));
-        assert_eq!(runtime.block_on(store.lanes_due(UnixMillis(99), UnixMillis(99), None, 9, 9)), Ok(vec![]));
+        assert_eq!(lanes_due(&store), []);
     }
 }
