@@ -78,7 +78,7 @@ impl Writer {
         if self.overlay.small(&key).is_none()
             && let Some(row) = self.engine.newest(Space::Small, &key)?
         {
-            waiting.0.insert(key, rows::event::bytes_of_event(&row)?);
+            waiting.0.insert(key, rows::event::bytes_of_event(&row));
         }
         Ok(())
     }
@@ -86,8 +86,7 @@ impl Writer {
     /// The bytes that the event with this key counts for, as of the writes so far; `None` if it is not there.
     fn bytes_waiting(&self, key: &[u8], waiting: &Waiting) -> Option<u64> {
         match self.overlay.small(key) {
-            // The batch's own rows can be read.
-            Some(row) => row.as_deref().map(|row| rows::event::bytes_of_event(row).unwrap_or_default()),
+            Some(row) => row.as_deref().map(rows::event::bytes_of_event),
             None => waiting.0.get(key).copied(),
         }
     }
@@ -111,20 +110,23 @@ impl Writer {
         if self.overlay.lanes.get(at).is_none() {
             return;
         }
-        let (mut removed, mut removed_bytes) = (0, 0);
+        let (mut removed, mut removed_bytes) = (0, 0_u64);
         for position in positions {
             let key = outbox_keys::event(at, *position);
             if let Some(bytes) = self.bytes_waiting(&key, waiting) {
                 self.overlay.remove(Space::Small, key);
                 removed += 1;
-                removed_bytes += bytes;
+                // Damaged rows may say any number.
+                removed_bytes = removed_bytes.saturating_add(bytes);
             }
         }
         if removed > 0 {
             self.overlay.lanes.remove(at, removed);
             self.count_events(at.dataset.owner.pool.incarnation, |usage| {
                 usage.events_waiting = usage.events_waiting.saturating_sub(removed);
-                usage.events_bytes = usage.events_bytes.saturating_sub(removed_bytes);
+                // The bytes of damaged events are unknown; once no event waits, none of them are left.
+                let left = usage.events_bytes.saturating_sub(removed_bytes);
+                usage.events_bytes = if usage.events_waiting == 0 { 0 } else { left };
             });
             self.engine.counters.events_removed.fetch_add(removed, Ordering::Relaxed);
         }

@@ -202,7 +202,8 @@ impl Engine {
     }
 
     /// Begins at the lane's first event, not at the beginning of its range, where delivered events have left
-    /// tombstones that would have to be walked.
+    /// tombstones that would have to be walked. Ends before a damaged event, which is an error only as the first: the
+    /// events before it can be delivered.
     pub(super) fn read_events(&self, at: &LaneRef, max: usize, bytes_max: usize) -> Read<Vec<Event>> {
         let view = self.view();
         let start = match view.lane(at) {
@@ -216,7 +217,10 @@ impl Engine {
         let mut found = Vec::new();
         for row in rows.take(max) {
             let (key, row) = row?;
-            let event = rows::event::from_row(at.clone(), &key, &row)?;
+            let event = match rows::event::from_row(at.clone(), &key, &row) {
+                Err(StoreError::Corrupt { .. }) if !found.is_empty() => break,
+                event => event?,
+            };
             bytes += event_bytes(&event);
             if !found.is_empty() && bytes > bytes_max {
                 break;
@@ -266,7 +270,8 @@ mod tests {
     use std::path::Path;
 
     use carryall_core::changes::{Changes, Expect, Write};
-    use carryall_core::ids::{DeviceId, SyncCount};
+    use carryall_core::ids::{DeviceId, RecordKey, SyncCount};
+    use carryall_core::model::{Record, Writer};
     use carryall_core::outbox::{EventBody, Position, Sink};
     use carryall_core::rules::set_identity_pool::Settings;
     use carryall_core::store::{Reads, Store};
@@ -369,6 +374,46 @@ mod tests {
         let positions = [1, 2, 3].map(|count| event(count).position).to_vec();
         commit(&store, vec![], vec![Write::RemoveEvents(at.clone(), positions)]);
         assert_eq!(runtime.block_on(store.lane(&at)), Ok(None));
+        assert_eq!(lanes_due(&store), []);
+    }
+
+    /// An event with a record of two bytes.
+    fn update(count: u64) -> Event {
+        let record = Record {
+            key: RecordKey::from_stored("k"),
+            value: Some("v".to_owned()),
+            sync_count: SyncCount(count),
+            modified: UnixMillis(1),
+            modified_by: Writer::from("w"),
+            device_modified: UnixMillis(1),
+        };
+        Event { body: EventBody::Updated(vec![record]), ..event(count) }
+    }
+
+    #[test]
+    fn a_damaged_event_can_be_dropped_and_holds_back_no_event_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let at = event(1).lane;
+        commit(&store, vec![], [1, 2, 3].map(|count| Write::AppendEvent(update(count))).to_vec());
+        damage(&store, outbox_keys::event(&at, event(2).position));
+        let events = || store.engine.read_events(&at, 9, usize::MAX);
+        let remove = |count| {
+            commit(&store, vec![], vec![Write::RemoveEvents(at.clone(), vec![event(count).position])]);
+        };
+        let usage = || {
+            let usage = store.engine.read_pool_usage(&at.dataset.owner.pool).unwrap();
+            (usage.events_waiting, usage.events_bytes)
+        };
+
+        assert_eq!(events(), Ok(vec![update(1)]));
+        remove(1);
+        assert!(matches!(events(), Err(StoreError::Corrupt { .. })));
+        remove(2);
+        assert_eq!(events(), Ok(vec![update(3)]));
+        assert_eq!(usage(), (1, 4), "the bytes of the damaged one are unknown");
+        remove(3);
+        assert_eq!(usage(), (0, 0));
         assert_eq!(lanes_due(&store), []);
     }
 }

@@ -41,9 +41,10 @@ pub(crate) fn to_row(event: &Event) -> Vec<u8> {
     row
 }
 
-/// Reads the bytes that an event counts for, and not the rest of its row.
-pub(crate) fn bytes_of_event(row: &[u8]) -> Result<u64, StoreError> {
-    Reader::open("event", row)?.u64()
+/// Reads the bytes that an event counts for, and not the rest of its row; 0 if they cannot be read, so that a damaged
+/// event can be removed.
+pub(crate) fn bytes_of_event(row: &[u8]) -> u64 {
+    Reader::open("event", row).and_then(|mut reader| reader.u64()).unwrap_or(0)
 }
 
 /// The event of `lane` whose row has this key and value.
