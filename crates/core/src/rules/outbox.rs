@@ -16,7 +16,7 @@ const TROUBLE_CHARS_MAX: usize = 512;
 /// The outcome of deliveries from a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// No delivery failed.
+    /// No delivery failed. If none was made either, earlier failures still count.
     Fine,
     /// The next event could not be delivered; retry after a pause.
     TryAgain {
@@ -88,6 +88,7 @@ pub fn settle(
     let first = delivered.last().map_or(lane.first, |last| last.next());
     let failed = if delivered.is_empty() { lane.state.attempts } else { 0 };
     let state = match outcome {
+        Outcome::Fine if delivered.is_empty() => LaneState { due: Due::At(now), ..lane.state.clone() },
         Outcome::Fine => LaneState::due(now),
         Outcome::TryAgain { cause, jitter } => {
             let attempts = failed.saturating_add(1);
@@ -209,6 +210,13 @@ mod tests {
         assert_eq!(changes.write[0], Write::RemoveEvents(lane(2).at, delivered.to_vec()));
         let (first, state) = state(&changes);
         assert_eq!((first, state), (Position::bulk(SyncCount(6)), &LaneState::due(NOW)));
+    }
+
+    #[test]
+    fn a_turn_without_a_delivery_makes_no_failure_forgotten() {
+        let (changes, due) = settle(&lane(2), Due::At(UnixMillis(5)), &[], Outcome::Fine, NOW, PATIENCE);
+        assert_eq!(due, Due::At(NOW));
+        assert_eq!((state(&changes).0, state(&changes).1.attempts), (lane(2).first, 2));
     }
 
     #[test]

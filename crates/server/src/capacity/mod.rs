@@ -10,6 +10,7 @@ mod account;
 mod budget;
 mod connections;
 mod gate;
+mod large_events;
 mod new_identities;
 mod permits;
 
@@ -29,6 +30,8 @@ use self::budget::{Budget, FREE_BYTES, Sizes};
 pub use self::connections::{Admitted, Busy, Connections, Place, Use};
 pub use self::gate::{Full, Patience, Permit};
 use self::gate::{Gate, ShareUnit};
+pub use self::large_events::EventsCharge;
+use self::large_events::LargeEvents;
 use self::new_identities::NewIdentities;
 use self::permits::Permits;
 
@@ -64,6 +67,7 @@ pub struct Capacity {
     registrations: Permits,
     pool_checks: Arc<Semaphore>,
     wait_max: Duration,
+    large_events: LargeEvents,
 }
 
 /// The permits and memory that a request holds from its admission until the last byte of its answer is written.
@@ -165,6 +169,7 @@ impl Capacity {
             registrations: Permits::new(REGISTRATIONS_PER_POOL_MAX),
             pool_checks: Arc::new(Semaphore::new(POOL_CHECKS_MAX)),
             wait_max: Duration::from_millis(limits.admission_wait_milliseconds_max.into()),
+            large_events: LargeEvents::new(),
         }
     }
 
@@ -257,6 +262,11 @@ impl Capacity {
     /// A permit to register a device of `pool` with its push service; `None` at the limit.
     pub fn register_device(&self, pool: &str) -> Option<OwnedSemaphorePermit> {
         self.registrations.take(pool)
+    }
+
+    /// The memory for large events while they are delivered.
+    pub fn large_events(&self) -> &LargeEvents {
+        &self.large_events
     }
 
     /// A permit to check a pool's settings in the background; `None` at the limit.

@@ -1,5 +1,5 @@
 //! A bounded number of permits for each of many things, so that a slow one takes no more than its share: calls of a
-//! function, registrations of a pool's devices.
+//! function, registrations of a pool's devices, memory for a pool's events.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -26,11 +26,13 @@ impl Permits {
 
     /// A permit for `thing`, returned on drop; `None` if all are taken.
     pub fn take(&self, thing: &str) -> Option<OwnedSemaphorePermit> {
-        let permits = {
-            let mut things = self.things.lock();
-            Arc::clone(things.get_or_insert_ref(thing, || Arc::new(Semaphore::new(self.permits_max))))
-        };
-        permits.try_acquire_owned().ok()
+        self.of(thing).try_acquire_owned().ok()
+    }
+
+    /// All permits of `thing`.
+    pub fn of(&self, thing: &str) -> Arc<Semaphore> {
+        let mut things = self.things.lock();
+        Arc::clone(things.get_or_insert_ref(thing, || Arc::new(Semaphore::new(self.permits_max))))
     }
 }
 

@@ -84,10 +84,12 @@ pub enum ServerLimit {
     TriggerCalls,
     /// `outbox.events_per_pool_max` or `outbox.bytes_per_pool_max`.
     OutboxOfPool,
+    /// The memory for large events being delivered, which is no setting.
+    LargeEvents,
 }
 
 impl ServerLimit {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Connections,
         Self::ConnectionsPerSource,
         Self::WriteStall,
@@ -103,6 +105,7 @@ impl ServerLimit {
         Self::LiveSubscribers,
         Self::TriggerCalls,
         Self::OutboxOfPool,
+        Self::LargeEvents,
     ];
 
     fn label(self) -> &'static str {
@@ -122,6 +125,7 @@ impl ServerLimit {
             Self::LiveSubscribers => "live_subscribers_max",
             Self::TriggerCalls => "trigger_calls_per_function_max",
             Self::OutboxOfPool => "outbox_per_pool_max",
+            Self::LargeEvents => "large_events_bytes_max",
         }
     }
 }

@@ -10,6 +10,8 @@ pub(super) enum Delivered {
     Dropped(&'static str),
     /// It could not be delivered for this reason, and will be retried.
     NotNow(String),
+    /// There was no memory for it. This is no failure of the delivery.
+    NoMemory,
     /// It waits for a developer or an operator.
     Parked(Parked, String),
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carryall_core::outbox::{Due, Event, Lane, LaneRef, Parked, Position, Sink};
+use carryall_core::outbox::{Due, Event, EventBody, Lane, LaneRef, Parked, Position, Sink};
 use carryall_core::rules::outbox::{self, Outcome, Patience};
 use carryall_core::store::StoreError;
 use carryall_core::time::UnixMillis;
@@ -12,9 +12,10 @@ use tokio::time::timeout;
 
 use super::delivered::Delivered;
 use super::lease::{self, Halted, Worked};
-use super::{bulk_publish, device, resume, stream};
+use super::{bulk_publish, device, resume, stream, weight};
 use crate::app::App;
-use crate::metrics::Delivery;
+use crate::capacity::EventsCharge;
+use crate::metrics::{Delivery, ServerLimit};
 
 /// The number of events that one claim of a lane loads.
 const EVENTS_MAX: usize = 32;
@@ -58,12 +59,13 @@ async fn work_if_due(app: &App, at: &LaneRef, stop: &watch::Receiver<bool>) -> R
 async fn claim_and_deliver(app: &App, lane: Lane, stop: &watch::Receiver<bool>) -> Result<Worked, Halted> {
     let mut lane = lease::claim(app, lane).await?;
     let (at, leased) = (lane.at.clone(), lane.state.due);
-    let loaded = app.state.reads().events(&at, EVENTS_MAX, EVENTS_BYTES_MAX).await;
-    let (delivered, outcome) = match loaded {
-        Ok(events) if events.is_empty() => {
+    let (delivered, outcome) = match load(app, &at).await {
+        // The lane takes its turn again.
+        Ok(None) => (Vec::new(), Outcome::Fine),
+        Ok(Some((events, _))) if events.is_empty() => {
             (Vec::new(), unreadable("it says that events wait, and holds none"))
         }
-        Ok(events) => deliver_all(app, &mut lane, events, stop).await?,
+        Ok(Some((events, _charge))) => deliver_all(app, &mut lane, events, stop).await?,
         Err(StoreError::Corrupt { what }) => (Vec::new(), unreadable(&what)),
         Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
     };
@@ -79,6 +81,29 @@ async fn claim_and_deliver(app: &App, lane: Lane, stop: &watch::Receiver<bool>) 
         Due::At(_) | Due::Leased { .. } | Due::Parked { .. } if more => Worked::More,
         Due::At(_) | Due::Leased { .. } | Due::Parked { .. } => Worked::Left,
     })
+}
+
+/// Loads the first events of a lane, and charges for their memory; `None` if there is none for them. Events for which
+/// there is none at once are dropped, and loaded again when there is.
+async fn load(app: &App, at: &LaneRef) -> Result<Option<(Vec<Event>, EventsCharge)>, StoreError> {
+    let (reads, memory) = (app.state.reads(), app.capacity.large_events());
+    let pool = at.dataset.owner.pool.id.as_str();
+    let mut events = reads.events(at, EVENTS_MAX, EVENTS_BYTES_MAX).await?;
+    // A snapshot is charged for when it is delivered. It is delivered alone, so that no lane waits for memory while it
+    // has some.
+    let is_snapshot = |event: &Event| matches!(event.body, EventBody::Snapshot { .. });
+    let before_snapshot = events.iter().position(is_snapshot).unwrap_or(events.len());
+    events.truncate(before_snapshot.max(1));
+    let bytes = weight::of_events(&events);
+    if let Some(charge) = memory.try_charge(pool, bytes) {
+        return Ok(Some((events, charge)));
+    }
+    app.metrics.limit_hit(ServerLimit::LargeEvents);
+    let count = events.len();
+    // Nothing is awaited between the read and here, so each worker thread has at most one uncharged large event.
+    drop(events);
+    let Some(charge) = memory.charge(pool, bytes).await else { return Ok(None) };
+    Ok(Some((reads.events(at, count, EVENTS_BYTES_MAX).await?, charge)))
 }
 
 /// Makes the lane due again if streaming was switched on after the delivery read the settings and before the
@@ -208,10 +233,119 @@ fn stops(app: &App, lane: &Lane, event: &Event, told: Delivered) -> Option<Outco
             tracing::info!(event = %event.id(), cause, attempts, "a delivery failed and will be retried");
             Some(Outcome::TryAgain { cause, jitter: app.clock.jitter() })
         }
+        Delivered::NoMemory => Some(Outcome::Fine),
         Delivered::Parked(why, cause) => {
             app.metrics.effects.delivery_parked(kind);
             tracing::warn!(event = %event.id(), cause, "an event is parked");
             Some(Outcome::Park { why, cause })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use carryall_core::changes::{Changes, PutRecord, Write};
+    use carryall_core::ids::{DatasetName, IdentityId, RecordKey, SyncCount};
+    use carryall_core::model::{
+        CognitoStreams, DatasetRef, Floor, Head, IdentityRef, Life, PoolRef, Record, StreamingStatus, Writer,
+    };
+    use carryall_store::{StoreOptions, StoreUrl};
+    use futures_util::future::poll_immediate;
+    use tokio::sync::watch;
+
+    use super::super::tests::{app_with, pool};
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    async fn commit(app: &App, write: Vec<Write>) {
+        assert!(app.state.commit(Changes { expect: Vec::new(), write }).await.unwrap().is_done());
+    }
+
+    /// An installation with a pool whose stream is the file `to`.
+    async fn streaming_to(to: &Path) -> (Arc<App>, PoolRef) {
+        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        let settings = format!("[[stream_destinations]]\nname = 's'\nfile = '{}'\n", to.display());
+        let app = app_with(toml::from_str(&settings).unwrap(), store).await;
+        let at = pool(&app).await;
+        let mut pool = app.state.reads().pool(&at.id).await.unwrap().unwrap();
+        pool.streams = Some(CognitoStreams {
+            stream_name: Some("s".to_owned()),
+            status: Some(StreamingStatus::Enabled),
+            ..CognitoStreams::default()
+        });
+        commit(&app, vec![Write::PutPool(Box::new(pool))]).await;
+        (app, at)
+    }
+
+    fn lane_of(pool: &PoolRef) -> LaneRef {
+        let owner = IdentityRef { pool: pool.clone(), identity: IdentityId::parse("us-east-1:1").unwrap() };
+        let dataset = DatasetRef { owner, name: DatasetName::parse("n").unwrap() };
+        LaneRef { dataset, sink: Sink::Stream }
+    }
+
+    fn record() -> Record {
+        Record {
+            key: RecordKey::from_stored("k"),
+            value: Some("v".repeat(MIB)),
+            sync_count: SyncCount(1),
+            modified: UnixMillis(1),
+            modified_by: Writer::from("w"),
+            device_modified: UnixMillis(1),
+        }
+    }
+
+    fn large_update(lane: &LaneRef) -> Event {
+        let body = EventBody::Updated(vec![record()]);
+        Event { lane: lane.clone(), position: Position::change(SyncCount(1)), at: UnixMillis(1), body }
+    }
+
+    /// The dataset of `lane` with a large record, and its entry by a bulk publication.
+    fn large_snapshot(lane: &LaneRef) -> Vec<Write> {
+        let life = Life {
+            created: UnixMillis(1),
+            modified: UnixMillis(1),
+            modified_by: Writer::from("w"),
+            records: 1,
+            tombstones: 0,
+            tombstone_key_bytes: Some(0),
+            tombstones_forgotten_through: SyncCount::ZERO,
+            data_bytes: MIB as u64 + 1,
+        };
+        let floor = Floor { sync_count: SyncCount(1), ..Floor::default() };
+        let head = Head { life: Some(life), ..floor.head() };
+        let (at, generation) = (lane.dataset.clone(), head.generation);
+        let records = vec![PutRecord { record: record(), replaces: None }];
+        let body = EventBody::Snapshot { generation };
+        let event =
+            Event { lane: lane.clone(), position: Position::bulk(SyncCount(1)), at: UnixMillis(1), body };
+        vec![
+            Write::PutHead(at.clone(), head),
+            Write::PutRecords { at, generation, records },
+            Write::AppendEvent(event),
+        ]
+    }
+
+    #[tokio::test]
+    async fn large_events_are_not_held_while_the_memory_for_them_is_used_up() {
+        let home = tempfile::tempdir().unwrap();
+        let to = home.path().join("stream");
+        let (app, pool) = streaming_to(&to).await;
+        let at = lane_of(&pool);
+        let (_running, stop) = watch::channel(false);
+        for (hits, write) in [(1, vec![Write::AppendEvent(large_update(&at))]), (2, large_snapshot(&at))] {
+            commit(&app, write).await;
+            let held = app.capacity.large_events().try_charge(pool.id.as_str(), 999 * MIB).unwrap();
+            let mut working = Box::pin(work(Arc::clone(&app), at.clone(), stop.clone()));
+            assert_eq!(poll_immediate(&mut working).await, None, "it waits for memory");
+            let counted = format!("carryall_limits_hit_total{{limit=\"large_events_bytes_max\"}} {hits}\n");
+            assert!(app.metrics.page(&[]).unwrap().contains(&counted), "{}", app.metrics.page(&[]).unwrap());
+            drop(held);
+            assert_eq!(working.await, Worked::Left);
+            assert_eq!(std::fs::read_to_string(&to).unwrap().lines().count(), hits, "delivered");
+        }
+        assert!(app.capacity.large_events().try_charge(pool.id.as_str(), 999 * MIB).is_some(), "returned");
     }
 }

@@ -5,7 +5,8 @@
 //! allows: commits of this process name the lanes they append to ([`Wakes`](crate::state::wakes::Wakes)), and
 //! [`scan`] finds all others in the store. [`resume_lanes`] makes lanes due that waited for a stream to be
 //! switched on. [`lane`] is the work on one lane, under its [`lease`]: [`stream`] and [`device`] are the two
-//! kinds of delivery, and [`bulk_publish`] fills other lanes with a whole pool.
+//! kinds of delivery, [`weight`] is the memory that they are charged for, and [`bulk_publish`] fills other lanes with a
+//! whole pool.
 
 mod bulk_publish;
 mod delivered;
@@ -17,6 +18,7 @@ mod queue;
 mod resume;
 mod scan;
 mod stream;
+mod weight;
 
 use std::sync::Arc;
 
@@ -85,7 +87,11 @@ mod tests {
     use crate::trust::seal::MasterKey;
 
     pub(super) async fn app_over(store: Arc<dyn Store>) -> Arc<App> {
-        let config = Config::check(Settings::default()).unwrap();
+        app_with(Settings::default(), store).await
+    }
+
+    pub(super) async fn app_with(settings: Settings, store: Arc<dyn Store>) -> Arc<App> {
+        let config = Config::check(settings).unwrap();
         let clock = Clock::system();
         let (master, root) = (MasterKey::generate(&clock), RootKey::generate(&clock));
         App::open(config, store, &master, root, clock).await.ok().unwrap()

@@ -12,8 +12,14 @@ use carryall_outbound::{StreamMessage, StreamPort, Undelivered};
 use carryall_wire::effects::stream_record::{Operation, PayloadType, StreamRecord, SyncRecord};
 
 use super::delivered::Delivered;
+use super::weight;
 use crate::app::App;
+use crate::capacity::EventsCharge;
 use crate::effects::stream_trouble::{self, Gap, Noted, Streaming};
+use crate::metrics::ServerLimit;
+
+/// About the bytes of a message besides its records.
+const HEAD_BYTES: usize = 1024;
 
 /// Delivers an event to its pool's stream.
 pub(super) async fn deliver(app: &App, event: &Event) -> Delivered {
@@ -36,46 +42,81 @@ async fn try_deliver(app: &App, event: &Event) -> Result<Delivered, StoreError> 
         let reason = reason.unwrap_or_else(|| "streaming is switched off".to_owned());
         return Ok(Delivered::Parked(Parked::SwitchedOff, reason));
     };
-    let Some(records) = records(app, event).await? else {
-        return Ok(Delivered::Dropped("its dataset was deleted"));
-    };
-    let port = app.outbound.stream(at.id.as_str(), name, streams.role_arn.as_deref());
-    let message = match message(app, event, &records, &*port, streams.role_arn.as_deref()).await {
+    match &event.body {
+        EventBody::Updated(records) => put(app, &pool, name, event, records).await,
+        EventBody::Deleted | EventBody::Notice | EventBody::Page(_) => {
+            put(app, &pool, name, event, &[]).await
+        }
+        EventBody::Snapshot { generation } => {
+            match snapshot(app, &event.lane.dataset, *generation, event.position.sync_count).await? {
+                Snapshot::Loaded(records, _charge) => put(app, &pool, name, event, &records).await,
+                Snapshot::Gone => Ok(Delivered::Dropped("its dataset was deleted")),
+                Snapshot::NoMemory => Ok(Delivered::NoMemory),
+            }
+        }
+    }
+}
+
+/// Puts the message of an event to the stream `name` of its pool.
+async fn put(
+    app: &App,
+    pool: &Pool,
+    name: &str,
+    event: &Event,
+    records: &[Record],
+) -> Result<Delivered, StoreError> {
+    let role_arn = pool.streams.as_ref().and_then(|streams| streams.role_arn.as_deref());
+    let port = app.outbound.stream(pool.at.id.as_str(), name, role_arn);
+    let message = match message(app, event, records, &*port, role_arn).await {
         Ok(message) => message,
         Err(NoMessage::TooLarge { reason }) => {
-            stream_trouble::note_gap(&app.state, &pool, Gap::TooLarge, &reason).await?;
+            stream_trouble::note_gap(&app.state, pool, Gap::TooLarge, &reason).await?;
             return Ok(Delivered::Parked(Parked::Undeliverable, reason));
         }
         Err(NoMessage::Undelivered(undelivered)) => {
-            return undelivered_event(app, &pool, undelivered).await;
+            return undelivered_event(app, pool, undelivered).await;
         }
     };
     match port.put(message).await {
         Ok(()) => Ok(Delivered::Yes),
-        Err(undelivered) => undelivered_event(app, &pool, undelivered).await,
+        Err(undelivered) => undelivered_event(app, pool, undelivered).await,
     }
 }
 
-/// The records of the event; `None` if it is about a life of the dataset that has ended.
-async fn records(app: &App, event: &Event) -> Result<Option<Vec<Record>>, StoreError> {
-    match &event.body {
-        EventBody::Updated(records) => Ok(Some(records.clone())),
-        EventBody::Deleted | EventBody::Notice | EventBody::Page(_) => Ok(Some(Vec::new())),
-        EventBody::Snapshot { generation } => {
-            snapshot(app, &event.lane.dataset, *generation, event.position.sync_count).await
-        }
-    }
+/// The records of a dataset as of an earlier count.
+enum Snapshot {
+    /// The records, with the memory that they are charged for.
+    Loaded(Vec<Record>, EventsCharge),
+    /// This life of the dataset has ended.
+    Gone,
+    /// There is no memory for them at the moment.
+    NoMemory,
 }
 
-/// The records of the dataset as of `through`. Records that changed later follow with later events.
+/// Loads the records of the dataset as of `through`. Records that changed later follow with later events, so the
+/// snapshot never grows while it waits for memory.
 async fn snapshot(
     app: &App,
     at: &DatasetRef,
     generation: Generation,
     through: SyncCount,
-) -> Result<Option<Vec<Record>>, StoreError> {
+) -> Result<Snapshot, StoreError> {
+    let (memory, pool) = (app.capacity.large_events(), at.owner.pool.id.as_str());
     let after = RecordCursor::Count(SyncCount::ZERO);
-    app.state.reads().records(at, generation, RecordRange { after, through, max: None }).await
+    let range = RecordRange { after, through, max: None };
+    let Some(records) = app.state.reads().records(at, generation, range.clone()).await? else {
+        return Ok(Snapshot::Gone);
+    };
+    let bytes = weight::of_records(&records);
+    if let Some(charge) = memory.try_charge(pool, bytes) {
+        return Ok(Snapshot::Loaded(records, charge));
+    }
+    app.metrics.limit_hit(ServerLimit::LargeEvents);
+    // Nothing is awaited between the read and here, so each worker thread has at most one uncharged snapshot.
+    drop(records);
+    let Some(charge) = memory.charge(pool, bytes).await else { return Ok(Snapshot::NoMemory) };
+    let records = app.state.reads().records(at, generation, range).await?;
+    Ok(records.map_or(Snapshot::Gone, |records| Snapshot::Loaded(records, charge)))
 }
 
 /// The reason why there is no message to put.
@@ -119,11 +160,14 @@ async fn message(
         event_id: &event_id,
     };
     let partition_key = owner.identity.to_string();
-    let inline = json(&record)?;
+    let json_bytes = HEAD_BYTES + weight::json_bytes(records);
+    let inline = json(&record, json_bytes)?;
     let bytes = inline.len() + partition_key.len();
     let Some(bytes_max) = port.message_bytes_max().filter(|max| bytes > *max) else {
         return Ok(StreamMessage { event_id: event_id.clone(), partition_key, json: inline });
     };
+    // The records are encoded once more, and one copy is enough.
+    drop(inline);
     let bucket = app.outbound.large_objects(role_arn).ok_or_else(|| NoMessage::TooLarge {
         reason: format!(
             "one of dataset '{name}' of identity '{}' makes a record of {bytes} bytes, a record may have {bytes_max}, \
@@ -131,14 +175,15 @@ async fn message(
             owner.identity
         ),
     })?;
-    let url = bucket.put(&event_id, json(&sync_records)?).await.map_err(NoMessage::Undelivered)?;
+    let url =
+        bucket.put(&event_id, json(&sync_records, json_bytes)?).await.map_err(NoMessage::Undelivered)?;
     let elsewhere = StreamRecord {
         kinesis_sync_records: &[],
         kinesis_sync_records_url: Some(&url),
         payload_type: PayloadType::S3Url,
         ..record
     };
-    let json = json(&elsewhere)?;
+    let json = json(&elsewhere, HEAD_BYTES + url.len())?;
     Ok(StreamMessage { event_id: event_id.clone(), partition_key, json })
 }
 
@@ -159,10 +204,12 @@ fn sync_record(record: &Record) -> SyncRecord<'_> {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Bytes, NoMessage> {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .map_err(|error| NoMessage::Undelivered(Undelivered::Refused { cause: error.to_string() }))
+/// The JSON of `value`, of about `expected_bytes`: a buffer that grows would take twice as much.
+fn json(value: &impl serde::Serialize, expected_bytes: usize) -> Result<Bytes, NoMessage> {
+    let mut json = Vec::with_capacity(expected_bytes);
+    serde_json::to_writer(&mut json, value)
+        .map_err(|error| NoMessage::Undelivered(Undelivered::Refused { cause: error.to_string() }))?;
+    Ok(Bytes::from(json))
 }
 
 /// Switches streaming off if the present settings are at fault; the settings may have been repaired during
