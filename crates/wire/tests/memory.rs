@@ -4,7 +4,10 @@
 #![cfg(test)]
 #![cfg(target_os = "linux")]
 
+use std::collections::BTreeMap;
+
 use carryall_wire::codec::{self, Routed};
+use carryall_wire::effects::sync_trigger::{AnswerTrouble, SyncTriggerEvent};
 use carryall_wire::ops::identity::GetId;
 use carryall_wire::ops::sync::{SetCognitoEvents, UpdateRecords};
 use carryall_wire::spec::Operation;
@@ -33,12 +36,18 @@ fn is_refused<O: Operation>(path: &str, body: &[u8]) -> bool {
     codec::decode::<O>(&route, body).is_err()
 }
 
+const MIB: usize = 1024 * 1024;
+
 /// A body of two mebibytes: a beginning, an end, and an entry repeated in between.
 fn filled(begin: &str, entry: impl Fn(usize) -> String, end: &str) -> Vec<u8> {
+    filled_to(2 * MIB, begin, entry, end)
+}
+
+fn filled_to(bytes: usize, begin: &str, entry: impl Fn(usize) -> String, end: &str) -> Vec<u8> {
     let mut body = begin.to_owned();
     for number in 0.. {
         let entry = entry(number);
-        if body.len() + entry.len() + end.len() > 2 * 1024 * 1024 {
+        if body.len() + entry.len() + end.len() > bytes {
             break;
         }
         if number > 0 {
@@ -63,6 +72,9 @@ fn a_body_of_tiny_entries_takes_no_more_memory_than_its_limits_admit() {
     let logins = filled(r#"{"Logins":{"#, |number| format!(r#""{number}":"""#), "}}");
     let ignored = filled(r#"{"Ignored":["#, |_| r#"{"a":[1]}"#.to_owned(), "]}");
     let members = filled("{", |number| format!(r#""{number}":[]"#), "}");
+    // The largest answer of a function.
+    let version = filled_to(6 * MIB, r#"{"version":["#, |_| "2".to_owned(), "]}");
+    let event = SyncTriggerEvent::new("us-east-1", "p", "i", "d", BTreeMap::new());
     let before = peak_kib();
     assert!(is_refused::<UpdateRecords>(PATH, &patches), "too many patches");
     assert!(is_refused::<UpdateRecords>("/", &patches), "too many patches, bare on POST /");
@@ -71,6 +83,8 @@ fn a_body_of_tiny_entries_takes_no_more_memory_than_its_limits_admit() {
     assert!(is_refused::<GetId>("/", &logins), "too many logins");
     assert!(!is_refused::<UpdateRecords>(PATH, &ignored), "an unknown member is ignored");
     assert!(!is_refused::<UpdateRecords>("/", &members), "unknown members are ignored");
+    let changed = Err(AnswerTrouble::Changed("version"));
+    assert_eq!(event.read_answer(&version), changed, "a version that is a large array");
     let growth = peak_kib() - before;
     assert!(growth < GROWTH_KIB_MAX, "decoding took {growth} KiB");
 }
