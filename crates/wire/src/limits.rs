@@ -71,6 +71,7 @@ limits! {
     Logins: "logins", 10;
     /// Managed policies of one session.
     PolicyArns: "policyArns", 10;
-    /// Records in the answer of a sync trigger: far more than a dataset has by default.
+    /// Records in the answer of a sync trigger. The server's settings leave room for those of a dataset and of an
+    /// update.
     AnsweredRecords: "datasetRecords", 65_536;
 }

@@ -20,6 +20,7 @@ use carryall_core::rules::{set_cognito_events, set_identity_pool};
 use carryall_core::time::UnixMillis;
 use carryall_outbound::OutboundSettings;
 use carryall_store::{StoreOptions, StoreUrl};
+use carryall_wire::limits::{AnsweredRecords, Limit, RecordPatches};
 
 pub use self::error::ConfigError;
 use self::error::refuse;
@@ -39,6 +40,8 @@ const HEADER_BYTES_MIN: usize = 8192;
 const KEY_BYTES_MAX: u64 = 32 * 1024;
 /// The smallest limit on a page of a listing, in bytes: the reserve for small answers.
 const PAGE_BYTES_MIN: u64 = 64 * 1024;
+/// The largest limit on records of a dataset: a function of SyncTrigger answers them all, with those of the update.
+const RECORDS_PER_DATASET_MAX: u64 = (AnsweredRecords::ENTRIES_MAX - RecordPatches::ENTRIES_MAX) as u64;
 /// The shortest lease of a lane, in seconds: a delivery that outlived its lease would be made twice.
 const LEASE_SECONDS_MIN: u32 = 30;
 
@@ -184,7 +187,9 @@ fn check_sizes(limits: &LimitSettings, embedded: &EmbeddedSettings) -> Result<()
     let body_bytes_max = limits.body_bytes_max as u64;
     at_least("limits.body_bytes_max", body_bytes_max, 1)?;
     at_least("limits.datasets_per_identity_max", limits.datasets_per_identity_max.into(), 1)?;
-    at_least("limits.records_per_dataset_max", limits.records_per_dataset_max.into(), 1)?;
+    let records_max = limits.records_per_dataset_max.into();
+    at_least("limits.records_per_dataset_max", records_max, 1)?;
+    at_most("limits.records_per_dataset_max", records_max, RECORDS_PER_DATASET_MAX)?;
     at_least("limits.dataset_bytes_max", limits.dataset_bytes_max, 1)?;
     at_least("limits.key_bytes_max", limits.key_bytes_max as u64, 1)?;
     at_most("limits.key_bytes_max", limits.key_bytes_max as u64, KEY_BYTES_MAX)?;
@@ -350,6 +355,14 @@ mod tests {
             let least = format!("[limits]\n{setting} = {bytes_min}");
             assert!(Config::check(toml::from_str(&least).unwrap()).is_ok(), "{least}");
         }
+    }
+
+    #[test]
+    fn a_limit_on_records_that_no_answer_of_a_trigger_could_hold_is_refused() {
+        let with = |records: u32| format!("[limits]\nrecords_per_dataset_max = {records}");
+        let message = refused(&with(49_153));
+        assert!(message.contains("limits.records_per_dataset_max: 49153 is more than 49152"), "{message}");
+        assert!(Config::check(toml::from_str(&with(49_152)).unwrap()).is_ok());
     }
 
     #[test]
