@@ -347,6 +347,8 @@ fn changes_beyond_what_may_wait_are_not_streamed_and_the_pool_says_so() {
     until_nothing_waits(&server, &pool);
     api.put(&guest, "prefs", "k", "v", 7);
     assert_eq!(counts_of("prefs", &stream.wait_for(6)), [1, 2, 3, 4, 5, 8]);
+    let log = server.log();
+    assert_eq!(log.matches("a change could not be streamed").count(), 1, "not once for each update: {log}");
 }
 
 fn parked(server: &Server) -> Vec<Value> {

@@ -94,12 +94,23 @@ pub(crate) async fn note_gap(state: &State, pool: &Pool, gap: Gap, why: &str) ->
     Ok(())
 }
 
-/// Notes that changes of a pool have no effects because the outbox is full.
+/// Notes that changes of a pool have no effects because the outbox is full. A pool without an enabled stream has no
+/// place for a note, so its state is logged once.
 pub(crate) async fn note_full_outbox(
     state: &State,
     pool: &Pool,
     usage: &PoolUsage,
 ) -> Result<(), StoreError> {
+    if pool.streams.as_ref().and_then(|streams| streams.enabled_stream()).is_none() {
+        if state.full_outboxes().is_first(pool.at.incarnation) {
+            let (events, bytes) = (usage.events_waiting, usage.events_bytes);
+            tracing::warn!(
+                pool = %pool.at.id, events, bytes,
+                "changes are not pushed while the pool's outbox is full (outbox.events_per_pool_max, bytes_per_pool_max)"
+            );
+        }
+        return Ok(());
+    }
     let why = format!(
         "{} events with {} bytes were waiting, the most that may (outbox.events_per_pool_max and bytes_per_pool_max of the \
          server's configuration). Publish the pool in bulk once these are delivered; setting its CognitoStreams again \
@@ -107,4 +118,59 @@ pub(crate) async fn note_full_outbox(
         usage.events_waiting, usage.events_bytes
     );
     note_gap(state, pool, Gap::FullOutbox, &why).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use carryall_core::changes::{Changes, Write};
+    use carryall_core::ids::{PoolId, PoolIncarnation};
+    use carryall_core::model::{CognitoStreams, PoolRef, PushSync, StreamingStatus};
+    use carryall_core::rules::set_identity_pool::Settings as PoolSettings;
+    use carryall_core::time::UnixMillis;
+    use carryall_store::{StoreOptions, StoreUrl};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Config, Settings};
+    use crate::logging::captured::Captured;
+    use crate::metrics::Metrics;
+    use crate::trust::Trust;
+    use crate::trust::root_key::RootKey;
+    use crate::trust::seal::MasterKey;
+
+    async fn state() -> State {
+        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        let config = Config::check(Settings::default()).unwrap();
+        let clock = Clock::system();
+        let (master, root) = (MasterKey::generate(&clock), RootKey::generate(&clock));
+        let trust = Trust::open(Arc::clone(&store), &master, root, clock.clone()).await.ok().unwrap();
+        State::new(store, Arc::new(trust), &config, clock, Arc::new(Metrics::new()))
+    }
+
+    #[tokio::test]
+    async fn a_full_outbox_is_logged_once_for_each_pool_whether_it_streams_or_only_pushes() {
+        let (log, _logging) = Captured::begin();
+        let state = state().await;
+        let full = PoolUsage { events_waiting: 5, ..PoolUsage::default() };
+        for (number, id) in ["a:0", "a:1", "a:2"].into_iter().enumerate() {
+            let at = PoolRef { id: PoolId::parse(id).unwrap(), incarnation: PoolIncarnation(number as u64) };
+            let mut pool = PoolSettings::default().create(at, UnixMillis(0));
+            pool.push = Some(PushSync { application_arns: vec!["arn".to_owned()], role_arn: None });
+            if number == 0 {
+                let (stream_name, status) = (Some("s".to_owned()), Some(StreamingStatus::Enabled));
+                pool.streams = Some(CognitoStreams { stream_name, status, ..CognitoStreams::default() });
+            }
+            let write = vec![Write::PutPool(Box::new(pool.clone()))];
+            assert!(state.commit(Changes { expect: Vec::new(), write }).await.unwrap().is_done());
+            for _ in 0..7 {
+                let pool = state.reads().pool(&pool.at.id).await.unwrap().unwrap();
+                note_full_outbox(&state, &pool, &full).await.unwrap();
+            }
+            let log = log.text();
+            assert_eq!(log.matches("WARN").count(), number + 1, "{log}");
+            assert!(log.lines().last().unwrap().contains(id), "{log}");
+        }
+    }
 }

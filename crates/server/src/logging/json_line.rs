@@ -108,45 +108,27 @@ impl Visit for Line {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
     use tracing_log::log::{Level, Record};
     use tracing_subscriber::layer::SubscriberExt;
 
+    use super::super::captured::Captured;
     use super::*;
-    use crate::lock::Lock;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Lock<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// The lines that `log` writes, as JSON without the time.
     fn lines(log: impl FnOnce()) -> Vec<serde_json::Value> {
-        let lines = Lines::default();
-        let writer = lines.clone();
+        let captured = Captured::default();
+        let writer = captured.clone();
         let layer =
             tracing_subscriber::fmt::layer().event_format(JsonLine).with_writer(move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
-        let written = lines.0.lock().clone();
-        let lines = str::from_utf8(&written).unwrap().lines();
+        let text = captured.text();
         let without_time = |line| {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
             let time = line.as_object_mut().unwrap().remove("timestamp").unwrap();
             assert_eq!(time.as_str().unwrap().len(), "2026-01-31T12:00:00.000000Z".len());
             line
         };
-        lines.map(without_time).collect()
+        text.lines().map(without_time).collect()
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The log on standard error: text on a terminal, JSON lines otherwise. Libraries that log through the `log`
 //! crate are included.
 
+#[cfg(test)]
+pub mod captured;
 mod json_line;
+mod once;
 
 use std::io::IsTerminal;
 
@@ -10,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::json_line::JsonLine;
+pub use self::once::LoggedOnce;
 
 /// The filter of `directives`: levels by target, such as `info,fjall=debug`. A bare level is that of this
 /// program; libraries then log warnings and errors only.

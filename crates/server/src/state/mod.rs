@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carryall_core::changes::Changes;
-use carryall_core::ids::PoolId;
+use carryall_core::ids::{PoolId, PoolIncarnation};
 use carryall_core::model::Pool;
 use carryall_core::store::{Committed, Figures, Health, Reads, Reclaimed, Store, StoreError};
 
@@ -28,6 +28,7 @@ use self::wakes::Wakes;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::logging::LoggedOnce;
 use crate::metrics::Metrics;
 use crate::trust::Trust;
 
@@ -46,6 +47,7 @@ pub struct State {
     turns: Arc<Turns>,
     sessions: Arc<Sessions>,
     listeners: Arc<Listeners>,
+    full_outboxes: Arc<LoggedOnce<PoolIncarnation>>,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
@@ -70,6 +72,7 @@ impl State {
             turns: Arc::new(Turns::new(config.limits.updates_waiting_per_dataset_max)),
             sessions: Arc::default(),
             listeners: Arc::new(listeners),
+            full_outboxes: Arc::default(),
             clock,
             metrics,
         }
@@ -119,6 +122,11 @@ impl State {
     /// The live channels of this process.
     pub fn live(&self) -> &LiveChannels {
         &self.listeners.live
+    }
+
+    /// The pools whose full outbox was logged, because their settings have no place for a note.
+    pub fn full_outboxes(&self) -> &LoggedOnce<PoolIncarnation> {
+        &self.full_outboxes
     }
 
     /// Commits `changes` and announces them: to the caches, and once they are stored to the relay and live channels.
@@ -196,7 +204,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use carryall_core::changes::{Expect, Write};
-    use carryall_core::ids::PoolIncarnation;
     use carryall_core::model::PoolRef;
     use carryall_core::rules::set_identity_pool::Settings as PoolSettings;
     use carryall_core::time::UnixMillis;

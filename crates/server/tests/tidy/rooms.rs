@@ -27,9 +27,9 @@ const ROOMS: &[&str] = &[
     "metrics",
     "cache",
     "clock",
+    "logging",
     "lock",
     "source",
-    "logging",
     "stop",
 ];
 
