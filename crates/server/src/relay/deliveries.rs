@@ -18,6 +18,7 @@ use super::lease::Worked;
 use super::queue::Queue;
 use super::scan::{self, Found, Scan};
 use crate::app::App;
+use crate::logging::LoggedOnce;
 use crate::stop::told_to_stop;
 
 /// The pause after the store failed.
@@ -94,6 +95,8 @@ struct Deliveries {
     put_off: u64,
     /// Publications by the lane for which each waits, at most one for each pool.
     publications: HashMap<PoolIncarnation, Waiting>,
+    /// The lanes whose damage was logged: a scan finds each again as long as it is due.
+    damaged: LoggedOnce<LaneRef>,
 }
 
 impl Deliveries {
@@ -114,6 +117,7 @@ impl Deliveries {
             later: BTreeMap::new(),
             put_off: 0,
             publications: HashMap::new(),
+            damaged: LoggedOnce::default(),
         }
     }
 
@@ -201,6 +205,10 @@ impl Deliveries {
     fn follow(&mut self, lane: LaneRef, worked: Worked, is_named: bool) -> bool {
         match worked {
             Worked::More => return self.queue.add(lane),
+            Worked::Damaged { what } => {
+                self.log_damaged(&lane, &what);
+                return self.follow(lane, Worked::Left, is_named);
+            }
             Worked::Left if is_named => return self.queue.add(lane),
             Worked::Left => {}
             Worked::Later(pause) => drop(self.put_off(lane, pause)),
@@ -212,6 +220,13 @@ impl Deliveries {
             Worked::StoreFailed => self.pause(),
         }
         true
+    }
+
+    fn log_damaged(&self, lane: &LaneRef, what: &str) {
+        if self.damaged.is_first(lane.clone()) {
+            tracing::error!(dataset = %lane.dataset.name, identity = %lane.dataset.owner.identity, what,
+                "a lane of the outbox is damaged and was left out");
+        }
     }
 
     /// Schedules work on the lane after `pause`. Beyond the bound, the scan finds the lane once its time has
@@ -265,6 +280,7 @@ mod tests {
 
     use super::super::tests::{app_over, pool};
     use super::*;
+    use crate::logging::captured::Captured;
 
     #[tokio::test]
     async fn a_publication_is_woken_by_the_lane_that_it_waits_for_and_by_no_other() {
@@ -288,5 +304,26 @@ mod tests {
         assert!(deliveries.settled(lane("b", Sink::Stream), Worked::Left, false));
         assert_eq!(deliveries.queue.next(), Some(publication));
         assert!(deliveries.later.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_lane_is_logged_once_however_often_it_is_due_and_pauses_no_other() {
+        let (log, _logging) = Captured::begin();
+        let store = carryall_store::open(&StoreUrl::Memory, &StoreOptions::default()).unwrap();
+        let app = app_over(store).await;
+        let at = pool(&app).await;
+        let lane = |name: &str| {
+            let owner = IdentityRef { pool: at.clone(), identity: IdentityId::parse("a:1").unwrap() };
+            let name = DatasetName::parse(name).unwrap();
+            LaneRef { dataset: DatasetRef { owner, name }, sink: Sink::Stream }
+        };
+        let (_running, stop) = watch::channel(false);
+        let mut deliveries = Deliveries::new(app, stop);
+        for name in ["a", "b", "a", "a", "b"] {
+            assert!(deliveries.settled(lane(name), Worked::Damaged { what: "planted".to_owned() }, false));
+        }
+        let log = log.text();
+        assert_eq!(log.matches("a lane of the outbox is damaged").count(), 2, "{log}");
+        assert!(deliveries.begin <= Instant::now(), "others do not wait");
     }
 }

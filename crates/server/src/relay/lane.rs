@@ -30,12 +30,7 @@ pub(super) async fn work(app: Arc<App>, at: LaneRef, stop: watch::Receiver<bool>
     match work_if_due(&app, &at, &stop).await {
         Ok(worked) => worked,
         Err(Halted::Taken) => Worked::Left,
-        // The damage says nothing about other lanes, so they do not wait for it.
-        Err(Halted::Store(StoreError::Corrupt { what })) => {
-            tracing::error!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, what,
-                "a lane of the outbox is damaged and was left out");
-            Worked::Left
-        }
+        Err(Halted::Store(StoreError::Corrupt { what })) => Worked::Damaged { what },
         Err(Halted::Store(error @ StoreError::Unavailable { .. })) => {
             tracing::debug!(dataset = %at.dataset.name, identity = %at.dataset.owner.identity, %error,
                 "work on a lane of the outbox failed");

@@ -21,6 +21,11 @@ pub(super) enum Worked {
     Later(Duration),
     /// It is a publication, whose next page can be entered once this lane has been worked on.
     WaitsFor(LaneRef),
+    /// Something that the work needs is damaged. This says nothing about other lanes, so they do not wait for it.
+    Damaged {
+        /// The damage.
+        what: String,
+    },
     /// The store failed.
     StoreFailed,
 }

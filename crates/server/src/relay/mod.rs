@@ -162,7 +162,8 @@ mod tests {
         let at = lane(&pool(&app).await, 0);
         put_event(&app, at.clone()).await;
         let (_running, stop) = watch::channel(false);
-        assert_eq!(lane::work(app, at, stop).await, lease::Worked::Left);
+        let worked = lane::work(app, at, stop).await;
+        assert_eq!(worked, lease::Worked::Damaged { what: "planted".to_owned() });
     }
 
     #[tokio::test]
