@@ -223,31 +223,47 @@ fn apply(
     tombstones: Tombstones,
     effects: &Effects,
 ) -> Option<Decision> {
-    let at = &request.at;
     let sync_count = head.sync_count.next();
     // Events keep the present time, at which they become due.
     let date = head.date_of_change(now);
-    let records: Vec<Record> = request
-        .patches
-        .iter()
-        .map(|patch| Record {
-            key: patch.key.clone(),
-            value: patch.value.clone(),
-            sync_count,
-            modified: date,
-            modified_by: request.writer.clone(),
-            device_modified: patch.device_modified.unwrap_or(date),
-        })
-        .collect();
+    let records = records(request, sync_count, date);
     let forgotten = Forgotten {
         count: (tombstones.forget.len() + tombstones.unmarked.len()) as u64,
         is_first: head.life.as_ref().is_none_or(|life| life.tombstones_forgotten_through == SyncCount::ZERO)
             && tombstones.forgotten_through > SyncCount::ZERO,
     };
+    let head_after = head_after(head, date, request, sizes, &tombstones);
+    let mut changes = writes(view, head, head_after, request, sizes, (&records, tombstones))?;
+    let happened = Happened::Updated(&records);
+    effects.announce(&mut changes, &request.at, sync_count, now, happened, request.device.as_ref());
+    Some(Decision::Apply { changes, records, forgotten })
+}
+
+/// The patched records after the update.
+fn records(request: &UpdateRecords, sync_count: SyncCount, date: UnixMillis) -> Vec<Record> {
+    let record = |patch: &Patch| Record {
+        key: patch.key.clone(),
+        value: patch.value.clone(),
+        sync_count,
+        modified: date,
+        modified_by: request.writer.clone(),
+        device_modified: patch.device_modified.unwrap_or(date),
+    };
+    request.patches.iter().map(record).collect()
+}
+
+/// The head after the update, which uses up the request's session.
+fn head_after(
+    head: &Head,
+    date: UnixMillis,
+    request: &UpdateRecords,
+    sizes: &Sizes,
+    tombstones: &Tombstones,
+) -> Head {
     let mut used_sessions = head.used_sessions.clone();
     used_sessions.push(request.session.id);
-    let new_head = Head {
-        sync_count,
+    Head {
+        sync_count: head.sync_count.next(),
         deleted_on: UnixMillis(0),
         used_sessions,
         life: Some(Life {
@@ -261,32 +277,38 @@ fn apply(
             data_bytes: sizes.data_bytes.1,
         }),
         ..head.clone()
-    };
-    let usage = UsageDelta { data_bytes: sizes.data_bytes_added(), sync_sessions: 0, modified: Some(date) };
+    }
+}
+
+/// The changes of data; `None` if the owner's holdings count less than its heads.
+fn writes(
+    view: &DatasetView,
+    head: &Head,
+    head_after: Head,
+    request: &UpdateRecords,
+    sizes: &Sizes,
+    (records, tombstones): (&[Record], Tombstones),
+) -> Option<Changes> {
+    let (at, generation) = (&request.at, head.generation);
+    let modified = head_after.life.as_ref().map(|life| life.modified);
+    let usage = UsageDelta { data_bytes: sizes.data_bytes_added(), sync_sessions: 0, modified };
     let mut changes = Changes {
         expect: vec![pool_stands(&at.owner), Expect::Dataset(at.clone(), view.head.as_ref().map(Stamp::of))],
         write: vec![
-            Write::PutHead(at.clone(), new_head),
-            Write::PutRecords {
-                at: at.clone(),
-                generation: head.generation,
-                records: puts(view, &records, &tombstones),
-            },
+            Write::PutHead(at.clone(), head_after),
+            Write::PutRecords { at: at.clone(), generation, records: puts(view, records, &tombstones) },
             Write::AddUsage(at.owner.pool.clone(), usage),
         ],
     };
-    let removals = removals(view, &records, tombstones);
+    let removals = removals(view, records, tombstones);
     if !removals.is_empty() {
-        let (at, generation) = (at.clone(), head.generation);
-        changes.write.push(Write::RemoveRecords { at, generation, records: removals });
+        changes.write.push(Write::RemoveRecords { at: at.clone(), generation, records: removals });
     }
     if head.life.is_none() {
         changes.expect.push(Expect::Holdings(at.owner.clone(), view.holdings.version));
         changes.write.push(Write::PutHoldings(at.owner.clone(), created_in(view)?));
     }
-    let happened = Happened::Updated(&records);
-    effects.announce(&mut changes, at, sync_count, now, happened, request.device.as_ref());
-    Some(Decision::Apply { changes, records, forgotten })
+    Some(changes)
 }
 
 /// The records to store: all but removals that leave no tombstone.
