@@ -60,6 +60,8 @@ pub struct Busy {
 struct Places {
     count_max: usize,
     per_source_max: usize,
+    /// True if a connection keeps its slot while the rest of a refused request is drained.
+    keep_drained: bool,
     taken: Lock<TakenPlaces>,
     changed: Arc<Notify>,
 }
@@ -102,8 +104,8 @@ impl Connections {
         let probes_per_source_max = (probes_max as usize / PROBES_SHARE_ONE_IN).max(1);
         let changed = Arc::default();
         Self {
-            all: Places::new(all_max, per_source_max as usize, &changed),
-            probes: Places::new(probes_max, probes_per_source_max, &changed),
+            all: Places::new(all_max, per_source_max as usize, true, &changed),
+            probes: Places::new(probes_max, probes_per_source_max, false, &changed),
             changed,
         }
     }
@@ -164,10 +166,13 @@ impl Drop for Place {
 }
 
 impl Busy {
-    /// Keeps the connection busy with something else that belongs to the request.
-    pub fn also(&self) -> Self {
-        self.places.taken.lock().begin_request(self.number);
-        Self { places: Arc::clone(&self.places), number: self.number }
+    /// Keeps the connection busy while the rest of a refused request is drained. `None` on a connection for probes:
+    /// every other request is refused there, and the next probe must find a slot.
+    pub fn while_drained(&self) -> Option<Self> {
+        self.places.keep_drained.then(|| {
+            self.places.taken.lock().begin_request(self.number);
+            Self { places: Arc::clone(&self.places), number: self.number }
+        })
     }
 }
 
@@ -179,10 +184,11 @@ impl Drop for Busy {
 }
 
 impl Places {
-    fn new(count_max: u32, per_source_max: usize, changed: &Arc<Notify>) -> Arc<Self> {
+    fn new(count_max: u32, per_source_max: usize, keep_drained: bool, changed: &Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
             count_max: count_max as usize,
             per_source_max,
+            keep_drained,
             taken: Lock::default(),
             changed: Arc::clone(changed),
         })
@@ -358,6 +364,19 @@ mod tests {
         assert_eq!(used_for(probe.as_ref()), Some(Use::Probes(ServerLimit::Connections)));
         drop(held);
         assert_eq!(used_for(admit(&connections, 2).as_ref()), Some(Use::Any));
+    }
+
+    #[tokio::test]
+    async fn a_probe_takes_the_place_of_a_refused_request_that_is_drained() {
+        let connections = Connections::new(1, 1, 1);
+        let (_held, answering) = busy(&connections, 1).unwrap();
+        assert!(answering.while_drained().is_some());
+        let (refused, answering) = busy(&connections, 2).unwrap();
+        let drained = answering.while_drained();
+        drop(answering);
+        assert_eq!(used_for(admit(&connections, 2).as_ref()), Some(Use::Probes(ServerLimit::Connections)));
+        assert!(is_given_away(Some(&refused)).await);
+        drop(drained);
     }
 
     #[tokio::test]

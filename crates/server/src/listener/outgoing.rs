@@ -80,7 +80,11 @@ impl<A, B: Unread> Drop for HeldBody<A, B> {
         // Only now: before the answer has begun, reading the body would ask a client that waits for `100
         // Continue` to send it. The connection stays busy, so that no newcomer takes its slot and cuts the answer off.
         if let Some(unread) = self.unread.take() {
-            drain::begin(unread, self.body_bytes_max, self.held.as_ref().map(|held| held.busy.also()));
+            drain::begin(
+                unread,
+                self.body_bytes_max,
+                self.held.as_ref().map(|held| held.busy.while_drained()),
+            );
         }
         self.outgoing.0.lock().extend(self.held.take());
     }
