@@ -647,7 +647,11 @@ fn calls_of_one_function_at_a_time_are_bounded_without_touching_others() {
 
 #[test]
 fn calls_of_all_functions_leave_half_of_the_places_to_other_requests() {
-    let site = Site::with(Store::Memory, "half", "[limits]\nconcurrent_requests_max = 3\n");
+    let site = Site::with(
+        Store::Memory,
+        "half",
+        "[limits]\nconcurrent_requests_max = 3\nrequests_per_source_max = 3\n",
+    );
     let other = MiniStack::shared().deploy("half-other", HANDLERS, 10);
     let api = site.api();
     let stranger = api.new_user(&site.server.root());
