@@ -116,7 +116,7 @@ fn waiting(verb: impl Future<Output = Result<(), OperatorError>>) -> Result<(), 
 fn usage_line(message: &str, arguments: &[OsString]) -> String {
     let lines = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    let line = words.join(" ");
+    let line = words.join(" ").replace(" tip: ", "; tip: ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     let line = line.split(" For more information").next().unwrap_or_default();
     format!("carryall: {line} (see {} --help)", command_of(arguments))
@@ -159,6 +159,11 @@ mod tests {
             let line = refused(arguments);
             assert!(!line.contains('\n') && line.contains(" --help)"), "{line}");
         }
+        assert_eq!(
+            refused("pool create --allow-guests"),
+            "carryall: unexpected argument '--allow-guests' found; tip: a similar argument exists: '--no-guests' \
+             (see carryall pool create --help)"
+        );
         assert_eq!(
             refused("key"),
             "carryall: 'carryall key' requires a subcommand but one was not provided [subcommands: create, list, revoke] \
