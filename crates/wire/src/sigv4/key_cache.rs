@@ -140,6 +140,29 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_found_under_the_same_hash_is_used_only_if_every_part_is_equal() {
+        let secret = SecretString::from("one");
+        let of = Scope { day: "20260131".into(), region: "r".into(), service: "s".into() };
+        let entry = Entry {
+            access_key_id: "AKID".into(),
+            secret: secret.clone(),
+            day: "20260131".into(),
+            region: "r".into(),
+            service: "s".into(),
+            key: Arc::new(SigningKey::derive(&secret, &of)),
+        };
+        assert!(entry.is_of("AKID", &of, &secret));
+        assert!(!entry.is_of("AKIE", &of, &secret));
+        assert!(!entry.is_of("AKID", &of, &SecretString::from("two")));
+        for (day, region, service) in
+            [("20260201", "r", "s"), ("20260131", "q", "s"), ("20260131", "r", "sts")]
+        {
+            let other = Scope { day: day.into(), region: region.into(), service: service.into() };
+            assert!(!entry.is_of("AKID", &other, &secret), "{day} {region} {service}");
+        }
+    }
+
+    #[test]
     fn the_cache_stays_within_its_bound() {
         let cache = KeyCache::new(NonZeroUsize::new(2).unwrap());
         for id in ["a", "b", "c"] {
